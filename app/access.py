@@ -103,7 +103,7 @@ class AccessMiddleware:
             self._sessions.forget()
 
     def _watched(self, receive: Receive, user: User | None, cookie: str) -> Receive:
-        """Return what a websocket receives, until its session has ended, its user changed or a login was added."""
+        """Return the messages of a websocket until its session ends, its user changes or a login is added."""
 
         async def watched() -> Message:
             message = await receive()
@@ -117,11 +117,11 @@ class AccessMiddleware:
 
     def _open(self) -> None:
         served = self._served()
-        named = (served or "").strip("[]").lower()
+        host = (served or "").strip("[]").lower()
         self._any_own_address = is_wildcard(served)
         opened = self._opened()
         chosen = opened.settings
-        self._hosts = LOOPBACK_NAMES | {named} | chosen.host_names
+        self._hosts = LOOPBACK_NAMES | {host} | chosen.host_names
         self._headers = list(security_headers().items())
         self._sessions = Sessions(opened, needed=not (chosen.insecure or is_loopback(served)))
 
@@ -245,7 +245,7 @@ class Sessions:
         return people.session_cookie(cookies, await self._name.get(SESSION))
 
     async def user_of(self, cookie: str) -> User | None:
-        """Return who is signed in with a cookie."""
+        """Return the user who is signed in with a cookie."""
         return await self._users.get(cookie) if cookie else None
 
     def forget(self) -> None:

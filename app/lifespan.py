@@ -20,6 +20,7 @@ from app.worker.embedded import EmbeddedWorker
 from core.types import OutfoldError
 
 FAILED = 1  # exit code
+SWITCH_SECONDS = 0.001  # a thread that computes keeps Python from others for so long, by default five times as long
 NO_LOGIN = "There is no login: who opens the page may do everything. Add one: python -m app users add NAME --role admin"
 
 
@@ -39,7 +40,11 @@ async def lifespan(_app: st.App) -> AsyncIterator[dict[str, Any]]:
 
 
 def open_or_end() -> AppContext:
-    """Check the address, open the installation, begin the demos; where that fails, end the process with the reason."""
+    """Check the address, open the installation, begin the demos; where that fails, end the process with the reason.
+
+    After each answer of the database a verdict's thread waits for its turn, while scripts of pages compute for seconds.
+    """
+    sys.setswitchinterval(SWITCH_SECONDS)
     try:
         with file_errors():
             opened = app_context()

@@ -3,6 +3,7 @@
 import os
 from enum import StrEnum
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -18,6 +19,7 @@ from core.types import ConfigError
 
 PREFIX = "OUTFOLD_"
 _BACKENDS = ("sqlite", "postgresql")
+_LAST_PORT = 65_535
 _URL_CURE = "write postgresql+psycopg://user@host/name"
 
 
@@ -39,6 +41,11 @@ class Settings(BaseSettings):
     files_url: str = Field(
         "",
         description="URL of the files that several homes share, as s3://bucket/prefix; empty: those in `home` are all.",
+    )
+    ray_address: str = Field(
+        "",
+        description="Ray cluster that embeds the images of large rounds over a frozen network, as host:6379; empty: "
+        "workers do.",
     )
     embedded_worker: bool = Field(default=True, description="The web app starts a worker when none is alive.")
     worker_slot: str = Field(
@@ -124,6 +131,18 @@ class Settings(BaseSettings):
             if value.startswith("memory:"):
                 raise ConfigError("files in memory are lost at the end", "write s3://bucket/prefix")
         return value.rstrip("/")
+
+    @field_validator("ray_address")
+    @classmethod
+    def _name_a_cluster(cls, value: str) -> str:
+        host, colon, port = value.rpartition(":")
+        if value and not (host_name(host) and colon and port.isdecimal() and 0 < int(port) <= _LAST_PORT):
+            raise ConfigError("it is no address of a Ray cluster", "write host:port, as ray-head:6379")
+        if value and find_spec("ray") is None:
+            raise ConfigError(
+                "the Python package ray is not installed", "install ray 2.60 where Outfold runs, or unset it"
+            )
+        return value
 
     @field_validator("hosts")
     @classmethod
@@ -212,8 +231,8 @@ class Settings(BaseSettings):
     @property
     def roots(self) -> tuple[Path, ...]:
         """The folders of `allowed_roots`."""
-        named = filter(None, map(str.strip, self.allowed_roots.split(os.pathsep)))
-        return tuple(Path(os.path.expanduser(part)) for part in named)  # noqa: PTH111  # a Path's raises for no ~name
+        parts = filter(None, map(str.strip, self.allowed_roots.split(os.pathsep)))
+        return tuple(Path(os.path.expanduser(part)) for part in parts)  # noqa: PTH111  # a Path's raises for no ~name
 
     @property
     def cache_bytes(self) -> int:

@@ -145,8 +145,8 @@ def same_doubt(images: Images, seed: int) -> World:
     true = images.photo_true[rows]
     believed[np.arange(len(rows)), true] += 0.5  # people look better than networks do
     believed /= believed.sum(axis=1, keepdims=True)
-    drawn = (believed.cumsum(axis=1) > rng.random((len(rows), 1))).argmax(axis=1)
-    return _world(images.photos[rows], drawn, true, seed)
+    labels = (believed.cumsum(axis=1) > rng.random((len(rows), 1))).argmax(axis=1)
+    return _world(images.photos[rows], labels, true, seed)
 
 
 def learnt_noise(images: Images, seed: int) -> World:
@@ -207,11 +207,11 @@ def _world(
         folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed).split(features, given)
     else:
         folds = GroupKFold(FOLDS, shuffle=True, random_state=seed).split(features, given, groups)
-    for number, (learnt, held) in enumerate(folds):
+    for number, (learnt, held_out) in enumerate(folds):
         model.fit(features[learnt], given[learnt])
-        held_logits = np.full((len(held), CLASSES), -20.0)  # of a class that was not learnt
-        held_logits[:, model.classes_] = model.decision_function(features[held])
-        logits[held], fold[held] = held_logits, number
+        held_logits = np.full((len(held_out), CLASSES), -20.0)  # of a class that was not learnt
+        held_logits[:, model.classes_] = model.decision_function(features[held_out])
+        logits[held_out], fold[held_out] = held_logits, number
     return World(given, true, logits, fold)
 
 
@@ -238,8 +238,8 @@ def _classifier() -> LogisticRegression:
 
 
 def _split(rng: np.random.Generator, size: int, first: int, second: int) -> tuple[IntArray, IntArray]:
-    drawn = rng.permutation(size)[: first + second]
-    return drawn[:first], drawn[first:]
+    rows = rng.permutation(size)[: first + second]
+    return rows[:first], rows[first:]
 
 
 def _softmax(logits: FloatArray) -> FloatArray:
@@ -303,7 +303,7 @@ def _members(archive: Path, folder: str) -> Iterator[tuple[int, str, bytes]]:
 
 
 def _embedded(photos: ByteArray, former: Path | None) -> FloatArray:
-    """Return what the frozen packaged backbone makes of photos, or a MobileNetV2 of these weights, (N, 1280)."""
+    """Return the embeddings of photos by the frozen packaged backbone, or a MobileNetV2 of these weights, (N, 1280)."""
     import timm  # noqa: PLC0415 seconds
     import torch  # noqa: PLC0415
     from safetensors.torch import load_file  # noqa: PLC0415

@@ -68,10 +68,10 @@ def data_of_drive(snapshot: Snapshot, parts: dict[str, IntArray], seed: int, few
     """
     drive = DRIVES[seed % len(DRIVES)]
     of_drive = np.array([Path(snapshot.paths[row]).name.startswith(drive) for row in parts["train"].tolist()])
-    drawn = np.random.default_rng(seed).permutation(parts["train"][of_drive])[:few]
+    rows = np.random.default_rng(seed).permutation(parts["train"][of_drive])[:few]
     return RecipeData(
         snapshot=snapshot,
-        labelled=np.sort(drawn),
+        labelled=np.sort(rows),
         unlabelled=parts["train"][~of_drive],
         validation=parts["val"],
         test=parts["test"],

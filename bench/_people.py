@@ -133,9 +133,9 @@ class Person:
 
     def open_page(self, page: str, query: str = "") -> None:
         """Let Streamlit run a page's script, and wait until it has."""
-        asked = BackMsg()
-        asked.rerun_script.page_name = page
-        asked.rerun_script.query_string = query
+        message = BackMsg()
+        message.rerun_script.page_name = page
+        message.rerun_script.query_string = query
         began = time.monotonic()
         if self._socket is None:
             self._socket = connect(
@@ -147,7 +147,7 @@ class Person:
                 open_timeout=TIMEOUT_SECONDS,
                 ping_interval=None,  # a page asks for nothing while it waits, either
             )
-        self._socket.send(asked.SerializeToString())
+        self._socket.send(message.SerializeToString())
         heard = ForwardMsg()
         while heard.WhichOneof("type") != "script_finished":
             received = self._socket.recv(TIMEOUT_SECONDS)
@@ -221,7 +221,7 @@ def work_at_once(people: list[Person], seconds: float) -> None:
 
 
 def count_lost(app_context: AppContext, people: list[Person]) -> int:
-    """Return how many answered acts are not stored, and how many cards do not stand where the answers said."""
+    """Return the number of answered acts that are not stored, and of cards whose status differs from the answers."""
     lost = 0
     with app_context.database.read() as session:
         stored = set(session.scalars(select(ChangesetRow.id)))
@@ -237,7 +237,7 @@ def count_lost(app_context: AppContext, people: list[Person]) -> int:
         }
     for person in people:
         lost += sum(number not in stored for number in person.changesets)
-        lost += sum(statuses[card] != said for card, said in person.said.items() if card not in chance)
+        lost += sum(statuses[card] != status for card, status in person.said.items() if card not in chance)
     return lost
 
 

@@ -60,7 +60,7 @@ def main() -> None:
         found = sorted(unpack(arguments.data, Path(scratch), ARCHIVE).glob("train/images/*.jpg"))[::_EVERY]
         array = np.stack([np.asarray(Image.open(path).convert("RGB")) for path in found])
     network = timm.create_model(arguments.encoder, num_classes=0, global_pool="").eval()
-    network.load_state_dict({name: held.float() for name, held in load_file(arguments.weights).items()})
+    network.load_state_dict({name: tensor.float() for name, tensor in load_file(arguments.weights).items()})
     scaling = Scaling.measured(array)
     mean, deviation = (torch.tensor(values).view(1, 3, 1, 1) for values in (scaling.mean, scaling.std))
     shown = (torch.from_numpy(array).permute(0, 3, 1, 2).float() / 255 - mean) / deviation

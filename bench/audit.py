@@ -60,7 +60,7 @@ class Run:
     best: float  # at the best threshold in hindsight
     cleanlab: float
     flath: float
-    errors_held: bool  # the interval of all errors
+    errors_covered: bool  # the interval of all errors
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +101,7 @@ def main() -> None:
 
 
 def predict_world(world: World) -> Judged:
-    """Return what a round makes of a world, by the functions a round uses."""
+    """Return the findings of a round on a world, by the functions of a round."""
     logits, given = world.logits.copy(), world.given
     for number in np.unique(world.fold):
         own = world.fold == number
@@ -118,7 +118,7 @@ def predict_world(world: World) -> Judged:
 
 
 def audit_world(case: Judged, seed: int) -> Run:
-    """Return what an audit says of a world, and what comes of accepting as it proposes."""
+    """Return the estimates of an audit of a world, and the result of accepting as it proposes."""
     from cleanlab.filter import find_label_issues  # noqa: PLC0415 seconds
 
     given, true = case.world.given, case.world.true
@@ -142,7 +142,7 @@ def audit_world(case: Judged, seed: int) -> Run:
         best=labels + max(0.0, *gains),
         cleanlab=float((np.where(issues, case.pseudo, given) == true).mean()),
         flath=float((case.pseudo == true).mean()),
-        errors_held=bool(audit.errors.low <= (given != true).sum() <= audit.errors.high),
+        errors_covered=bool(audit.errors.low <= (given != true).sum() <= audit.errors.high),
     )
 
 
@@ -157,7 +157,7 @@ def mean(runs: Sequence[Run], name: str) -> float:
 
 
 def gap(runs: Sequence[Run], name: str) -> float:
-    """Return how far an estimate of the share right is off, in the mean."""
+    """Return the mean error of an estimate of the share right."""
     return float(np.mean([abs(getattr(run, name) - run.right) for run in runs]))
 
 
@@ -168,15 +168,15 @@ def holding(runs: Sequence[Run]) -> list[bool]:
 
 def line_of(runs: Sequence[Run]) -> str:
     """Return a world's line of the table."""
-    held = holding(runs)
+    covered = holding(runs)
     values = (
         f"{mean(runs, 'agreement'):7.2f}{mean(runs, 'right'):7.2f}{mean(runs, 'expected'):8.2f}"
         f"{gap(runs, 'expected'):7.3f}{gap(runs, 'estimated'):7.3f}"
     )
-    held_share = f"{np.mean(held):7.2f}" if held else f"{'':7}"
+    covered_share = f"{np.mean(covered):7.2f}" if covered else f"{'':7}"
     rest = "".join(f"{mean(runs, name):8.4f}" for name in ("labels", "after", "best"))
-    others = f"{mean(runs, 'cleanlab'):9.4f}{mean(runs, 'flath'):8.4f}{mean(runs, 'errors_held'):8.2f}"
-    return f"{values}{held_share}{len(runs) - len(held):6}{rest}{others}"
+    others = f"{mean(runs, 'cleanlab'):9.4f}{mean(runs, 'flath'):8.4f}{mean(runs, 'errors_covered'):8.2f}"
+    return f"{values}{covered_share}{len(runs) - len(covered):6}{rest}{others}"
 
 
 def headline(worlds: dict[str, list[Run]]) -> dict[str, Any]:
@@ -192,7 +192,7 @@ def headline(worlds: dict[str, list[Run]]) -> dict[str, Any]:
         "share_of_best_gain": (mean(strong, "after") - mean(strong, "labels"))
         / (mean(strong, "best") - mean(strong, "labels")),
         "beats_cleanlab": sum(mean(runs, "after") >= mean(runs, "cleanlab") for runs in worlds.values()),
-        "errors_coverage": float(np.mean([run.errors_held for run in every])),
+        "errors_coverage": float(np.mean([run.errors_covered for run in every])),
     }
 
 

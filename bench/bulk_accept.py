@@ -30,7 +30,7 @@ from core.judge.class_thresholds import level_of
 from tools.fixtures.audits import simulate_audit
 from tools.fixtures.labels import Case, calibrate, draw_case, propose_labels
 
-DRAWN = (  # classes, items of each, how good the networks are, wrong labels
+SIMULATED = (  # classes, items of each, how good the networks are, wrong labels
     (10, 1000, 0.5, 0.08), (10, 1000, 1.5, 0.08), (10, 1000, 2.5, 0.08), (10, 1000, 4.0, 0.08), (10, 1000, 7.0, 0.08),
     (10, 300, 2.0, 0.0), (100, 30, 2.5, 0.08), (100, 30, 5.0, 0.08), (1000, 4, 6.0, 0.05), (1000, 2, 1.0, 0.0),
 )  # fmt: skip
@@ -50,7 +50,7 @@ def main() -> None:
     warnings.filterwarnings("ignore")
     rows = []
     print(" " * WIDTH + "".join(f"{name:>{width}}" for name, width in HEADS))
-    for case in (*drawn_cases(), *digit_cases()):
+    for case in (*simulated_cases(), *digit_cases()):
         row = judge(case)
         rows.append(row)
         shares = f"{row['agreement']:7.2f}{row['right']:7.2f}{row['right_own']:6.2f}{row['right_sample']:8.2f}"
@@ -71,7 +71,7 @@ def main() -> None:
 
 
 def judge(case: Case) -> dict[str, Any]:
-    """Return what accepting does, by the round's own threshold and after a sample, and by cleanlab's filter."""
+    """Return the results of accepting: by the round's own threshold, after a sample, and by cleanlab's filter."""
     from cleanlab.filter import find_label_issues  # noqa: PLC0415 seconds
 
     given, true, logits = case.given, case.true, calibrate(case)
@@ -101,9 +101,9 @@ def judge(case: Case) -> dict[str, Any]:
     } | {name: float((np.where(rows, pseudo, given) == true).mean()) for name, rows in after.items()}
 
 
-def drawn_cases() -> Iterator[Case]:
+def simulated_cases() -> Iterator[Case]:
     """Yield the drawn cases."""
-    for classes, each, signal, wrong in DRAWN:
+    for classes, each, signal, wrong in SIMULATED:
         yield draw_case(signal, classes=classes, each=each, wrong=wrong)
 
 

@@ -145,7 +145,7 @@ def prefix_rule(found: IntArray, limits: IntArray, share: float) -> tuple[float,
 
 
 def quarters_rule(alpha: float, audits: int) -> dict[str, float]:
-    """Return how often a quarter of a set is falsely certified at alpha, and how often a quarter or the set is."""
+    """Return the frequency of false certificates at alpha: of a quarter of a set, and of a quarter or the set."""
     part = Claim(size=RULES // QUARTERS, alpha=alpha)
     is_wrong = np.arange(part.size) < part.least_breaking  # in each quarter
     order = np.tile(np.arange(RULES), (audits, 1))
@@ -169,7 +169,7 @@ def any_of(certified: list[BoolArray]) -> float:
 
 
 def milliseconds(count: int) -> float:
-    """Return how long the evidence after this many verdicts on ten million cards takes, in CPU time."""
+    """Return the CPU milliseconds of the evidence after this many verdicts on ten million cards."""
     claim, right = Claim(size=10_000_000), np.random.default_rng(0).random(count) < 0.97
     started = time.process_time()
     for _ in range(10):

@@ -142,7 +142,7 @@ def command(folder: Path, home: Path) -> dict[str, Any]:
 
 
 def likeness_figures(embeddings: FloatArray, truth: NDArray[np.str_]) -> dict[str, float]:
-    """Return how many of the true six nearest were found, and how often images side by side are of one class."""
+    """Return the shares of the true nearest that were found, and of neighbours and adjacent images of one class."""
     found, along = similarity(embeddings), NearestNeighbors(n_neighbors=NEIGHBOURS + 1, algorithm="brute")
     centred = embeddings.astype(np.float32) - embeddings.mean(axis=0, dtype=np.float32)
     centred /= np.maximum(centred.std(axis=0), 1e-6)

@@ -54,7 +54,7 @@ from core.types import IGNORE, ClassTable, IntArray, OutfoldError, SourceSample
 PACKAGES = (
     "torchvision", "datasets", "pandas", "pycocotools", "datumaro", "supervision", "label-studio-converter",
 )  # fmt: skip
-NAMED = {  # by Outfold, as formats that it does not read
+UNREAD = {  # by Outfold, as formats that it does not read
     "label_me", "open_images", "cvat", "datumaro", "yolo", "yolo_ultralytics", "pascal voc",
 }  # fmt: skip
 WAYS = {("label_me", True): "coco_instances", ("open_images", False): "imagenet_with_subset_dirs"}  # form, of masks
@@ -264,7 +264,7 @@ def worlds_of_masks() -> list[World]:
 def check_exports(python: Path, folder: Path, only: str) -> list[Row]:
     """Export every world in every format and return what each client makes of it."""
     rows: list[Row] = []
-    asked: list[tuple[Task, World, Path, Path]] = []
+    comparisons: list[tuple[Task, World, Path, Path]] = []
     for world in (*worlds_of_labels(), *worlds_of_masks()):
         readers = MASK_READERS if world.masks else LABEL_READERS
         sources = world.save(folder / _plain(world) / "source")
@@ -277,10 +277,10 @@ def check_exports(python: Path, folder: Path, only: str) -> list[Row]:
                 rows.append(Row("Outfold", form, world.name, "refused", str(error)))
                 continue
             here = [each for each in _with_pairs(world, readers) if each.form == form.value]
-            asked += [(task, world, target, target.parent / f"{form}-{at}.npz") for at, task in enumerate(here)]
-    asked = [each for each in asked if _wanted(each[0], each[1], only)]
-    carry_out(python, folder / "tasks.json", [(task, target, to) for task, _, target, to in asked])
-    return rows + [compare(task, world, to) for task, world, _, to in asked]
+            comparisons += [(task, world, target, target.parent / f"{form}-{at}.npz") for at, task in enumerate(here)]
+    comparisons = [each for each in comparisons if _wanted(each[0], each[1], only)]
+    carry_out(python, folder / "tasks.json", [(task, target, to) for task, _, target, to in comparisons])
+    return rows + [compare(task, world, to) for task, world, _, to in comparisons]
 
 
 def _with_pairs(world: World, readers: Sequence[Task]) -> Iterator[Task]:
@@ -325,12 +325,12 @@ def export(world: World, sources: Sequence[Path], form: ExportFormat, target: Pa
     write_export(plan, target, versions={"outfold": "bench"})
 
 
-def carry_out(python: Path, tasks: Path, asked: Sequence[tuple[Task, Path, Path]]) -> None:
+def carry_out(python: Path, tasks: Path, wanted: Sequence[tuple[Task, Path, Path]]) -> None:
     """Run the tasks, in one process for each client to keep them apart."""
-    for client in sorted({task.client for task, _, _ in asked}):
+    for client in sorted({task.client for task, _, _ in wanted}):
         values = [
             {"do": task.do, "folder": str(folder), "more": task.more, "to": str(to)}
-            for task, folder, to in asked
+            for task, folder, to in wanted
             if task.client == client
         ]
         tasks.write_text(json.dumps(values), encoding="utf-8")
@@ -370,7 +370,7 @@ def compare(task: Task, world: World, answer: Path) -> Row:
 
 def check_imports(python: Path, folder: Path, only: str) -> list[Row]:
     """Have every client write its formats and return what Outfold makes of them."""
-    asked: list[tuple[Task, World, Path, Path]] = []
+    written: list[tuple[Task, World, Path, Path]] = []
     plain, masks = worlds_of_labels()[:2], [world for world in worlds_of_masks() if world.name == "no IGNORE"]
     for world, writers in [*((world, LABEL_WRITERS) for world in plain), *((world, MASK_WRITERS) for world in masks)]:
         archive = folder / f"{_plain(world)}.npz"
@@ -386,18 +386,18 @@ def check_imports(python: Path, folder: Path, only: str) -> list[Row]:
         for task in writers:
             name = f"{_plain(world)}-{task.client}-{task.form}".replace(" ", "_")
             full = replace(task, client=f"{task.client} writes", more=(*task.more, str(archive)))
-            asked.append((full, world, folder / name, folder / f"{name}.npz"))
-    asked = [each for each in asked if _wanted(each[0], each[1], only)]
-    wanted = [(task, where, to) for task, _, where, to in asked]
+            written.append((full, world, folder / name, folder / f"{name}.npz"))
+    written = [each for each in written if _wanted(each[0], each[1], only)]
+    wanted = [(task, where, to) for task, _, where, to in written]
     carry_out(python, folder / "tasks.json", wanted)
     truths = [(Task(task.client, task.form, task.truth), where, _truth(to)) for task, where, to in wanted if task.truth]
     ways = [
         (Task(task.client, task.form, "convert", (task.form, way)), where, to.with_suffix(".way"))
-        for task, world, where, to in asked
+        for task, world, where, to in written
         if (way := WAYS.get((task.form, bool(world.masks))))
     ]
     carry_out(python, folder / "tasks.json", [*truths, *ways])
-    return [_read_back(task, world, where, to) for task, world, where, to in asked]
+    return [_read_back(task, world, where, to) for task, world, where, to in written]
 
 
 def _truth(answer: Path) -> Path:
@@ -418,7 +418,7 @@ def _read_back(task: Task, world: World, where: Path, answer: Path) -> Row:
         if (task.form, bool(world.masks)) in WAYS:
             fault, _ = _fault_of_import(world, where.with_name(f"{where.name}-converted"))
             message = "" if fault else message
-    if message and task.form in NAMED:
+    if message and task.form in UNREAD:
         return Row(task.client, task.form, world.name, "named", message)
     state = "refused" if fault and fault == message else "differs" if fault else "equal"
     return Row(task.client, task.form, world.name, state, fault)
@@ -435,7 +435,7 @@ def _as_written(world: World, answer: Path) -> World:
 
 
 def _fault_of_import(world: World, where: Path) -> tuple[str, str]:
-    """Return in what the import differs, and which annotations it said that it does not read."""
+    """Return the differences of the import, and the annotations that it reports as unread."""
     unpacked = where.with_name(f"{where.name}-unpacked")
     options = ReadOptions(literal_labels=False, class_level=0, unpack_into=str(unpacked))
     form = detect(where).format

@@ -93,13 +93,13 @@ def main() -> None:
         scratch = Path(folder)
         print(f"{'data, noise':34}{'order':24}{'AP':>7}{'P@k':>7}{'P@100':>7}{'AUROC':>7}{'s':>7}")
         photos = photographs(arguments.data, scratch)
-        further = networks_beside(photos, arguments.data)
+        further = further_networks(photos, arguments.data)
         if not arguments.drawn:
             rows = of_people(photos, arguments, scratch, further)
             if arguments.json:
                 arguments.json.write_text(json.dumps(figures_of(rows), indent=1))
-        for images, beside in ((photos, further), (digits(arguments.data, scratch), {})):
-            of_drawn_noise(images, scratch, beside, full=arguments.full)
+        for images, members in ((photos, further), (digits(arguments.data, scratch), {})):
+            simulated_noise(images, scratch, members, full=arguments.full)
         seeds = range(SEEDS if arguments.full else 1)
         scenes = draw(scratch / "scenes")
         for noise, share in settings(full=arguments.full):
@@ -124,7 +124,7 @@ def of_people(
     return rows
 
 
-def of_drawn_noise(images: Images, scratch: Path, further: dict[str, Member], *, full: bool) -> None:
+def simulated_noise(images: Images, scratch: Path, further: dict[str, Member], *, full: bool) -> None:
     """Print the figures of labels that drawn noise made wrong."""
     for noise, share in settings(full=full):
         runs = []
@@ -148,7 +148,7 @@ def figures_of(rows: dict[str, Found]) -> dict[str, float]:
     }
 
 
-def networks_beside(photos: Images, data: Path) -> dict[str, Member]:
+def further_networks(photos: Images, data: Path) -> dict[str, Member]:
     """Return the further networks that photographs are judged by, by name."""
     default = propose_config(photos.summary)
     file = data / "mobilenetv2_100_same_imagenet.safetensors"
@@ -325,7 +325,7 @@ def small(paths: list[str]) -> FloatArray:
 
 
 def parse_arguments() -> argparse.Namespace:
-    """Return what was asked for."""
+    """Return the arguments of the command line."""
     parser = data_parser(__doc__)
     parser.add_argument("--full", action="store_true", help="all kinds and shares of noise, three seeds each")
     parser.add_argument("--drawn", action="store_true", help="without the labels that people gave")

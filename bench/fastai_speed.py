@@ -41,9 +41,9 @@ def main(folder: Path, batches: int) -> None:
         learner.fit_one_cycle(1, cbs=watch)
         counted = watch.ends[WARM_UP:]
         train = (len(counted) - 1) * BATCH / (counted[-1] - counted[0])
-        held = loaders.test_dl(paths[-batches * BATCH :], bs=BATCH)
+        test_images = loaders.test_dl(paths[-batches * BATCH :], bs=BATCH)
         started = time.perf_counter()
-        learner.get_preds(dl=held)
+        learner.get_preds(dl=test_images)
         predict = batches * BATCH / (time.perf_counter() - started)
     print(json.dumps({"train_images_per_second": train, "predict_images_per_second": predict}))
 

@@ -72,7 +72,7 @@ WAYS = {
     "growing": IteratedSettings(iterations=0, consistency=True, growing=True),
     "growing_7": IteratedSettings(iterations=0, consistency=True, growing=True, ratio=7),
 }
-_ASKED_FOR = {"votes": ["votes"], "growing": ["growing", "growing_7"]}  # ways by their option
+_OPTIONAL_WAYS = {"votes": ["votes"], "growing": ["growing", "growing_7"]}  # ways by their option
 _BEGINS_AS = {  # its first networks are there
     "both": "consistency",
     "votes": "iterated",
@@ -103,7 +103,7 @@ def main() -> None:
         print(f"{len(snapshot):,} images read in {time.perf_counter() - started:.0f} s")
         spawned = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(arguments.processes, mp_context=spawned) as pool:
-            left_out = [way for name, own in _ASKED_FOR.items() if not getattr(arguments, name) for way in own]
+            left_out = [way for name, own in _OPTIONAL_WAYS.items() if not getattr(arguments, name) for way in own]
             ways = [way for way in WAYS if way not in left_out]
             waiting = [pool.submit(one_seed, snapshot, train, folder, seed, ways) for seed in range(arguments.seeds)]
             seeds = [one.result() for one in waiting]
@@ -112,7 +112,7 @@ def main() -> None:
     figures |= mean_and_spread(seeds, rows_of(ways)) | {"seconds": time.perf_counter() - started}
     weak, strong = (np.array([one[name] for one in seeds]) for name in ("labels_only", "labels_only_strong"))
     gains = {way: np.array([one[way] for one in seeds]) - strong for way in ways}
-    optional = [way for own in _ASKED_FOR.values() for way in own]
+    optional = [way for own in _OPTIONAL_WAYS.values() for way in own]
     gap = figures["ceiling"] - figures["labels_only_strong"]
     figures |= {f"gain_{way}": float(gain.mean()) for way, gain in gains.items()}
     figures |= {f"closed_{way}": float(gain.mean() / gap) for way, gain in gains.items()}

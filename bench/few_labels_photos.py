@@ -121,8 +121,8 @@ def main() -> None:
         for seed in range(arguments.seeds):
             for count in COUNTS:
                 runs[count].append(one_run(photographs, count, seed))
-                said = " ".join(f"{name} {value:.3f}" for name, value in runs[count][-1].items())
-                print(f"seed {seed}, {count} labels: {said}")
+                scores = " ".join(f"{name} {value:.3f}" for name, value in runs[count][-1].items())
+                print(f"seed {seed}, {count} labels: {scores}")
         print(f"{len(COUNTS)} x {arguments.seeds} runs: {since(started)}")
         ceiling = photographs.accuracy(probe_logits(photographs, np.arange(train), 0))
     figures = {"versions": versions(), "config": photographs.config.to_json()} | figures_of(runs, ceiling)
@@ -176,9 +176,9 @@ def one_tail(photographs: Photographs, draw: str, ratio: int, count: int, seed: 
 def one_run(photographs: Photographs, count: int, seed: int) -> dict[str, float]:
     """Return the test accuracy of each way with so many labels, drawn by the seed."""
     labels = photographs.labels[: photographs.train]
-    drawn = balanced_draw(labels, count // photographs.classes, seed)
-    found = {name: photographs.accuracy(way(photographs, drawn, seed)) for name, way in BASELINES.items()}
-    ways = of_recipe(photographs, drawn, seed)
+    rows = balanced_draw(labels, count // photographs.classes, seed)
+    found = {name: photographs.accuracy(way(photographs, rows, seed)) for name, way in BASELINES.items()}
+    ways = of_recipe(photographs, rows, seed)
     return found | {name: value for name, value in ways.items() if name != BASELINE}
 
 
@@ -322,7 +322,7 @@ def since(started: float) -> str:
 
 
 def parse_arguments() -> argparse.Namespace:
-    """Return the command line."""
+    """Return the arguments of the command line."""
     parser = data_parser(__doc__)
     parser.add_argument("--folder", type=Path, help="keep decoded images and embeddings here")
     parser.add_argument("--seeds", type=int, default=5, help="draws of the labels")

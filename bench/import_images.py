@@ -61,8 +61,8 @@ def measure(folder: Path, home: Path) -> dict[str, float]:
         def note(_done: int, _total: int, stage: str) -> None:
             began.setdefault(stage, time.perf_counter() - start)
 
-        asked = imports.add_import(app_context, ImportRequest(name="bench", source=str(folder)))
-        done = imports.run_import(app_context, asked, note)
+        import_id = imports.add_import(app_context, ImportRequest(name="bench", source=str(folder)))
+        done = imports.run_import(app_context, import_id, note)
         seconds = time.perf_counter() - start
     if done.status is not JobStatus.DONE or done.report is None:
         raise SystemExit(done.message)
@@ -149,7 +149,7 @@ def watched_writes(app_context: AppContext) -> Iterator[list[float]]:
 
 
 def resident_mb() -> float:
-    """Return what this process and its children hold, shared pages counted once each."""
+    """Return the bytes of this process and its children, shared pages counted once each."""
     children = Path("/proc/self/task").glob("*/children")
     pids = ["self", *(pid for path in children for pid in path.read_text().split())]
     return sum(_pages(pid) for pid in pids) * PAGE_BYTES / 2**20

@@ -199,7 +199,7 @@ def _probed(page: Page) -> dict[str, list[float]]:
 
 
 def _box(page: Page) -> dict[str, float]:
-    """Return where the image is in the window, as far as it is seen."""
+    """Return the visible part of the image in the window."""
     sheet, stage = (page.locator(one).bounding_box() for one in (".sheet", ".stage"))
     if sheet is None or stage is None:
         message = "the image is not on the page"

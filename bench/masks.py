@@ -38,7 +38,7 @@ from core.judge.mask_judgement import batches, judge_masks, weigh_images
 from core.judge.mask_metrics import Tally
 from core.types import FloatArray, IntArray
 
-CLASSES, DRAWN, DENSE = 11, 12, 4
+CLASSES, SCENES, DENSE = 11, 12, 4
 SIZES = ((360, 480), (1024, 2048))
 CONFIG = RoundConfig(folds=2)
 
@@ -51,7 +51,7 @@ def main() -> None:
         return
     figures: dict[str, Any] = {"cores": cores()}
     for height, width in SIZES:
-        scenes = [draw_scene(seed, height, width) for seed in range(DRAWN)]
+        scenes = [draw_scene(seed, height, width) for seed in range(SCENES)]
         figures[f"{width}x{height}"] = measure(scenes, arguments.megapixels)
     small, large = (figures[f"{width}x{height}"] for height, width in SIZES)
     figures |= {name: small[name] for name in ("mpx_per_s", "mpx_per_cpu_s", "speedup_over_cleanlab")}
@@ -70,8 +70,8 @@ def main() -> None:
 def draw_scene(seed: int, height: int, width: int) -> MaskPair:
     """Return a scene: patches, things on them, a prediction whose borders move and that contradicts a few regions."""
     rng = np.random.default_rng(seed)
-    drawn = rng.normal(size=(9, 12, CLASSES)).astype(np.float32)
-    given = cv2.resize(drawn, (width, height), interpolation=cv2.INTER_CUBIC).argmax(axis=2).astype(np.uint8)
+    noise = rng.normal(size=(9, 12, CLASSES)).astype(np.float32)
+    given = cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC).argmax(axis=2).astype(np.uint8)
     _discs(given, 12, rng)
     shift = rng.uniform(-3, 3, (height // 12, width // 12, 2)).astype(np.float32)
     x, y = np.moveaxis(cv2.resize(shift, (width, height)), 2, 0) + np.mgrid[:height, :width][::-1].astype(np.float32)
@@ -173,16 +173,16 @@ def in_own_process(count: int) -> dict[str, float]:
 def write_round(folder: Path, count: int) -> None:
     """Write a round whose folds are done."""
     height, width = SIZES[0]
-    scenes, store = [draw_scene(seed, height, width) for seed in range(DRAWN)], MaskStore(folder / "masks")
+    scenes, store = [draw_scene(seed, height, width) for seed in range(SCENES)], MaskStore(folder / "masks")
     names = [store.put(scene.given, durable=False) for scene in scenes]
     sizes = np.array([(height, width)] * count, np.int32)
     nothing = [""] * count
-    masks = SnapshotMasks([names[row % DRAWN] for row in range(count)], nothing, sizes)
+    masks = SnapshotMasks([names[row % SCENES] for row in range(count)], nothing, sizes)
     paths, classes = [f"{row}.png" for row in range(count)], [str(number) for number in range(CLASSES)]
     Snapshot(np.arange(count), paths, np.zeros(count, np.int32), nothing, paths, classes, masks).save(folder)
     predictions = create_predictions(folder, sizes, CLASSES)
     for row in range(count):
-        scene = scenes[row % DRAWN]
+        scene = scenes[row % SCENES]
         for file, values in zip(
             predictions.of(row), (scene.predicted, scene.confidence, scene.given_probability), strict=True
         ):

@@ -123,7 +123,7 @@ def experiment(snapshot: Snapshot, truth: IntArray, config: RoundConfig, scratch
 
 
 def measure(judged: Judgement, given: IntArray, truth: IntArray) -> tuple[dict[str, Any], IntArray]:
-    """Return what a round is worth, and the labels after accept-all at the threshold that an audit proposes."""
+    """Return the scores of a round, and the labels after accept-all at the threshold that an audit proposes."""
     wrong, suspicious = given != truth, judged.kind == FindingKind.SUSPICIOUS
     right, level = judged.pseudo == truth, level_of(judged.confidence)
     audits = [simulate_audit(level, judged.pseudo, given, truth, seed) for seed in range(SAMPLES)]
@@ -187,7 +187,7 @@ def headline(figures: dict[str, Any], folds: int) -> dict[str, Any]:
 
 
 def fastai_speed(root: Path, count: int) -> dict[str, float]:
-    """Return how long the original's two folds would take here, from its speed over a few hundred batches."""
+    """Return the seconds of the original's two folds here, from its speed over a few hundred batches."""
     home = ROOT / ".venv-fastai"
     python = home / "bin" / "python"
     if not python.exists():
@@ -215,8 +215,8 @@ def read(root: Path) -> tuple[Snapshot, IntArray]:
     hashes = [read_facts(path, 10_000).content_hash for path in paths]
     rng = np.random.default_rng(NOISE_SEED)
     given = truth.copy()
-    drawn = rng.permutation(len(truth))[:OVERWRITTEN]
-    given[drawn] = rng.integers(0, 10, len(drawn))
+    rows = rng.permutation(len(truth))[:OVERWRITTEN]
+    given[rows] = rng.integers(0, 10, len(rows))
     names, nothing = [str(digit) for digit in range(10)], [""] * len(paths)
     ids = np.arange(1, len(paths) + 1)
     return Snapshot(ids, [str(path) for path in paths], given.astype(np.int32), nothing, hashes, names), truth

@@ -175,7 +175,7 @@ def store(spoilt: Spoilt, folder: Path) -> Snapshot:
 
 
 def measure(spoilt: Spoilt, findings: Sequence[RegionFinding], folder: Path, snapshot: Snapshot) -> dict[str, Any]:
-    """Return what the findings in their order are worth."""
+    """Return the scores of the findings in their order."""
     count = len(spoilt.planted)
     at_k, at_2k = rows_shown(spoilt, findings[:count]), rows_shown(spoilt, findings[: 2 * count])
     kinds = {
@@ -239,7 +239,7 @@ def true_miou(spoilt: Spoilt, predictions: PredictionFiles) -> float | None:
 
 
 def bulk(spoilt: Spoilt, findings: Sequence[RegionFinding], threshold: float) -> dict[str, float]:
-    """Return what accepting everything from the proposed threshold on would do to the pixels."""
+    """Return the change of the pixels by accepting everything from the proposed threshold on."""
     accepted = [one for one in findings if one.confidence >= threshold]
     right = changed = mended = 0
     for one in accepted:

@@ -3,9 +3,10 @@
     python bench/scale.py --rows 10000 100000 1000000 [--json FILE] [--folder FOLDER]
     python bench/scale.py --images 200000
 
-`--rows`: rows are generated and stored as a round stores them, 90 % of them suspicious. Each stage is a process of its
-own, so that its peak memory is its own: storing (samples, findings, counts), opening the next round over them (its
-snapshot, hashed and written), a backup. Each stage prints the mean load of the last five minutes.
+`--rows`: findings are generated and stored as a round stores them, a share of them suspicious (`--suspicious`, 90 %);
+of 200,000 images and more, those that agree go into the round's file, unless `--all-rows` is given. Each stage is a
+process of its own, so that its peak memory is its own: storing (samples, findings, counts), opening the next round over
+them (its snapshot, hashed and written), a backup. Each stage prints the mean load of the last five minutes.
 
 Pages, verdicts, accepting 1,000,000 (or all there are) and its undo are those of the real app over loopback HTTP; the
 first page is the first after its start. `peak_gb` is the peak memory of opening a round.
@@ -24,6 +25,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from functools import partial
+from math import inf
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -34,10 +36,12 @@ sys.path.insert(0, str(ROOT))
 
 from app.services.app_context import AppContext, open_app
 from app.services.backups.make import make
+from app.services.rounds.snapshots import current_snapshot
 from app.settings import Settings
-from app.worker.snapshots import current_snapshot
+from app.worker import finding_writer
 from bench._image_stages import STAGES
 from bench.ui import Client, p95_ms, serving, times_ms
+from core.types import Task
 from tools.fixtures.reviews import fill
 
 BULK = 1_000_000
@@ -47,12 +51,15 @@ TARGETS = {
     "first_page_ms": 300.0, "next_page_ms": 100.0, "accept_all_1m_s": 20.0, "undo_1m_s": 20.0, "peak_gb": 4.0,
 }  # fmt: skip
 Figures = dict[str, float]
+Act = Callable[[Path, int], None]
 
 
 def main() -> None:
     """Measure each size, print it, and write the figures where asked."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, nargs="*", default=[], help="findings of the round")
+    parser.add_argument("--suspicious", type=float, default=SUSPICIOUS, help="share of the findings (default: 0.9)")
+    parser.add_argument("--all-rows", action="store_true", help="store every finding as a row")
     parser.add_argument("--images", type=int, default=0, help="images to generate, import, probe and export")
     parser.add_argument("--json", type=Path, help="write the figures to this file; the last size gives the plain names")
     parser.add_argument("--folder", type=Path, help="where to store; 10 million rows need 25 GB")
@@ -68,7 +75,8 @@ def main() -> None:
     for rows in chosen.rows:
         print(f"\n{rows:,} findings", flush=True)
         with tempfile.TemporaryDirectory(prefix="outfold-scale-", dir=chosen.folder) as folder:
-            measure(Path(folder), rows, partial(note, str(rows)))
+            stored = partial(store, suspicious=chosen.suspicious, all_rows=chosen.all_rows)
+            measure(Path(folder), rows, stored, partial(note, str(rows)))
     if chosen.images:
         print(f"\n{chosen.images:,} images", flush=True)
         with tempfile.TemporaryDirectory(prefix="outfold-scale-", dir=chosen.folder) as folder:
@@ -77,18 +85,20 @@ def main() -> None:
                 note("images", {f"{name}_s": found["seconds"], f"{name}_peak_gb": found["peak_gb"]})
 
 
-def measure(folder: Path, rows: int, note: Callable[[Figures], None]) -> None:
+def measure(folder: Path, rows: int, store: Act, note: Callable[[Figures], None]) -> None:
     """Note the figures of one size, stage by stage, so that a run that is cut off leaves those it has."""
     home = folder / "home"
     stored = in_process(store, home, rows)
     size = (home / "outfold.sqlite").stat().st_size
+    in_files = sum(path.stat().st_size for path in (home / "files" / "rounds").rglob("agreeing.*"))
     note(
         {
             "store_s": stored["seconds"],
             "store_peak_gb": stored["peak_gb"],
             "store_written_gb": stored["written_gb"],
             "database_gb": size / GIGA,
-            "bytes_a_row": size / rows,
+            "agreeing_files_gb": in_files / GIGA,
+            "bytes_a_row": (size + in_files) / rows,
         }
     )
     opened = in_process(open_round, home, rows)
@@ -101,10 +111,12 @@ def measure(folder: Path, rows: int, note: Callable[[Figures], None]) -> None:
     note({"backup_s": backed_up["seconds"], "backup_peak_gb": backed_up["peak_gb"]})
 
 
-def store(home: Path, rows: int) -> None:
+def store(home: Path, rows: int, *, suspicious: float, all_rows: bool) -> None:
     """Store samples, findings and counts."""
     opened = _open(home)
-    fill(opened, rows, suspicious=SUSPICIOUS)
+    if all_rows:
+        finding_writer.LEAST_IMAGES[Task.CLASSIFICATION] = inf
+    fill(opened, rows, suspicious=suspicious)
     opened.database.close()
 
 
@@ -141,6 +153,7 @@ def measure_review(client: Client) -> Figures:
         client.post("/acts", op="decide", decisions=[{"finding": items[place]["id"], "verdict": "accept"}])
 
     figures["verdict_ms_p95"] = p95_ms(len(items), decide)
+    figures |= measure_agreeing(client)
     bins = client.get("/counts?round=1")["histogram"]
     above = np.cumsum(bins[::-1])[::-1]
     percent = max((place for place in range(100) if above[place] >= BULK), default=0)
@@ -154,7 +167,23 @@ def measure_review(client: Client) -> Figures:
     return figures | dict(zip(names, (accepted, undone), strict=True))
 
 
-def in_process(act: Callable[[Path, int], None], home: Path, rows: int) -> Figures:
+def measure_agreeing(client: Client) -> Figures:
+    """Time pages of agreeing findings and verdicts on them, in the orders that a person chooses."""
+    figures: Figures = {}
+    for order in ("suspicion", "confidence", "pair", "similarity"):
+        turn = partial(client.get, f"/findings?round=1&show=agreeing&order={order}")
+        figures[f"agreeing_{order}_ms_p95"] = p95_ms(5, turn)
+    figures["agreeing_path_ms"] = times_ms(1, partial(client.get, "/findings?round=1&show=agreeing&path=77"))[0]
+    items = client.get("/findings?round=1&show=agreeing&limit=20")["items"]
+
+    def keep(place: int) -> None:
+        client.post("/acts", op="decide", decisions=[{"finding": items[place]["id"], "verdict": "keep"}])
+
+    figures["agreeing_verdict_ms_p95"] = p95_ms(len(items), keep)
+    return figures
+
+
+def in_process(act: Act, home: Path, rows: int) -> Figures:
     """Run a stage in a process of its own; return its seconds, without the imports, and the GB it held and wrote."""
     spawning = multiprocessing.get_context("spawn")
     receiving, sending = spawning.Pipe(duplex=False)
@@ -168,7 +197,7 @@ def in_process(act: Callable[[Path, int], None], home: Path, rows: int) -> Figur
     return figures
 
 
-def _report(act: Callable[[Path, int], None], home: Path, rows: int, sending: Connection) -> None:
+def _report(act: Act, home: Path, rows: int, sending: Connection) -> None:
     started = time.perf_counter()
     act(home, rows)
     seconds = time.perf_counter() - started

@@ -126,8 +126,8 @@ def import_digits(app_context: AppContext, folder: Path, count: int = 1797) -> i
         (folder / str(label)).mkdir(parents=True, exist_ok=True)
         grey = Image.fromarray(np.round(image.reshape(8, 8) * (255 / 16)).astype(np.uint8))
         grey.resize((28, 28)).save(folder / str(label) / f"{number:04}.png")
-    asked = imports.add_import(app_context, ImportRequest(name="digits", source=str(folder)))
-    dataset_id = imports.run_import(app_context, asked).dataset_id
+    import_id = imports.add_import(app_context, ImportRequest(name="digits", source=str(folder)))
+    dataset_id = imports.run_import(app_context, import_id).dataset_id
     assert dataset_id is not None
     return dataset_id
 

@@ -170,7 +170,7 @@ def measure_seen(port: int) -> dict[str, float]:
 
 
 def times_ms(times: int, act: Callable[[int], object]) -> list[float]:
-    """Return how long each of so many calls took."""
+    """Return the duration of each of so many calls, in milliseconds."""
     taken = []
     for place in range(times):
         started = time.perf_counter()

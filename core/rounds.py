@@ -21,12 +21,13 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from core.config import ProbabilityMethod, RoundConfig, Weights, refuse_members, with_file_facts
+from core.config import ProbabilityMethod, RoundConfig, refuse_members, with_file_facts
 from core.data.likeliest import logits_in
 from core.data.masks.store import MaskStore
 from core.data.networks import network_folder
 from core.data.snapshot import Snapshot
 from core.data.storage import atomic_path
+from core.embedding import embed_round, fetch_weights, share_of_network
 from core.judge.judgement import BACKBONE_CHECK, DECAY, EMBEDDINGS, Judgement, fold_file, judge_round
 from core.judge.mask_judgement import MaskJudgement, judge_masks
 from core.learn import crossfold, devices, probe
@@ -35,10 +36,10 @@ from core.learn.batches import ImageBatches
 from core.learn.folds import deal
 from core.learn.kept_networks import describe_training, keep_fold
 from core.learn.models.classifier import scaling_assumption
-from core.learn.models.weights import fetch, is_timm_network, origin_of
+from core.learn.models.weights import origin_of
 from core.learn.pixel_probe import Probed
 from core.tasks import RoundPaths, TaskDefinition, task_of
-from core.types import EVERY_FOLD, NO_LABEL, FloatArray, Progress, Recipe, Report, RoundError
+from core.types import EMBEDDING_SHARE, EVERY_FOLD, NO_LABEL, FloatArray, Progress, Recipe, Report, RoundError
 
 __all__ = [
     "FoldSummary",
@@ -139,7 +140,7 @@ def run_fold(
         own = network_folder(folder, number)
         done = fold_file(own, fold)
         if not done.exists():
-            callbacks = crossfold.FoldCallbacks(_share_of_network(report, number, len(config.networks)), should_stop)
+            callbacks = crossfold.FoldCallbacks(share_of_network(report, number, len(config.networks)), should_stop)
             places = RoundPaths(own, image_cache, masks, folder)
             _learn_network(
                 snapshot,
@@ -153,18 +154,6 @@ def run_fold(
             )
         summaries.append(_read_summary(done))
     return summaries[0]
-
-
-def _share_of_network(report: Report, number: int, networks: int) -> Report:
-    """Return a report for one of several networks, with its share of the fold's work and its number."""
-    if networks == 1:
-        return report
-
-    def shared(progress: Progress) -> None:
-        fraction = (number + progress.fraction) / networks
-        report(replace(progress, stage=f"network {number + 1} of {networks}: {progress.stage}", fraction=fraction))
-
-    return shared
 
 
 def _learn_network(
@@ -183,7 +172,7 @@ def _learn_network(
     places.folder.mkdir(parents=True, exist_ok=True)
     split = fold_split(snapshot, config, fold, task.least_classes)
     outcome = train_and_predict(snapshot, config, split, places=places, callbacks=callbacks, task=task)
-    if config.method is ProbabilityMethod.FINE_TUNE and task.probe is None and needs_check(config):
+    if fold == 0 and config.method is ProbabilityMethod.FINE_TUNE and task.probe is None and needs_check(config):
         trial = _trial(outcome.images, snapshot, task, callbacks)
         logits, path = logits_in(outcome.kept.columns, len(snapshot.classes)), places.folder / BACKBONE_CHECK
         check_trained(config, logits, split, snapshot.learnable, trial, path=path)
@@ -275,13 +264,7 @@ def train_and_predict(
     """Train on the training rows and predict the held-out rows, by the config's method."""
     reading = Progress("reading images", split.fold, config.folds)
     classes, channels = len(snapshot.classes), 1 if config.grey else 3
-    if config.weights is Weights.PRETRAINED and is_timm_network(config.model):
-        downloading = Progress("downloading", split.fold, config.folds)
-        fetch(
-            config.model,
-            lambda text: callbacks.report(replace(downloading, message=text)),
-            callbacks.should_stop,
-        )
+    fetch_weights(config, Progress("downloading", split.fold, config.folds), callbacks)
     if config.method is ProbabilityMethod.FINE_TUNE:
         spec = crossfold.NetworkSpec(
             build=partial(task.build_network, config, channels, classes),
@@ -304,13 +287,11 @@ def train_and_predict(
             keep=task.keep(snapshot, config, places),
         )
         return task.probe(config, training_data, split, probed, callbacks)
-    images = task.training_data(snapshot, config, places, reading, callbacks).images
-    embeddings = probe.embed_images(
-        config, images, snapshot.seen_hashes, build, cache=places.image_cache, fold=split.fold, callbacks=callbacks
-    )
+    embedded = embed_round(snapshot, config, places, fold=split.fold, callbacks=callbacks, task=task)
+    images, embeddings = embedded.images, embedded.embeddings
     _keep_embeddings(embeddings, places.embeddings_folder / EMBEDDINGS)
     fitting = Progress(
-        "training", split.fold, config.folds, fraction=probe.EMBEDDING_SHARE, message="choosing the weight decay"
+        "training", split.fold, config.folds, fraction=EMBEDDING_SHARE, message="choosing the weight decay"
     )
     callbacks.report(fitting)
     choice = probe.choose_decay(
@@ -322,8 +303,8 @@ def train_and_predict(
         device=images.device,
         callbacks=callbacks,
     )
-    if needs_check(config):
-        trial = _trial(images, snapshot, task, callbacks)
+    if split.fold == 0 and needs_check(config):  # the same one whichever worker is first
+        trial = replace(_trial(images, snapshot, task, callbacks), read=embedded.read)
         check_backbone(config, embeddings, split, snapshot.learnable, trial, path=places.folder / BACKBONE_CHECK)
     keep = task.keep(snapshot, config, places)
     outcome = probe.probe_fold(

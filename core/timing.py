@@ -141,8 +141,8 @@ def _seconds_of_probe(
     network = for_inference(probe.build_frozen(config, build), images.device, images.channels, config.input_size)
     building = time.monotonic() - began
     embedding, width = _seconds_an_image(network, images, config.batch_size)
-    asked = min(config.folds, ceil(probe.ENOUGH_HELD / max(1, trial.count / config.folds)))
-    fits = asked * _DECAYS_TRIED + config.folds
+    counted = min(config.folds, ceil(probe.ENOUGH_HELD / max(1, trial.count / config.folds)))
+    fits = counted * _DECAYS_TRIED + config.folds
     learnt = trial.count * (config.folds - 1) / config.folds
     regressions = fits * _EVALUATIONS * learnt * _seconds_an_evaluation(width, trial.classes, images.device)
     return building + embedding * trial.count + _seconds_of_neighbours(trial.count, width), regressions
@@ -187,8 +187,8 @@ def _seconds_an_image(network: nn.Module, images: ImageBatches, batch: int) -> t
 
     def ask(count: int) -> Tensor:
         rows = torch.arange(count) % len(images)
-        asked = predict_batches(network, images, rows, batch, on_progress=lambda *_: None, should_stop=lambda: False)
-        return torch.cat([answer.flatten(1)[:1].cpu() for _, answer in asked])
+        answers = predict_batches(network, images, rows, batch, on_progress=lambda *_: None, should_stop=lambda: False)
+        return torch.cat([answer.flatten(1)[:1].cpu() for _, answer in answers])
 
     width = ask(min(batch, len(images))).shape[1]  # also warms up
     done, began = 0, time.monotonic()

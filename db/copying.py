@@ -85,7 +85,7 @@ def copy_database(
 
 
 def hash_tables(url: str) -> list[TableCopy]:
-    """Return what each table of a database of this release's schema holds, in one consistent state."""
+    """Return row count and hash of each table of a database with this release's schema, in one consistent state."""
     database = Database(url)
     try:
         with database.read() as session:

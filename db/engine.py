@@ -16,6 +16,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.orm import Session, sessionmaker
 
 from core.types import StorageError
+from db.agreeing_file import FILES, WRITES, AgreeingFiles
 from db.fair_lock import FairLock
 from db.faults import file_of, name_of, storage_errors
 from db.hidden import hide_deleted
@@ -49,6 +50,7 @@ class Database:
         self.url = url
         self.engine = _create(url)
         self.writers = _writers(url)
+        self.agreeing_files = AgreeingFiles()
         isolation = {"isolation_level": "REPEATABLE READ"} if self.engine.dialect.name == "postgresql" else {}
         self._reader = sessionmaker(self.engine.execution_options(**isolation), expire_on_commit=False)
         self._writer = sessionmaker(self.engine.execution_options(begin_immediate=True), expire_on_commit=False)
@@ -60,6 +62,7 @@ class Database:
     def read(self) -> Iterator[Session]:
         """Yield a session for reading."""
         with storage_errors(self.url), self._reader.begin() as session:
+            session.info[FILES] = self.agreeing_files
             note_hidden(session)
             yield session
 
@@ -67,6 +70,7 @@ class Database:
     def write(self) -> Iterator[Session]:
         """Yield a session that holds the write lock until it ends; keep it short."""
         with storage_errors(self.url), self.writers.held(BUSY_TIMEOUT_MS / 1000), self._writer.begin() as session:
+            session.info |= {FILES: self.agreeing_files, WRITES: True}
             note_hidden(session)
             yield session
 

@@ -79,10 +79,10 @@ def is_limited() -> bool:
 
 
 def _viewer() -> str:
-    said = _VIEWER.get()
-    if said is None and _SOURCES:
-        said = _SOURCES[0]()
-    return said or _EVERYTHING
+    viewer = _VIEWER.get()
+    if viewer is None and _SOURCES:
+        viewer = _SOURCES[0]()
+    return viewer or _EVERYTHING
 
 
 def note_hidden(session: Session) -> None:
@@ -104,7 +104,7 @@ def note_hidden(session: Session) -> None:
 
 
 def hidden_in(session: Session) -> Hidden:
-    """Return what is hidden in a session."""
+    """Return the datasets and rounds that are hidden in a session."""
     hidden: Hidden = session.info.get(_HIDDEN, Hidden((), ()))
     return hidden
 

@@ -10,7 +10,8 @@ All figures are read from the syntax tree of `app`, `core` and `db` without migr
   and values named in a body, followed through imports and re-exports. A class that is reached counts with all its
   methods. Annotations are left out. So are the entries of a registry (a dict at module level), of which one act uses
   one; `ACTS` names that one. Methods of objects are not resolved unless their class is reached, so each figure is a
-  lower bound.
+  lower bound. A verdict is the entry "decide" of the table of `app.routes.acts`; until 2026-11-30 its figure included
+  notes, undo, redo and acts on classes, which the same route stores.
 - *Long modules* have more than `LONG` lines: a sign to look whether they hold one idea, no failure.
 """
 
@@ -40,15 +41,15 @@ ACTS: Mapping[str, tuple[str, ...]] = {
     "round": (
         "app.services.rounds.request.start_round",
         "app.worker.steps.take_snapshot",
-        "app.worker.snapshots._CLASSES",
+        "app.services.rounds.snapshots._CLASSES",
         "app.worker.steps.train_fold",
-        "app.worker.recipes.RUNNERS",
+        "app.services.recipes.cross_fold.CROSS_FOLD",
         "core.rounds.run_fold",
         "core.tasks.CLASSIFICATION",
         "app.worker.steps.judge",
         "core.judge.found.judge_folds",
     ),
-    "verdict": ("app.routes.acts.act",),
+    "verdict": ("app.routes.acts.act", "app.routes.acts._decide"),
     "mask": ("app.routes.masks.one_mask", "app.routes.masks.save"),
 }
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -299,8 +300,8 @@ def report(modules: Sequence[Module], acts: Mapping[str, Sequence[str]] = ACTS) 
 
 
 def _listed(counts: Mapping[str, int], most: int = 6) -> str:
-    named = ", ".join(f"{name} {count}" for name, count in list(counts.items())[:most])
-    return f"{len(counts)} ({named}{', ...' if len(counts) > most else ''})" if counts else "0"
+    shown = ", ".join(f"{name} {count}" for name, count in list(counts.items())[:most])
+    return f"{len(counts)} ({shown}{', ...' if len(counts) > most else ''})" if counts else "0"
 
 
 def main() -> int:

@@ -239,7 +239,7 @@ def members(
 
 
 def _seen_by(members: Sequence[str]) -> str:
-    """Return who sees a restricted dataset."""
+    """Return the members of a restricted dataset, in words."""
     return f"seen by admins and: {', '.join(members) or 'nobody else'}"
 
 

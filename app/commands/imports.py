@@ -27,7 +27,7 @@ def import_(
         Path,
         typer.Argument(
             metavar="SOURCE",
-            help="A folder of images and labels or masks, a table or JSON file of them, a zip or tar, or class folders "
+            help="A folder of images and labels or masks, a table or JSON file of them, a zip or tar; or one of these "
             "in a bucket, as s3://bucket/pets.",
         ),
     ],
@@ -126,6 +126,7 @@ def import_(
       python -m app import /data/pets
       python -m app import /data/pets --name pets --dry-run
       python -m app import pets.zip
+      python -m app import s3://bucket/pets
       python -m app import labels.csv --name pets --label-column breed
       python -m app import labels.csv --name pets --image-root /data/pets --merge-class Cat=cat
       python -m app import /data/street --colour-map camvid-merged-11
@@ -139,13 +140,15 @@ def import_(
     from app.commands.lookup import app_context, person
     from app.services.imports import buckets, jobs as imports, sources
     from app.services.imports.jobs import ImportRequest
-    from core.data.formats.archive import is_archive
+    from core.data.formats.archive import is_archive, is_archive_name
     from core.types import DatasetError
 
     opened = app_context()
     name = name or imports.propose_name(source.absolute())
-    if buckets.find_bucket(opened, str(source)) is not None:
-        source = buckets.folder_of(opened, str(source))
+    bucket = buckets.find_bucket(opened, str(source))
+    if bucket is not None and is_archive_name(source.name):
+        with buckets.fetched_archive(opened, bucket) as archive:
+            source = sources.store_archive(opened, archive)
     elif is_archive(source):
         source = sources.store_archive(opened, source)
     try:
@@ -154,13 +157,13 @@ def import_(
         raise DatasetError(f"there is no format {form}", f"there are {', '.join(SourceFormat)}") from None
     request = ImportRequest(
         name=name,
-        source=str(source.absolute()),
+        source=_place(opened, source),
         format=chosen,
         path_column=path_column,
         label_column=label_column,
         split_column=split_column,
         group_column=group_column,
-        image_root=str(Path(image_root).resolve()) if image_root else "",
+        image_root=_place(opened, Path(image_root)) if image_root else "",
         class_level=class_level,
         literal_labels=literal_labels,
         merged_classes=tuple(merge_class or ()),
@@ -209,9 +212,9 @@ def move(
 
     opened = app_context()
     info = get_dataset(opened, dataset)
-    request = imports.move_request(opened, info.id, folder.absolute())
+    request = replace(imports.move_request(opened, info.id, folder), source=_place(opened, folder))
     if image_root:
-        request = replace(request, image_root=str(Path(image_root).resolve()))
+        request = replace(request, image_root=_place(opened, Path(image_root)))
     _import(opened, request, as_json=as_json)
 
 
@@ -279,6 +282,14 @@ def _tell_repaired(counts: "dict[str, int]") -> None:
         tell(f"{counts['open']:,} images have other masks in the source than here; take these with --take-masks")
     if counts.get("left"):
         tell(f"{counts['left']:,} images with other masks in the source were decided on here, and left as they are")
+
+
+def _place(opened: "AppContext", named: Path) -> str:
+    """Return a path from the root, of a bucket its URL."""
+    from app.services.imports.buckets import find_bucket
+
+    bucket = find_bucket(opened, str(named))
+    return str(named.absolute()) if bucket is None else bucket.url
 
 
 def _absolute(text: str) -> str:

@@ -23,9 +23,9 @@ def get_dataset(opened: AppContext, text: str) -> DatasetInfo:
     Raises:
         DatasetError: no dataset has it.
     """
-    named = datasets.find_dataset(opened, text)
-    if named is not None:
-        return named
+    found = datasets.find_dataset(opened, text)
+    if found is not None:
+        return found
     known = [card.dataset for card in datasets.list_datasets(opened)]
     numbered = next((info for info in known if str(info.id) == text), None)
     if numbered is not None:

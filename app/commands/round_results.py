@@ -203,7 +203,10 @@ def _leave_round(opened: "AppContext", started: "RoundInfo", *, goes_on: bool) -
 
 
 def _words(seen: "RoundProgress") -> str:
-    fold = seen.current
+    fold, shards = seen.current, seen.current_shards
+    if shards:
+        left = [] if seen.seconds_left is None else [f"{seen.seconds_left:.0f} s left of the embedding"]
+        return " · ".join([f"embedding, {seen.shards_done:,} of {len(seen.shards):,} shards done", *left])
     if fold is None:
         return seen.round.stage
     alone = [fold.message] if fold.message else []  # a recipe of one piece names its own stage

@@ -275,18 +275,18 @@ def _say_plan(
     *,
     as_json: bool,
 ) -> None:
-    """Print the plan of a round and its estimated duration, which is known of folds and of teacher and students."""
+    """Print the plan of a round and its estimated duration, if a trial tells it."""
+    from app.services.recipes import RECIPES
     from app.services.rounds import preview
-    from core.config import RECIPES, IteratedSettings
 
     seconds, why = None, "its time is unknown"
-    if recipe in (Recipe.CROSS_FOLD, Recipe.ITERATED):
+    if recipe.timed:
         try:
             with progress_bar("measuring the time it takes", quiet=as_json):
                 known = preview.estimate_times(opened, dataset_id, [config])
             seconds, costs = known.seconds[0], known.costs[0]
-            if recipe is Recipe.ITERATED:
-                own = IteratedSettings.from_json(settings)
+            if not recipe.in_folds:
+                own = RECIPES[recipe].settings.from_json(settings)
                 seconds = own.seconds(costs, config.epochs, config.batch_size) if costs else None
         except ConfigError as error:
             why = str(error)
@@ -294,7 +294,7 @@ def _say_plan(
         say_json({"recipe": recipe, "config": config.to_json(), "seconds": seconds} | ({} if seconds else {"why": why}))
         return
     epochs = f", {config.epochs} epochs" if config.method is ProbabilityMethod.FINE_TUNE else ""
-    way = f"{config.folds} folds" if recipe is Recipe.CROSS_FOLD else RECIPES[recipe].title
+    way = f"{config.folds} folds" if recipe.in_folds else recipe.goal
     say(f"{config.method} of {config.model} at {config.seen_size} pixels, {way}{epochs}")
     say(why if seconds is None else f"{preview.about_time(seconds)} on this machine")
 

@@ -62,12 +62,12 @@ def list_(*, dataset: DatasetName, from_masks: FromMasks = False, as_json: JsonF
     opened = app_context()
     info = get_dataset(opened, dataset)
     found = known_tags(opened, info.id, from_masks=from_masks)
-    named = [(one.name, [info.classes[number] for number in one.classes], one.by) for one in found]
+    rows = [(one.name, [info.classes[number] for number in one.classes], one.by) for one in found]
     if as_json:
-        say_json([{"path": name, "tags": classes, "by": by} for name, classes, by in named])
+        say_json([{"path": name, "tags": classes, "by": by} for name, classes, by in rows])
         return
-    say_table(["path", "tags", "by"], [(name, "; ".join(classes), by) for name, classes, by in named])
-    if not named:
+    say_table(["path", "tags", "by"], [(name, "; ".join(classes), by) for name, classes, by in rows])
+    if not rows:
         tell("no image has tags yet; import a table, or tag images on the Tags page")
 
 

@@ -160,7 +160,7 @@ def log(
 
 
 def _ways(user: "User") -> list[str]:
-    """Return how a user can sign in."""
+    """Return the ways in which a user can sign in."""
     provider = user.email or ("OpenID Connect" if user.identity else "")
     return [*(["password"] if user.has_password else []), *([provider] if provider else [])]
 

@@ -20,7 +20,7 @@ from core.judge.recalibration import Point
 ORANGE, GREY, BLUE, GREEN = "234,114,23", "128,138,156", "31,111,235", "43,138,75"
 _MOST_BARS = 40  # classes whose names can be read below a chart
 _INNER, _TITLE = 400, 28  # pixels of the confusion matrix: its squares at least, and the title of an axis
-_NAMED = 15  # pixels of a class at least, so that its name can be read
+_READABLE_PIXELS = 15  # pixels of a class at least, so that its name can be read
 _LETTER = 7  # pixels of a letter on an axis
 _NAME_SIZE = 11  # pixels of the letters of a class name
 _MOST_UPRIGHT = 10  # classes whose names need not be turned
@@ -87,7 +87,7 @@ def confusion_chart(
     if count < len(offered):
         st.caption(f"The {count} of {len(offered):,} classes that are mixed up most.")
     names = class_labels([classes[one] for one in part.classes])
-    inner = max(_INNER, _NAMED * count)
+    inner = max(_INNER, _READABLE_PIXELS * count)
     axis = {
         "tickvals": list(range(count)),
         "ticktext": names,
@@ -98,12 +98,12 @@ def confusion_chart(
         "fixedrange": True,
     }
     longest = max((len(html.unescape(name)) for name in names), default=0)
-    beside = _TITLE + longest * _LETTER
+    label_margin = _TITLE + longest * _LETTER
     upright = count > _MOST_UPRIGHT or longest * _LETTER > inner / max(1, count)
     layout = {
-        "width": inner + beside + _MARGIN["r"],
-        "height": inner + beside + _MARGIN["b"],
-        "margin": {**_MARGIN, "l": beside, "t": beside},
+        "width": inner + label_margin + _MARGIN["r"],
+        "height": inner + label_margin + _MARGIN["b"],
+        "margin": {**_MARGIN, "l": label_margin, "t": label_margin},
         "xaxis": {**axis, "title": "predicted", "side": "top", "tickangle": -90 if upright else 0},
         "yaxis": {**axis, "title": "given", "range": [count - 0.5, -0.5]},
         "showlegend": False,
@@ -161,21 +161,21 @@ def precision_curve(
 
     `certificates` are (threshold, share, text).
     """
-    drawn = [point for point in points if point.changes]
-    at = [point.threshold for point in drawn]
+    changing = [point for point in points if point.changes]
+    at = [point.threshold for point in changing]
     band = {"x": at, "mode": "lines", "line": {"width": 0}, "hoverinfo": "skip"}
     data: list[dict[str, Any]] = [
         {
-            "type": "bar", "x": at, "y": [point.changes for point in drawn], "yaxis": "y2", "width": 0.01,
+            "type": "bar", "x": at, "y": [point.changes for point in changing], "yaxis": "y2", "width": 0.01,
             "marker": {"color": f"rgba({GREY},.18)"}, "hoverinfo": "skip",
         },
-        band | {"y": [point.right.low for point in drawn]},
-        band | {"y": [point.right.high for point in drawn], "fill": "tonexty", "fillcolor": f"rgba({BLUE},.18)"},
+        band | {"y": [point.right.low for point in changing]},
+        band | {"y": [point.right.high for point in changing], "fill": "tonexty", "fillcolor": f"rgba({BLUE},.18)"},
         {
-            "x": at, "y": [point.right.estimate for point in drawn], "mode": "lines",
+            "x": at, "y": [point.right.estimate for point in changing], "mode": "lines",
             "line": {"color": f"rgb({BLUE})", "width": 2},
             "customdata": [
-                [point.right.low, point.right.high, point.changes, point.gain.low, point.gain.high] for point in drawn
+                [one.right.low, one.right.high, one.changes, one.gain.low, one.gain.high] for one in changing
             ],
             "hovertemplate": "from %{x:.2f} on<br>%{y:.1%} right (%{customdata[0]:.1%} to %{customdata[1]:.1%})<br>"
             "%{customdata[2]:,} labels change, net gain %{customdata[3]:,.0f} to %{customdata[4]:,.0f}<extra></extra>",
@@ -255,19 +255,21 @@ def stage_figure(
     return {"data": data, "layout": layout}
 
 
-def accuracy_chart(named: Sequence[tuple[str, Sequence[dict[str, Any]]]], key: str, measure: str = "agreement") -> None:
-    """Draw each round's `measure` per class beside the others'; `named` holds (round, per-class rows).
+def accuracy_chart(
+    rounds: Sequence[tuple[str, Sequence[dict[str, Any]]]], key: str, measure: str = "agreement"
+) -> None:
+    """Draw each round's `measure` per class beside the others'; `rounds` holds (round, per-class rows).
 
     Of many classes those with the lowest measure in the last round.
     """
-    rows_of_last = named[-1][1]
+    rows_of_last = rounds[-1][1]
     if len(rows_of_last) > _MOST_BARS:
-        st.caption(f"The {_MOST_BARS} of {len(rows_of_last):,} classes with the lowest value in {named[-1][0]}.")
+        st.caption(f"The {_MOST_BARS} of {len(rows_of_last):,} classes with the lowest value in {rounds[-1][0]}.")
         known = sorted((row for row in rows_of_last if row.get(measure) is not None), key=lambda row: row[measure])
         lowest_names = {row["name"] for row in known[:_MOST_BARS]}
-        named = [(name, [row for row in rows if row["name"] in lowest_names]) for name, rows in named]
-    shades = [f"rgba({BLUE},{alpha:.2f})" for alpha in _steps(len(named))]
-    names = list(dict.fromkeys(row["name"] for _, rows in named for row in rows))
+        rounds = [(name, [row for row in rows if row["name"] in lowest_names]) for name, rows in rounds]
+    shades = [f"rgba({BLUE},{alpha:.2f})" for alpha in _steps(len(rounds))]
+    names = list(dict.fromkeys(row["name"] for _, rows in rounds for row in rows))
     place = {name: index for index, name in enumerate(names)}
     bars = [
         {
@@ -279,9 +281,9 @@ def accuracy_chart(named: Sequence[tuple[str, Sequence[dict[str, Any]]]], key: s
             "marker": {"color": shade},
             "hovertemplate": "%{customdata[0]}: %{y:.1%}<extra></extra>",
         }
-        for shade, (name, rows) in zip(shades, named, strict=True)
+        for shade, (name, rows) in zip(shades, rounds, strict=True)
     ]
-    lowest = min((row.get(measure) or 0 for _, rows in named for row in rows), default=0)
+    lowest = min((row.get(measure) or 0 for _, rows in rounds for row in rows), default=0)
     layout = {
         "height": 240,
         "margin": _MARGIN,
@@ -323,25 +325,25 @@ def _shares(part: ConfusionPart) -> list[_Cell]:
     return cells
 
 
-def _squares(cells: Sequence[_Cell], classes: Sequence[str], drawn: Sequence[int], inner: int) -> list[dict[str, Any]]:
+def _squares(cells: Sequence[_Cell], classes: Sequence[str], shown: Sequence[int], inner: int) -> list[dict[str, Any]]:
     """Draw the strongly orange cells with white numbers, the others with those of the theme, which may be switched."""
     pale = [cell for cell in cells if cell.weight <= _DARK]
     strong = [cell for cell in cells if cell.weight > _DARK]
     return [
-        _trace(pale, classes, drawn, inner),
-        _trace(strong, classes, drawn, inner) | {"textfont": {"color": "white"}},
+        _trace(pale, classes, shown, inner),
+        _trace(strong, classes, shown, inner) | {"textfont": {"color": "white"}},
     ]
 
 
-def _trace(cells: Sequence[_Cell], classes: Sequence[str], drawn: Sequence[int], inner: int) -> dict[str, Any]:
-    place = {one: index for index, one in enumerate(drawn)}
+def _trace(cells: Sequence[_Cell], classes: Sequence[str], shown: Sequence[int], inner: int) -> dict[str, Any]:
+    place = {one: index for index, one in enumerate(shown)}
     shades = [f"rgba({ORANGE},{cell.weight:.2f})" if cell.weight else f"rgba({GREY},.16)" for cell in cells]
     return {
         "type": "scatter",
         "x": [place[cell.pseudo] for cell in cells],
         "y": [place[cell.given] for cell in cells],
         "mode": "markers+text",
-        "text": [cell.text if len(drawn) <= _MOST_COUNTED else "" for cell in cells],
+        "text": [cell.text if len(shown) <= _MOST_COUNTED else "" for cell in cells],
         "customdata": [
             [cell.given, cell.pseudo, escape_label(classes[cell.given]), escape_label(classes[cell.pseudo]), cell.hover]
             for cell in cells
@@ -349,7 +351,7 @@ def _trace(cells: Sequence[_Cell], classes: Sequence[str], drawn: Sequence[int],
         "hovertemplate": "given %{customdata[2]}<br>predicted %{customdata[3]}<br>%{customdata[4]}<extra></extra>",
         "marker": {
             "symbol": "square",
-            "size": 0.9 * inner / max(1, len(drawn)),
+            "size": 0.9 * inner / max(1, len(shown)),
             "line": {"width": 0},
             "color": shades,
             "opacity": 1,

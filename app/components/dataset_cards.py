@@ -19,7 +19,7 @@ from app.services.rounds.preview import about_time
 from core.data.formats.detect import FORMATS
 from core.data.formats.source import SourceFormat
 
-_CLASSES_NAMED = 6
+_CLASSES_SHOWN = 6
 _CLOSED = "cards_closed_menus"  # in the session: how often each menu was closed by a choice
 
 STYLE = """<style>
@@ -95,8 +95,8 @@ def card_html(
         f'<img src="/outfold/image/{escape(cover)}/96.webp" alt="" loading="lazy">' for cover in card.covers
     )
     offered = card.dataset.class_state.offered_names
-    names = ", ".join(offered[:_CLASSES_NAMED])
-    more = f" and {len(offered) - _CLASSES_NAMED} more" * (len(offered) > _CLASSES_NAMED)
+    names = ", ".join(offered[:_CLASSES_SHOWN])
+    more = f" and {len(offered) - _CLASSES_SHOWN} more" * (len(offered) > _CLASSES_SHOWN)
     kept = set(card.dataset.evaluation_splits)
     splits = " · ".join(
         f"{'' if name == DRAWN and name in kept else f'{name} '}{count:,}{' for evaluation' * (name in kept)}"

@@ -20,15 +20,15 @@ from app.services.rounds import jobs as rounds
 from app.services.rounds.jobs import RoundInfo
 from core.types import NO_LABEL, JobStatus, Right
 
-_DELETION_ASKED = "deletion_asked"  # in the session: the id of the dataset or round to be deleted
+_DELETION_KEY = "deletion_asked"  # in the session: the id of the dataset or round to be deleted
 _DELETION_DONE = "deletion_said"  # in the session: message of the finished act
-_REMOVAL_ASKED = "removal_asked"  # in the session: the images to be removed, and their description
+_REMOVAL_KEY = "removal_asked"  # in the session: the images to be removed, and their description
 _REMOVAL_DONE = "removal_said"  # in the session: message of the finished act
-_UNDO_ASKED = "import_undo_asked"  # in the session: the id of the import to be undone
+_UNDO_KEY = "import_undo_asked"  # in the session: the id of the import to be undone
 _UNDO_DONE = "import_undo_said"  # in the session: message of the finished act
 
 
-class Named(Protocol):
+class HasName(Protocol):
     """A dataset or round."""
 
     @property
@@ -48,15 +48,15 @@ class Remove(Protocol):
 
 def ask_deletion(row_id: int) -> None:
     """Open the deletion dialog in the next run of the page."""
-    st.session_state[_DELETION_ASKED] = row_id
+    st.session_state[_DELETION_KEY] = row_id
     st.rerun()
 
 
 def _draw_deletion(
-    find: Callable[[int], Named], held: Callable[[int], dict[str, int]], delete: Callable[[int, str], Any], stays: str
+    find: Callable[[int], HasName], held: Callable[[int], dict[str, int]], delete: Callable[[int, str], Any], stays: str
 ) -> None:
     """Draw the dialog that `ask_deletion` opened; `stays` describes what the deletion leaves untouched."""
-    row_id = st.session_state.pop(_DELETION_ASKED, None)
+    row_id = st.session_state.pop(_DELETION_KEY, None)
     if row_id is not None:
         _deletion_dialog(row_id, find(row_id).name, held_text(held(row_id)), delete, stays)
     if message := st.session_state.pop(_DELETION_DONE, ""):
@@ -137,15 +137,15 @@ def _draw_removals(found: Sequence[tuple[Deletion, datetime | None]]) -> None:
 
 def ask_removal(chosen: Chosen, what: str) -> None:
     """Open the removal dialog in the next run of the page."""
-    st.session_state[_REMOVAL_ASKED] = (chosen, what)
+    st.session_state[_REMOVAL_KEY] = (chosen, what)
     st.rerun()
 
 
 def draw_removal(tell: Callable[[Chosen], Removal], remove: Remove) -> None:
     """Draw the dialog that `ask_removal` opened, and remove the images on confirmation."""
-    asked = st.session_state.pop(_REMOVAL_ASKED, None)
-    if asked is not None:
-        chosen, what = asked
+    removal = st.session_state.pop(_REMOVAL_KEY, None)
+    if removal is not None:
+        chosen, what = removal
         _removal_dialog(tell(chosen), chosen, what, remove)
     if message := st.session_state.pop(_REMOVAL_DONE, ""):
         st.toast(plain(message), icon=":material/delete:")
@@ -197,7 +197,7 @@ def choose_images(dataset_id: int, classes: Sequence[str], splits: Sequence[str]
 
 def import_acts(app_context: AppContext, shown: ImportInfo | None) -> int | None:
     """Draw the acts on the import whose report is shown; return the id of an import that was started."""
-    import_id = st.session_state.pop(_UNDO_ASKED, None)
+    import_id = st.session_state.pop(_UNDO_KEY, None)
     if import_id is not None:
         _undo_dialog(app_context, import_undo.preview_undo(app_context, import_id))
     if message := st.session_state.pop(_UNDO_DONE, ""):
@@ -243,7 +243,7 @@ def _draw_undo(info: ImportInfo, why_not: str, label: str, key: str) -> None:
     if why_not:
         st.caption(plain(f"{why_not[:1].upper()}{why_not[1:]}."))
     elif st.button(label, icon=":material/undo:", key=f"{key}_undo_{info.id}"):
-        st.session_state[_UNDO_ASKED] = info.id
+        st.session_state[_UNDO_KEY] = info.id
         st.rerun()
 
 

@@ -55,8 +55,8 @@ def draw_splits(look: ReadProtection, protect: Protect, draw: Callable[[int], ob
             "An evaluation split is excluded from training: people decide its labels one by "
             "one, and the impact of cleaning is measured on it."
         )
-        named = [split for split in shown.splits if split.name]
-        pressed = [split for split in named if _draw_split(split, f"{key}_{split.name}")]
+        splits = [split for split in shown.splits if split.name]
+        pressed = [split for split in splits if _draw_split(split, f"{key}_{split.name}")]
         if shown.drawing.images and _draw_drawing(shown, f"{key}_draw"):
             draw(dataset_id)
             st.rerun()

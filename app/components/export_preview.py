@@ -70,7 +70,7 @@ def draw_counts(counts: Mapping[str, Any], size: int) -> None:
 
 
 _WHO = {"person": "people", "bulk": "accept-all"}
-_BESIDE_ANOTHER, _ALONE = 130, 180  # pixels of a class name: a long one leaves the numbers in view
+_NARROW, _WIDE = 130, 180  # pixels of a class name: a long one leaves the numbers in view
 
 
 def _draw_pairs(pairs: list[Mapping[str, Any]], nothing: str, counted: str) -> None:
@@ -82,8 +82,8 @@ def _draw_pairs(pairs: list[Mapping[str, Any]], nothing: str, counted: str) -> N
         {"From": pair["given"] or nothing, "To": pair["label"] or nothing, counted: pair["count"]} for pair in pairs
     ]
     columns = {
-        "From": st.column_config.TextColumn(width=_BESIDE_ANOTHER),
-        "To": st.column_config.TextColumn(width=_BESIDE_ANOTHER),
+        "From": st.column_config.TextColumn(width=_NARROW),
+        "To": st.column_config.TextColumn(width=_NARROW),
         counted: st.column_config.ProgressColumn(format="localized", min_value=0, max_value=most, color="orange"),
     }
     st.dataframe(
@@ -117,7 +117,7 @@ def _draw_classes(classes: list[Mapping[str, Any]]) -> None:
         for each in in_sight(classes)
     ]
     columns = {
-        "Class": st.column_config.TextColumn(width=_ALONE),
+        "Class": st.column_config.TextColumn(width=_WIDE),
         "Before": st.column_config.NumberColumn(format="localized"),
         "After": st.column_config.NumberColumn(format="localized"),
         "Change": st.column_config.NumberColumn(format="%+d"),

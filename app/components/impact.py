@@ -178,7 +178,7 @@ def _points(rows: Sequence[dict[str, Any]], *, wide: bool) -> dict[str, Any]:
     placed = [(place, row) for place, row in enumerate(rows) if (row["interval"] is not None) == wide]
     chosen = [row for _, row in placed]
     values = [100 * row["difference"] for row in chosen]
-    drawn: dict[str, Any] = {
+    trace: dict[str, Any] = {
         "type": "scatter",
         "mode": "markers",
         "x": values,
@@ -190,9 +190,9 @@ def _points(rows: Sequence[dict[str, Any]], *, wide: bool) -> dict[str, Any]:
     if wide:
         highs = [100 * row["interval"]["high"] - value for row, value in zip(chosen, values, strict=True)]
         lows = [value - 100 * row["interval"]["low"] for row, value in zip(chosen, values, strict=True)]
-        drawn["error_x"] = {"type": "data", "symmetric": False, "array": highs, "arrayminus": lows, "thickness": 1.5}
-        drawn["error_x"]["color"] = f"rgb({GREY})"  # else black, in dark mode too
-    return drawn
+        trace["error_x"] = {"type": "data", "symmetric": False, "array": highs, "arrayminus": lows, "thickness": 1.5}
+        trace["error_x"]["color"] = f"rgb({GREY})"  # else black, in dark mode too
+    return trace
 
 
 def _shade(row: dict[str, Any]) -> str:

@@ -48,14 +48,14 @@ def _all(key: str) -> dict[str, dict[str, Any]]:
 _RENAMED, _KEPT = "It was renamed", "It stays a class"
 
 
-def gone_classes(asked: Sequence[GoneClass], key: str) -> tuple[list[str], list[str]] | None:
+def gone_classes(gone: Sequence[GoneClass], key: str) -> tuple[list[str], list[str]] | None:
     """Draw a choice for each class, the likeliest answer as default, and return the answers once confirmed.
 
     These are the classes that have another name now, each `old=new`, and those that stay without images in the source.
     """
     with st.container(border=True, key=key):
         kept, renamed = list[str](), list[str]()
-        for number, one in enumerate(asked):
+        for number, one in enumerate(gone):
             st.text(one.message)
             choices = [_RENAMED, _KEPT] if one.renamed else [_KEPT]
             chosen = st.segmented_control(

@@ -76,16 +76,16 @@ def import_wizard(
             _explain()
         return None
     request = replace(request, **answers_of(request.source, key))
-    named = request.name in known  # whose earlier answers count
-    if named and not request.unlabelled:
+    is_known = request.name in known  # whose earlier answers count
+    if is_known and not request.unlabelled:
         with left:
-            help_ = "What earlier imports of this dataset were told counts for this one too, unless it is forgotten"
+            help_ = "Answers given to earlier imports of this dataset apply to this one too, unless you forget them"
             request = replace(
                 request, forget_answers=st.checkbox("Forget earlier answers", key=f"{key}_forget", help=help_)
             )
     preview = None
     with right, complaints():
-        preview = _cached_preview(look, replace(request, name=request.name if named else "preview", by=""))
+        preview = _cached_preview(look, replace(request, name=request.name if is_known else "preview", by=""))
         if preview.remembered:
             answers = ", ".join(f"{option.replace('_', ' ')}: {value}" for option, value in preview.remembered.items())
             st.text(f"As in earlier imports: {answers}")

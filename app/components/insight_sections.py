@@ -199,7 +199,7 @@ def iteration_table(measured: Mapping[str, Any], key: str) -> None:
 
 
 def chosen_on_labels(choice: Mapping[str, Any], best: str) -> str:
-    """Return what a frozen network's round learnt, and what cross-validation on the labels said, as a sentence."""
+    """Return a sentence on the labels that a frozen network's round learnt, and on their cross-validation."""
     learnt = "labels as they spread to similar images" if best == "spread" else "the labels alone"
     if choice["probe_right"] is None:
         return f"A regression learnt {learnt}; there were too few labels to compare that with the other way."
@@ -210,7 +210,7 @@ def chosen_on_labels(choice: Mapping[str, Any], best: str) -> str:
 
 
 def views_seen(trained: Mapping[str, Mapping[str, int]]) -> str:
-    """Return how many unlabelled views each network was shown, in how many steps, as a sentence."""
+    """Return a sentence on the number of unlabelled views and of steps of each network."""
     shown = [
         f"{name.replace('_', ' ')} {own['views']:,} in {own['steps']:,} steps"
         for name, own in trained.items()
@@ -220,7 +220,7 @@ def views_seen(trained: Mapping[str, Mapping[str, int]]) -> str:
 
 
 def mirrored_or_not(mirror: Mapping[str, Any]) -> str:
-    """Return what the validation images decided about mirrored images, as a sentence."""
+    """Return a sentence on mirrored images, as decided by the validation images."""
     if mirror["right"] is None:
         return "Images were not mirrored: too few validation images to decide it."
     known = (
@@ -299,8 +299,8 @@ def worst_images(images: Sequence[tuple[int, str, str, float]], round_id: int) -
         return
     st.markdown("**Worst images**")
     st.caption("Lowest label quality first (softmin over pixels). Click an image to review its regions, or paint it.")
-    drawn = "".join(_thumbnail(*image, round_id) for image in images)
-    st.html(f'{_WORST_STYLE}<div class="worst">{drawn}</div>')
+    thumbnails = "".join(_thumbnail(*image, round_id) for image in images)
+    st.html(f'{_WORST_STYLE}<div class="worst">{thumbnails}</div>')
 
 
 def tag_doubts(tagged: Mapping[str, Any] | None, classes: Sequence[str], round_id: int) -> None:

@@ -7,9 +7,8 @@ import streamlit as st
 
 from app.components.charts import stage_chart
 from app.components.complaints import complaints, plain
-from app.services.rounds.jobs import WAITING, FoldRun, RoundProgress
+from app.services.rounds.jobs import WAITING, FoldRun, RoundProgress, ShardRun
 from app.services.workers import WorkerState
-from core.config import RECIPES
 from core.types import JobStatus, Recipe, Task
 
 ACCURACY: Mapping[Task, str] = {Task.CLASSIFICATION: "accuracy", Task.SEGMENTATION: "pixel accuracy"}
@@ -33,10 +32,10 @@ _COLOURS = {
 
 @st.fragment(run_every=1.0)
 @complaints()
-def live_round(drawn: JobStatus, look: Callable[[], RoundProgress], cancel: Callable[[], object], key: str) -> None:
-    """Follow an unfinished round once a second; the page, which was drawn at a status, is drawn anew at another one."""
+def live_round(status: JobStatus, look: Callable[[], RoundProgress], cancel: Callable[[], object], key: str) -> None:
+    """Show an unfinished round, once a second; draw the page again once its status is no longer `status`."""
     progress = look()
-    if progress.round.status is not drawn:
+    if progress.round.status is not status:
         st.rerun()
     if draw_round(progress, key):
         cancel()
@@ -73,9 +72,11 @@ def draw_round(progress: RoundProgress, key: str) -> bool:
         pressed = bool(st.session_state.get(asking)) and _ask_whether_to_cancel(progress, asking, key)
         st.progress(min(1.0, progress.fraction), text=headline(progress))
         fold = progress.current
-        if fold is not None and progress.is_at_work:
+        if progress.is_at_work and progress.current_shards:
+            _draw_embedding(progress)
+        elif fold is not None and progress.is_at_work:
             _draw_numbers(fold, progress)
-        st.html(fold_strip(progress.folds, shown.recipe))
+        st.html(fold_strip(progress.folds, shown.recipe, progress.shards))
         if progress.scores:
             top = progress.ceiling
             stage_chart(
@@ -103,6 +104,9 @@ def _ask_whether_to_cancel(progress: RoundProgress, asking: str, key: str) -> bo
 
 def what_stays(progress: RoundProgress) -> str:
     """Return the notice of a cancelled round: its finished parts stay, and it can be resumed."""
+    if progress.shards and progress.shards_done < len(progress.shards):
+        kept = "is done and stays" if progress.shards_done == 1 else "are done and stay"
+        return f"{progress.shards_done:,} of {len(progress.shards):,} shards {kept}; you can resume it."
     if len(progress.folds) == 1:
         return "What it finished so far stays, and you can resume it."
     done = sum(fold.status is JobStatus.DONE for fold in progress.folds)
@@ -116,9 +120,11 @@ def _note(name: str, *, on: bool) -> None:
 
 def headline(progress: RoundProgress) -> str:
     """Return the current step in one line."""
-    fold = progress.current
-    if fold is not None and not progress.is_at_work:
+    fold, shards = progress.current, progress.current_shards
+    if (fold is not None or shards) and not progress.is_at_work:
         return f"{WAITING}, which goes on from where it was"
+    if shards:
+        return f"embedding, {progress.shards_done:,} of {len(progress.shards):,} shards done, {len(shards)} at work"
     if fold is not None:
         epoch = f" · epoch {fold.epoch} of {fold.epochs}" if fold.epochs else ""
         note = f" · {fold.message}" if fold.message else ""
@@ -151,21 +157,29 @@ def time_text(seconds: float | None) -> str:
     return f"{int(seconds // _HOUR)} h {int(seconds % _HOUR // _MINUTE)} min"
 
 
-def fold_strip(folds: Sequence[FoldRun], recipe: Recipe) -> str:
-    """Return one bar per fold, filled as far as it is, as HTML with a text for those who cannot see it."""
+def fold_strip(folds: Sequence[FoldRun], recipe: Recipe, shards: Sequence[ShardRun] = ()) -> str:
+    """Return a bar for all shards, if there are some, and one per fold, as HTML with texts for those who see none."""
     cells = []
+    if shards:
+        done = sum(shard.status is JobStatus.DONE for shard in shards)
+        share = sum(shard.fraction for shard in shards) / len(shards)
+        title = f"{done:,} of {len(shards):,} shards done"
+        cells.append(_bar("embedding", title, share, is_done=done == len(shards)))
     for fold in folds:
         accuracy = "" if fold.accuracy is None else f" {fold.accuracy:.1%}"
-        text = (RECIPES[recipe].piece or f"fold {fold.fold + 1}") + accuracy
+        text = (recipe.piece or f"fold {fold.fold + 1}") + accuracy
         title = f"{text}, {status_word(fold.status)}" + (f", taken up {fold.attempt} times" if fold.attempt > 1 else "")
-        width = 100 if fold.status is JobStatus.DONE else round(100 * fold.fraction)
-        colour = "#2b8a4b" if fold.status is JobStatus.DONE else "#1f6feb"
-        cells.append(
-            f'<div title="{title}" style="flex:1;min-width:4rem"><div style="height:6px;border-radius:3px;overflow:'
-            f'hidden;background:rgba(128,138,156,.25)"><div style="height:100%;width:{width}%;'
-            f'background:{colour}"></div></div><small style="opacity:.7">{text}</small></div>'
-        )
+        cells.append(_bar(text, title, fold.fraction, is_done=fold.status is JobStatus.DONE))
     return f'<div style="display:flex;gap:8px;flex-wrap:wrap" role="list">{"".join(cells)}</div>'
+
+
+def _bar(text: str, title: str, share: float, *, is_done: bool) -> str:
+    width, colour = (100, "#2b8a4b") if is_done else (round(100 * share), "#1f6feb")
+    return (
+        f'<div title="{title}" style="flex:1;min-width:4rem"><div style="height:6px;border-radius:3px;overflow:'
+        f'hidden;background:rgba(128,138,156,.25)"><div style="height:100%;width:{width}%;'
+        f'background:{colour}"></div></div><small style="opacity:.7">{text}</small></div>'
+    )
 
 
 def draw_figures(figures: Mapping[str, str]) -> None:
@@ -176,6 +190,12 @@ def draw_figures(figures: Mapping[str, str]) -> None:
         for name, value in figures.items()
     )
     st.html(f'<div style="display:flex;flex-wrap:wrap;gap:.6rem 2.4rem;margin:.2rem 0 .4rem">{cells}</div>')
+
+
+def _draw_embedding(progress: RoundProgress) -> None:
+    speeds = [shard.images_per_second for shard in progress.current_shards if shard.images_per_second is not None]
+    speed = f"{sum(speeds):,.0f}" if speeds else "…"
+    draw_figures({"images per second": speed, "time left of the embedding": time_text(progress.seconds_left)})
 
 
 def _draw_numbers(fold: FoldRun, progress: RoundProgress) -> None:

@@ -9,20 +9,20 @@ from app.services.app_context import AppContext
 from app.services.members import Membership
 from core.types import Right
 
-_ASKED = "members_asked"  # in the session: the id of the dataset
+_DATASET_KEY = "members_asked"  # in the session: the id of the dataset
 _DONE = "members_said"  # in the session: message of the finished act
 
 
 def ask_members(dataset_id: int) -> None:
     """Open the dialog in the next run of the page."""
-    st.session_state[_ASKED] = dataset_id
+    st.session_state[_DATASET_KEY] = dataset_id
     st.rerun()
 
 
 def dataset_members(app_context: AppContext) -> None:
     """Draw the dialog that `ask_members` opened."""
     with complaints():
-        dataset_id = st.session_state.pop(_ASKED, None)
+        dataset_id = st.session_state.pop(_DATASET_KEY, None)
         if dataset_id is not None:
             name = datasets.get_dataset(app_context, dataset_id).name
             _dialog(app_context, dataset_id, name, members.membership(app_context, dataset_id))
@@ -50,7 +50,7 @@ def _dialog(app_context: AppContext, dataset_id: int, name: str, now: Membership
 
 
 def members_text(names: tuple[str, ...] | list[str] | None) -> str:
-    """Return who sees a dataset, None: everybody."""
+    """Return the members of a dataset, None if it is visible to all."""
     if names is None:
         return "everybody"
     return f"{', '.join(names)} and admins" if names else "admins alone"

@@ -9,7 +9,7 @@ from app.services.rounds.jobs import RoundInfo
 
 LONGEST_ID = 18  # digits; more are no row's number
 _WARNING = ":material/warning:"
-_LONGEST_TOLD = 40  # characters of an address in a message
+_LONGEST_SHOWN = 40  # characters of an address in a message
 
 
 def pick(parameter: str, options: Mapping[int, str], label: str, elsewhere: Collection[int] = ()) -> int:
@@ -47,7 +47,7 @@ def address_id(parameter: str) -> int | None:
 
 def address_text(parameter: str) -> str:
     """Return the parameter of the page's address as text for a message; "" without one."""
-    return str(address_id(parameter) or st.query_params.get(parameter, "")[:_LONGEST_TOLD])
+    return str(address_id(parameter) or st.query_params.get(parameter, "")[:_LONGEST_SHOWN])
 
 
 def fallback_text(reason: str, shown: str) -> str:

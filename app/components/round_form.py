@@ -10,15 +10,14 @@ import streamlit as st
 from app.components.further_networks import further_fields
 from app.components.recipe_form import recipe_field, recipe_fields
 from app.components.round_fields import OWN_FIELDS, network_fields, size_fields, training_fields
+from app.services.recipes import RECIPES
 from app.services.rounds.jobs import RoundInfo, RoundProposal
 from app.services.rounds.preview import Estimates, about_time
 from core.config import (
-    IteratedSettings,
     ProbabilityMethod,
+    RecipeSettings,
     RoundConfig,
     as_fine_tuning,
-    can_mix,
-    can_probe,
     further_network,
     with_model,
 )
@@ -53,25 +52,26 @@ def round_form(
         if begin != proposal.config:  # fields of its own, with its values
             key = f"{key}_last" if begin is proposal.remembered else f"{key}_other"
         recipe = recipe_field(proposal.task, key)
-        settings = recipe_fields(recipe, proposal.splits, key)
-        probes = can_probe(recipe, proposal.task)
+        settings = recipe_fields(recipe, proposal, key)
+        probes = proposal.task in recipe.probes
         if not probes:  # the recipe trains networks
             begin = as_fine_tuning(begin)
         chosen: dict[str, Any] = {"model": begin.model}
-        beside: list[dict[str, Any]] = []
+        further: list[dict[str, Any]] = []
         if recipe.trains:
             chosen = (before(begin, key) if probes else {}) | network_fields(begin, proposal, key)
-            chosen |= size_fields(begin, key, folded=recipe is Recipe.CROSS_FOLD) | after(begin, key)
+            chosen |= size_fields(begin, key, folded=recipe.in_folds) | after(begin, key)
             with st.expander("More", key=f"{key}_more"):
-                asked = replace(begin, method=chosen.get("method", begin.method))
-                chosen |= training_fields(begin, key) | of_scenes(asked, key)
-                beside = further_fields(begin, proposal, key) if can_mix(recipe, proposal.task) else []
+                network = replace(begin, method=chosen.get("method", begin.method))
+                chosen |= training_fields(begin, key) | of_scenes(network, key)
+                further = further_fields(begin, proposal, key) if proposal.task in recipe.mixes else []
         with times:
-            if recipe is Recipe.CROSS_FOLD:
+            if recipe.timed and recipe.in_folds:
                 _draw_times(look_at_times, partial(_times_of_proposals, proposal))
-            elif recipe is Recipe.ITERATED:
+            elif recipe.timed:
                 timed = {name: chosen[name] for name in _TIMED & chosen.keys()}
-                _draw_times(look_at_times, partial(_time_of_iterations, proposal, begin, timed, settings))
+                own = partial(RECIPES[recipe].settings.from_json, settings)
+                _draw_times(look_at_times, partial(_time_of_one_piece, proposal, begin, timed, own))
             elif recipe.trains:
                 st.caption(_UNTIMED)
         pressed = st.button(
@@ -88,7 +88,7 @@ def round_form(
             return None
         try:
             first = replace(with_model(begin, chosen["model"]), **chosen)
-            members = tuple(further_network(first, values) for values in beside)
+            members = tuple(further_network(first, values) for values in further)
             return recipe, replace(first, members=members), settings
         except ConfigError as error:
             st.error(str(error), icon=":material/error:")
@@ -96,7 +96,7 @@ def round_form(
 
 
 def blocked_reason(at_work: RoundInfo | None, *, is_bare: bool) -> str | None:
-    """Return why no round can start, None where one can; `is_bare`: no image has a label."""
+    """Return the reason against starting a round, None if there is none; `is_bare`: no image has a label."""
     if at_work is not None:
         return f"{at_work.name} is still running: wait for it, or cancel it first."
     return "No image has a label to learn from yet: label some first." if is_bare else None
@@ -108,10 +108,10 @@ def _chosen_proposal(proposal: RoundProposal, key: str) -> RoundConfig:
     names = [_NAMES[config.method] for config in proposal.configs] + [_LAST]
     chosen = first = len(configs) - 1 if proposal.remembered else 0
     if len(configs) > 1:
-        asked = st.segmented_control(
+        selected = st.segmented_control(
             "Proposed", range(len(configs)), default=first, format_func=names.__getitem__, key=f"{key}_proposed"
         )
-        chosen = first if asked is None else asked
+        chosen = first if selected is None else selected
     config = configs[chosen]
     epochs = f", {config.epochs} epochs" if config.method is ProbabilityMethod.FINE_TUNE else ""
     why = "Used last" if config is proposal.remembered else f"Proposed for {proposal.images}"
@@ -130,21 +130,22 @@ def _times_of_proposals(proposal: RoundProposal, known: Estimates) -> str:
     )
 
 
-def _time_of_iterations(
+def _time_of_one_piece(
     proposal: RoundProposal,
     begin: RoundConfig,
     chosen: Mapping[str, Any],
-    settings: Mapping[str, Any],
+    read_settings: Callable[[], RecipeSettings],
     known: Estimates,
 ) -> str:
-    """Return the time of teacher and students, if a trial measured the network that is chosen."""
+    """Return the time of a recipe of one piece, if a trial measured the network that is chosen."""
     try:
-        asked, iterated = replace(begin, **chosen), IteratedSettings.from_json(settings)
+        config, settings = replace(begin, **chosen), read_settings()
     except ConfigError:
         return _UNTIMED  # refused at the start, with the reason
-    for config, costs in zip(proposal.configs, known.costs, strict=False):
-        if costs is not None and replace(config, epochs=asked.epochs, batch_size=asked.batch_size) == asked:
-            return about_time(iterated.seconds(costs, asked.epochs, asked.batch_size))
+    for proposed, costs in zip(proposal.configs, known.costs, strict=False):
+        if costs is not None and replace(proposed, epochs=config.epochs, batch_size=config.batch_size) == config:
+            seconds = settings.seconds(costs, config.epochs, config.batch_size)
+            return _UNTIMED if seconds is None else about_time(seconds)
     return _UNTIMED
 
 

@@ -18,7 +18,7 @@ from app.components.random_samples import draw_hints
 from app.services.reviews import Hint
 from app.services.rounds.history import Past
 from app.services.rounds.jobs import RoundComparison, RoundInfo, duration
-from core.config import RECIPES, settings_by_network
+from core.config import settings_by_network
 from core.types import JobStatus, Task
 
 LEAST_COMPARED, MOST_COMPARED = 2, 6
@@ -146,7 +146,7 @@ def _row(info: RoundInfo, compared: RoundComparison | None) -> dict[str, Any]:
     return {
         "Round": info.number,
         "Status": status_word(info.status),
-        "Recipe": RECIPES[info.recipe].title,
+        "Recipe": info.recipe.goal,
         **({} if info.mean_iou is None else {"mIoU": info.mean_iou}),
         "Accuracy": info.accuracy,
         "Suspicious": compared.suspicious if compared and not info.recipe.proposes else None,
@@ -204,7 +204,7 @@ def _changes_row(one: Past) -> dict[str, Any]:
     }
     return {
         "Round": one.round.number,
-        "Recipe": RECIPES[one.round.recipe].title,
+        "Recipe": one.round.recipe.goal,
         "Changed": _share(one.before, "" if one.is_first else _UNKNOWN),
         "From given": _share(one.given, _UNKNOWN),
         **texts,

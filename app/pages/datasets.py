@@ -73,7 +73,7 @@ with st.container(key="datasets_top"), complaints():  # keeps the cards at their
         draw_one_class(shown.dataset_id, partial(class_lists.alike_by_spelling, work))
         if shown.dataset_id is not None and draw_mended(shown, f"mended_{shown.id}"):
             show(imports.take_masks(work, shown.dataset_id, name_for_record()))
-        if (asked := imports.gone_classes(shown)) and (answer := gone_classes(asked, f"gone_{shown.id}")) is not None:
+        if (gone := imports.gone_classes(shown)) and (answer := gone_classes(gone, f"gone_{shown.id}")) is not None:
             renamed, kept = answer
             show(imports.start_import(work, imports.request_with_answers(shown, renamed=renamed, kept=kept)))
     if (started := import_acts(work, shown)) is not None:

@@ -17,7 +17,7 @@ else:
     remember("dataset", opening.dataset_id)
     if opening.round_id is not None:
         remember("round", opening.round_id)
-    named = {parameter: address_text(parameter) for parameter in ("round", "dataset", "sample")}
-    if problem := editing.opening_problem(app_context(), opening, named):
+    address = {parameter: address_text(parameter) for parameter in ("round", "dataset", "sample")}
+    if problem := editing.opening_problem(app_context(), opening, address):
         warn_over(fallback_text(*problem))
     mask_editor(opening, address_id("finding"), key="masks")

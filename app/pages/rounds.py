@@ -20,7 +20,6 @@ from app.services.rounds import jobs as rounds, labelling, preview, resume as re
 from app.services.rounds.history import history
 from app.services.rounds.resume import add_network
 from app.services.workers import worker_state
-from core.config import can_mix
 from core.types import JobStatus
 
 cards = datasets.list_datasets(app_context())
@@ -73,7 +72,7 @@ with side, complaints():
         recipe, config, settings = request
         rounds.start_round(app_context(), dataset_id, config, name_for_record(), recipe=recipe, recipe_config=settings)
         st.rerun()
-    extended = next((info for info in listed if info.id in finished and can_mix(info.recipe, info.task)), None)
+    extended = next((info for info in listed if info.id in finished and info.task in info.recipe.mixes), None)
     if extended is not None:
         member = add_network_form(extended, proposal, f"add_{extended.id}", blocked=blocked)
         if member is not None:

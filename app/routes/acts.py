@@ -4,6 +4,7 @@ A single act is answered by its own status. Several acts in one POST are stored 
 its error in its place of `results`, and does not hold up those behind it.
 """
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from app.routes.handlers import JsonPost, RequestError, require_of, store_acts
@@ -16,7 +17,7 @@ from app.routes.review_json import (
     text,
     whole,
     write_classes,
-    write_standing,
+    write_state,
 )
 from app.services import class_lists, reviews
 from app.services.app_context import AppContext
@@ -25,6 +26,8 @@ from core.types import Act, Right
 
 MOST_CLASSES = 70_000  # in an order
 LONGEST_NOTE = 2_000  # on arrival; the service counts without surrounding white space
+_Handler = Callable[[AppContext, dict[str, Any], JsonPost, ActKey], dict[str, Any]]
+_ClassAct = Callable[[AppContext, int, dict[str, Any], str, ActKey], dict[str, Any]]  # dataset, body, annotator
 
 
 def act(post: JsonPost, app_context: AppContext) -> dict[str, Any]:
@@ -48,40 +51,68 @@ def accept_everything(post: JsonPost, app_context: AppContext) -> dict[str, Any]
 
 
 def _act(body: dict[str, Any], post: JsonPost, app_context: AppContext) -> dict[str, Any]:
-    key, op, name = _key(body), body.get("op", "decide"), post.name
-    if op == "decide":
-        audit_id = whole(body, "audit", least=1) if body.get("audit") is not None else None
-        choices = read_choices(body.get("decisions"))
-        blind = flag(body, "blind")
-        with VERDICT_SECONDS.time():
-            saved = reviews.decide(app_context, choices, by=name, key=key, audit_id=audit_id, blind=blind)
-        return _write_saved(saved)
-    if op == "note":
-        written = body.get("text") and text(body, "text", longest=LONGEST_NOTE)
-        saved = reviews.add_note(app_context, whole(body, "finding", least=1), written or "", by=name, key=key)
-        return _with_notes(_write_saved(saved), saved, app_context)
-    if op not in ("undo", "redo", *_CLASS_ACTS):
-        known = ", ".join(("decide", "note", "undo", "redo", *_CLASS_ACTS))
-        raise RequestError(f"'op' is {str(op)[:60]!r}", f"choose from {known}")
-    round_id = whole(body, "round", least=1) if body.get("round") is not None else None
-    if round_id is None:  # a page without a round
-        dataset_id = whole(body, "dataset", least=1)
-    else:
-        dataset_id = reviews.view_round(app_context, round_id).round.dataset_id
-    if op in _CLASS_ACTS:
-        require_of(post.role, Right.DECIDE if op == "add_class" else Right.LEAD)
-        answer = _CLASS_ACTS[op](app_context, dataset_id, body, name, key)
-    else:
-        if op == "redo":
-            saved = reviews.redo(app_context, dataset_id, by=name, key=key)
-        else:
-            target = whole(body, "changeset", least=1) if body.get("changeset") is not None else None
-            own_only = post.role is not None and not post.role.may(Right.LEAD)
-            saved = reviews.undo(app_context, dataset_id, by=name, changeset_id=target, key=key, own_only=own_only)
-        answer = _with_notes(_write_saved(saved, round_id), saved, app_context)
-    if op in _CLASS_ACTS or answer.get("undone", {}).get("act") == Act.CLASSES:
+    key, op = _key(body), body.get("op", "decide")
+    if not isinstance(op, str) or op not in _ACTS:
+        raise RequestError(f"'op' is {str(op)[:60]!r}", f"choose from {', '.join(_ACTS)}")
+    return _ACTS[op](app_context, body, post, key)
+
+
+def _decide(app_context: AppContext, body: dict[str, Any], post: JsonPost, key: ActKey) -> dict[str, Any]:
+    audit_id = whole(body, "audit", least=1) if body.get("audit") is not None else None
+    choices = read_choices(body.get("decisions"))
+    blind = flag(body, "blind")
+    with VERDICT_SECONDS.time():
+        saved = reviews.decide(app_context, choices, by=post.name, key=key, audit_id=audit_id, blind=blind)
+    return _write_saved(saved)
+
+
+def _note(app_context: AppContext, body: dict[str, Any], post: JsonPost, key: ActKey) -> dict[str, Any]:
+    written = body.get("text") and text(body, "text", longest=LONGEST_NOTE)
+    saved = reviews.add_note(app_context, whole(body, "finding", least=1), written or "", by=post.name, key=key)
+    return _with_notes(_write_saved(saved), saved, app_context)
+
+
+def _undo(app_context: AppContext, body: dict[str, Any], post: JsonPost, key: ActKey) -> dict[str, Any]:
+    dataset_id = _dataset_of(app_context, body)
+    target = whole(body, "changeset", least=1) if body.get("changeset") is not None else None
+    own_only = post.role is not None and not post.role.may(Right.LEAD)
+    saved = reviews.undo(app_context, dataset_id, by=post.name, changeset_id=target, key=key, own_only=own_only)
+    return _write_undone(app_context, dataset_id, body, saved)
+
+
+def _redo(app_context: AppContext, body: dict[str, Any], post: JsonPost, key: ActKey) -> dict[str, Any]:
+    dataset_id = _dataset_of(app_context, body)
+    saved = reviews.redo(app_context, dataset_id, by=post.name, key=key)
+    return _write_undone(app_context, dataset_id, body, saved)
+
+
+def _write_undone(
+    app_context: AppContext, dataset_id: int, body: dict[str, Any], saved: reviews.Saved
+) -> dict[str, Any]:
+    """Return the answer of an undo or redo, with the classes if it was of an act on them."""
+    answer = _with_notes(_write_saved(saved, body.get("round")), saved, app_context)
+    if answer.get("undone", {}).get("act") == Act.CLASSES:
         answer |= write_classes(class_lists.class_list(app_context, dataset_id))
     return answer
+
+
+def _dataset_of(app_context: AppContext, body: dict[str, Any]) -> int:
+    """Return the dataset that an act names, or that of its round; a page without a round names the dataset."""
+    if body.get("round") is None:
+        return whole(body, "dataset", least=1)
+    return reviews.view_round(app_context, whole(body, "round", least=1)).round.dataset_id
+
+
+def _on_classes(right: Right, store: _ClassAct) -> _Handler:
+    """Return the handler of an act on the classes that asks for a right; its answer has the classes after it."""
+
+    def handle(app_context: AppContext, body: dict[str, Any], post: JsonPost, key: ActKey) -> dict[str, Any]:
+        dataset_id = _dataset_of(app_context, body)
+        require_of(post.role, right)
+        answer = store(app_context, dataset_id, body, post.name, key)
+        return answer | write_classes(class_lists.class_list(app_context, dataset_id))
+
+    return handle
 
 
 def _add_class(app_context: AppContext, dataset_id: int, body: dict[str, Any], by: str, key: ActKey) -> dict[str, Any]:
@@ -114,11 +145,15 @@ def _reorder_classes(
     return _write_saved(reviews.reorder_classes(app_context, dataset_id, ids, by=by, key=key))
 
 
-_CLASS_ACTS = {
-    "add_class": _add_class,
-    "rename_class": _rename_class,
-    "merge_classes": _merge_classes,
-    "reorder_classes": _reorder_classes,
+_ACTS: Mapping[str, _Handler] = {  # by "op"
+    "decide": _decide,
+    "note": _note,
+    "undo": _undo,
+    "redo": _redo,
+    "add_class": _on_classes(Right.DECIDE, _add_class),
+    "rename_class": _on_classes(Right.LEAD, _rename_class),
+    "merge_classes": _on_classes(Right.LEAD, _merge_classes),
+    "reorder_classes": _on_classes(Right.LEAD, _reorder_classes),
 }
 
 
@@ -137,7 +172,7 @@ def _write_saved(saved: reviews.Saved, round_id: int | None = None) -> dict[str,
     answer: dict[str, Any] = {
         "changeset": saved.changeset,
         "saved_at": saved.saved_at.isoformat(),
-        "items": [write_standing(finding) for finding in saved.items if round_id in (None, finding.round_id)],
+        "items": [write_state(finding) for finding in saved.items if round_id in (None, finding.round_id)],
     }
     if saved.undone is not None:
         answer["undone"] = {

@@ -113,10 +113,10 @@ def finish_sign_on(request: Request, _form: dict[str, str], app_context: AppCont
     """Check the provider's answer, begin a session and go on to the page asked for."""
     if not single_sign_on.is_offered(app_context):
         return RedirectResponse(LOGIN, DONE, headers=_NO_STORE)
-    name, said = people.cookie_name(app_context, ATTEMPT), request.query_params
+    name, query = people.cookie_name(app_context, ATTEMPT), request.query_params
     kept = request.cookies.get(name, "")
     try:
-        signed_in, wanted = single_sign_on.finish(app_context, kept, said, _callback(request), address_of(request))
+        signed_in, wanted = single_sign_on.finish(app_context, kept, query, _callback(request), address_of(request))
     except PersonError as error:
         answer = _login_page(app_context, "/", error=error)
     else:

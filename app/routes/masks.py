@@ -115,7 +115,7 @@ def save(post: BytesPost, app_context: AppContext) -> dict[str, Any]:
     tiles = headers.get("x-outfold-tiles")
     if tiles not in {None, str(TILE)}:
         raise RequestError("there are no tiles of this size", f"send tiles of {TILE} x {TILE} pixels, or a whole mask")
-    named = {
+    ids = {
         name: whole(headers, f"x-outfold-{name}", least=1) if headers.get(f"x-outfold-{name}") else None
         for name in ("finding", "round")
     }
@@ -123,16 +123,16 @@ def save(post: BytesPost, app_context: AppContext) -> dict[str, Any]:
     edited = masks.save_edit(
         app_context,
         whole(post.path, "sample_id", least=1),
-        EditContext(finding_id=named["finding"], round_id=named["round"]),
+        EditContext(finding_id=ids["finding"], round_id=ids["round"]),
         post.data,
         base=text(headers, "x-outfold-base"),
         by=post.name,
         key=key,
         tiles=tiles is not None,
     )
-    beside = [{"id": id_, "status": status.name.lower()} for id_, status in edited.statuses.items()]
+    regions = [{"id": id_, "status": status.name.lower()} for id_, status in edited.statuses.items()]
     when = edited.saved_at.isoformat()
-    return {"changeset": edited.changeset, "version": edited.version, "saved_at": when, "regions": beside}
+    return {"changeset": edited.changeset, "version": edited.version, "saved_at": when, "regions": regions}
 
 
 def picture(request: Request, app_context: AppContext) -> Response:

@@ -65,10 +65,10 @@ def _of_image(request: Request, app_context: AppContext, what: str, draw: Callab
     content_hash = request.path_params["content_hash"]
     if len(content_hash) != HASH_LENGTH or not set(content_hash) <= HEX:
         raise RequestError("this is no content hash", "send 32 hexadecimal digits")
-    named = requested_window(request)
-    window = named if named is not None else images.window_in_use(app_context, content_hash)
+    requested = requested_window(request)
+    window = requested if requested is not None else images.window_in_use(app_context, content_hash)
     headers = {"Cache-Control": FOREVER}
-    if named is None and window is not None:  # the dataset's, which may be changed
+    if requested is None and window is not None:  # the dataset's, which may be changed
         headers = {"Cache-Control": "private, no-cache", "ETag": f'"{content_hash}-{what}-{window_text(window)}"'}
         if request.headers.get("if-none-match") == headers["ETag"]:
             return Response(status_code=304, headers=headers)

@@ -26,7 +26,7 @@ from app.services import class_lists, removals, reviews
 from app.services.app_context import AppContext
 from app.services.reviews import audits
 from app.services.rounds import labelling
-from core.types import Finding, FindingFilter, JobStatus, Recipe, Right, Status
+from core.types import Finding, FindingFilter, JobStatus, Right, Status
 
 PAGE = 50
 LONGEST_CURSOR = 400
@@ -58,7 +58,7 @@ def one_round(request: Request, app_context: AppContext) -> dict[str, Any]:
         "boundary_differences": metrics.get("wobble_regions"),
         "mean_iou": metrics.get("miou"),
         "splits": view.splits,
-        "folds": view.round.config.get("folds", 1) if view.round.recipe is Recipe.CROSS_FOLD else 1,
+        "folds": view.round.config.get("folds", 1) if view.round.recipe.in_folds else 1,
         "networks": 1 + len(view.round.config.get("members", ())),
         "annotators": view.annotators,
         "rounds": [{"id": one, "number": number, "status": status.value} for one, number, status in view.rounds],

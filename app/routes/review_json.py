@@ -151,15 +151,15 @@ def write_finding(finding: Finding, likely: Sequence[Sequence[float]]) -> dict[s
         "kind": finding.kind.name.lower(),
         "contradicting": finding.contradicting,
         "region": _region(finding),
-        **write_standing(finding),
+        **write_state(finding),
     }
 
 
-def write_standing(finding: Finding) -> dict[str, Any]:
+def write_state(finding: Finding) -> dict[str, Any]:
     """Return the state of a finding as JSON values."""
     status = finding.status.name.lower()
-    standing = {"status": status, "label": finding.label, "by": finding.annotator, "edited": finding.edited}
-    return {"id": finding.id, **standing}
+    state = {"status": status, "label": finding.label, "by": finding.annotator, "edited": finding.edited}
+    return {"id": finding.id, **state}
 
 
 def _region(finding: Finding) -> dict[str, Any] | None:
@@ -173,12 +173,12 @@ def _region(finding: Finding) -> dict[str, Any] | None:
 def _members(
     words: object, name: str, kind: type[Member], groups: Mapping[str, frozenset[Member]]
 ) -> frozenset[Member]:
-    named = {member.name.lower(): frozenset({member}) for member in kind} | dict(groups)
+    choices = {member.name.lower(): frozenset({member}) for member in kind} | dict(groups)
     listed = words if isinstance(words, list) else str(words).split(",")
-    unknown = [word for word in listed if not isinstance(word, str) or word not in named]
+    unknown = [word for word in listed if not isinstance(word, str) or word not in choices]
     if unknown or not listed:
-        raise RequestError(f"'{name}' is {_quote(words)}", f"choose from {', '.join(named)}")
-    return frozenset().union(*(named[word] for word in listed))
+        raise RequestError(f"'{name}' is {_quote(words)}", f"choose from {', '.join(choices)}")
+    return frozenset().union(*(choices[word] for word in listed))
 
 
 def _share(values: Mapping[str, Any], name: str, default: float) -> float:

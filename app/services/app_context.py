@@ -35,21 +35,27 @@ class AppContext:
     files: Path
     settings: Settings
 
+    def __post_init__(self) -> None:
+        """Let the database find the findings that lie in rounds' folders."""
+        self.database.agreeing_files.folder_of = self.round_folder
+
     @property
     def shared(self) -> SharedFiles | None:
         """Return the store that several homes share, None where the files are this home's alone."""
         url = self.settings.files_url
         return open_store(self.files, url, self.settings.cache_bytes) if url else None
 
-    def round_folder(self, round_id: int) -> Path:
+    def round_folder(self, round_id: int, *, opening: bool = False) -> Path:
         """Return the folder of a round: its snapshot, checkpoints and arrays; fetched is what other homes published.
+
+        With `opening` only what the round opened with is fetched.
 
         Raises:
             StorageError: the store of shared files cannot be used.
         """
         if (store := self.shared) is None:
             return self.own_round_folder(round_id)
-        return sync_round(store, round_id, lambda: self._snapshot_hash(round_id))
+        return sync_round(store, round_id, lambda: self._snapshot_hash(round_id), opening=opening)
 
     def own_round_folder(self, round_id: int) -> Path:
         """Return the folder of a round as far as it lies in this home."""

@@ -57,7 +57,7 @@ def class_list(app_context: AppContext, dataset_id: int) -> ClassList:
 
 
 def overview(app_context: AppContext, dataset_id: int) -> ClassOverview:
-    """Return what the Classes page shows.
+    """Return the contents of the Classes page.
 
     Raises:
         DatasetError: there is no such dataset.

@@ -72,8 +72,8 @@ def _session(url: str) -> Iterator[Connection]:
 
 
 def _try(connection: Connection, function: str, kind: str, number: int) -> bool:
-    asked = f"SELECT {function}({zlib.crc32(kind.encode()) & 0x7FFFFFFF:d}, {number:d})"
-    return bool(connection.exec_driver_sql(asked).scalar_one())
+    query = f"SELECT {function}({zlib.crc32(kind.encode()) & 0x7FFFFFFF:d}, {number:d})"
+    return bool(connection.exec_driver_sql(query).scalar_one())
 
 
 def _lock_file(file: Path, kind: str, number: int) -> Path:

@@ -53,7 +53,7 @@ class Overview:
 
 
 def overview(app_context: AppContext) -> Overview:
-    """Return what there is now."""
+    """Return datasets, running imports and the progress of rounds."""
     cards = list_datasets(app_context)
     with app_context.database.read() as session:
         unfinished = imports.unfinished_imports(session)

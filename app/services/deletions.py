@@ -11,7 +11,7 @@ from app.services.app_context import AppContext
 from app.services.imports import undo as import_undo
 from core.data.storage import size_text
 from core.types import DatasetError, DeletionKind, RoundError
-from db.queries import datasets, deletions, import_changes, removals as removal_queries, rounds
+from db.queries import agreeing, datasets, deletions, import_changes, removals as removal_queries, rounds
 from db.queries.deletions import KEPT, Deletion, days_left
 
 __all__ = [
@@ -168,6 +168,9 @@ def _purge(app_context: AppContext, deletion: Deletion, now: datetime) -> None:
             DeletionKind.DATASET: deletions.round_ids(session, deletion.dataset_id),
             DeletionKind.ROUND: [deletion.round_id or 0],
         }.get(deletion.kind, [])
+    with app_context.database.write() as session:
+        for round_id in folders:
+            agreeing.forget_file(session, round_id)
     for round_id in folders:
         app_context.remove_round(round_id)
     more = True

@@ -110,8 +110,8 @@ def _device() -> DoctorLine:
     driver = DRIVER.read_text(errors="replace").partition("\n")[0].removeprefix("NVRM version: ").strip()
     command = [sys.executable, "-c", _ASK_TORCH]
     try:
-        asked = subprocess.run(command, capture_output=True, text=True, timeout=_TORCH_SECONDS, check=False)  # noqa: S603
-        is_used = asked.stdout.strip() == "True"
+        child = subprocess.run(command, capture_output=True, text=True, timeout=_TORCH_SECONDS, check=False)  # noqa: S603
+        is_used = child.stdout.strip() == "True"
     except (OSError, subprocess.TimeoutExpired):
         is_used = False
     if is_used:
@@ -263,7 +263,7 @@ def _login(chosen: Settings, address: str, *, is_readable: bool) -> DoctorLine:
 
 
 def _count_users(chosen: Settings) -> int | None:
-    """Return how many users there are, None where the next start brings the tables forward first."""
+    """Return the number of users, None if the next start must migrate the tables first."""
     revision = revision_of(chosen.app_url)
     if revision is None:
         return 0
@@ -283,10 +283,10 @@ def _provider(chosen: Settings) -> DoctorLine:
 
 
 def _hosts(chosen: Settings, address: str) -> DoctorLine:
-    named = {address} if not is_wildcard(address) else set()
+    own_names = {address} if not is_wildcard(address) else set()
     own = " and by the addresses of this machine" if is_wildcard(address) else ""
     further = "" if chosen.hosts else "; OUTFOLD_HOSTS allows further names"
-    names = ", ".join(sorted(LOOPBACK_NAMES | named | chosen.host_names))
+    names = ", ".join(sorted(LOOPBACK_NAMES | own_names | chosen.host_names))
     return DoctorLine("hosts", State.OK, f"browsers may open it as {names}{own}{further}")
 
 

@@ -45,5 +45,5 @@ def fault_of(error: OSError, path: str = "") -> StorageError | None:
     if found is None:
         return None
     cause, cure = found
-    named = error.filename if isinstance(error.filename, str) else path
-    return StorageError(f"{named or 'a file of this installation'}: {cause}", cure)
+    place = error.filename if isinstance(error.filename, str) else path
+    return StorageError(f"{place or 'a file of this installation'}: {cause}", cure)

@@ -44,7 +44,7 @@ class CheckedImages:
 
     @property
     def unknown(self) -> int:
-        """Return how many images were imported before pictures were compared."""
+        """Return the number of images that were imported before pictures were compared."""
         return sum(one.look_hash is None for one in self.images)
 
     def label_of(self, row: int) -> str:

@@ -11,6 +11,7 @@ from threading import Lock
 
 from app.services.app_context import AppContext
 from core.data import pictures
+from core.data.buckets import forget_copy
 from core.data.images import thumbnail as draw
 from core.data.pictures import Tile, cut_tile, decode_for_tiles
 from core.data.store import local
@@ -89,8 +90,13 @@ def file_of(app_context: AppContext, content_hash: str) -> Path | None:
     """Return a file with this content, None when no sample has it, or its file is gone or has changed."""
     with app_context.database.read() as session:
         files = snapshots.files_with_content(session, content_hash)
-    found = ((local(Path(path)), size) for path, size in files)
-    return next((path for path, size in found if _size(path) == size), None)
+    for named, size in files:
+        path = local(Path(named))
+        if _size(path) != size and forget_copy(path):  # another home has imported what changed in a bucket
+            path = local(Path(named))
+        if _size(path) == size:
+            return path
+    return None
 
 
 def image_tile(app_context: AppContext, content_hash: str, tile: Tile, window: Window | None = None) -> bytes | None:

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 APPLICATION = "outfold"
 APPLICATION_VERSION = "1"  # of the workflows' order of steps; jobs of another version are not resumed
-ROUNDS, FOLDS, FILES = "rounds", "folds", "files"  # queues; imports and exports share the last
-ROUND_WORKFLOW, FOLD_WORKFLOW = "round_workflow", "fold_workflow"
+ROUNDS, FOLDS, FILES = "rounds", "folds", "files"  # queues; folds have shards too, the last imports and exports
+ROUND_WORKFLOW, SHARD_WORKFLOW, FOLD_WORKFLOW = "round_workflow", "shard_workflow", "fold_workflow"
 IMPORT_WORKFLOW, EXPORT_WORKFLOW = "import_workflow", "export_workflow"
 _ACTIVE = frozenset({"PENDING", "ENQUEUED", "DELAYED"})
 _RESUMED = "-after-"  # in the id of a resumed round's job, before the time at which the round had ended
@@ -46,6 +46,11 @@ def round_job(round_id: int, ended_at: datetime | None = None) -> str:
 def fold_job(job: str, fold: int) -> str:
     """Return the id of the job of one fold, by its round's job."""
     return f"{job}-fold-{fold}"
+
+
+def shard_job(job: str, shard: int) -> str:
+    """Return the id of the job of one shard, by its round's job."""
+    return f"{job}-shard-{shard}"
 
 
 def import_job(import_id: int) -> str:
@@ -92,7 +97,7 @@ def enqueue_export(app_context: AppContext, export_id: int) -> None:
 
 
 def cancel_round(app_context: AppContext, round_id: int) -> None:
-    """Stop a round and its folds; the worker's processes end within two seconds."""
+    """Stop a round, its shards and its folds; the worker's processes end within two seconds."""
     for job in _active_jobs_of(app_context, round_id):
         _cancel(app_context, job)
 

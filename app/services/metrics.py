@@ -46,9 +46,9 @@ def gather(app_context: AppContext) -> Numbers:
         decisions = {act: decisions.get(act, 0) + more.get(act, 0) for act in decisions | more}
         _counted[app_context.database.url] = newest, decisions
         jobs = metrics.jobs_by_state(session)
-        folds = metrics.waiting_folds(session)
+        pieces = metrics.waiting_pieces(session)
     queued = {kind: jobs.get((kind, JobStatus.QUEUED.value), 0) for kind in ("round", "import", "export")}
-    waiting = {"rounds": queued["round"], "folds": folds, "files": queued["import"] + queued["export"]}
+    waiting = {"rounds": queued["round"], **pieces, "files": queued["import"] + queued["export"]}
     return Numbers(jobs, waiting, decisions, heartbeat_ages(app_context))
 
 

@@ -441,7 +441,7 @@ def _matches(password_hash: str, password: str) -> bool:
 
 
 def _unknown(name: str) -> str:
-    """Return what the audit log calls a name of no user: people type passwords there by mistake."""
+    """Return the audit log's text for a name of no user: people type passwords there by mistake."""
     return f"unknown name {blake2b(name.encode(), key=_LOG_KEY, digest_size=6).hexdigest()}"
 
 

@@ -52,7 +52,7 @@ def refuse_open_address(address: str | None, chosen: Settings, *, has_login: boo
 
 
 def user_of(port: int, address: str = "127.0.0.1") -> str | None:
-    """Return who listens at a port of this machine, in words; None where nothing does."""
+    """Return the program that listens at a port of this machine, in words; None if none does."""
     host = "127.0.0.1" if is_wildcard(address) else address
     try:
         socket.create_connection((host, port), timeout=_ANSWER_SECONDS).close()
@@ -60,8 +60,8 @@ def user_of(port: int, address: str = "127.0.0.1") -> str | None:
         return None
     version = _health_at(host, port).get("version")
     process = _process_at(port)
-    named = f"Outfold {version}" if version is not None else "another program"
-    return f"{named} (process {process})" if process else named
+    program = f"Outfold {version}" if version is not None else "another program"
+    return f"{program} (process {process})" if process else program
 
 
 def home_id(chosen: Settings) -> str:

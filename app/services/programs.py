@@ -71,7 +71,7 @@ NODE = Program("node", find_node, f"install node {OLDEST_NODE} or newer")
 
 
 def _output_of(command: Sequence[str]) -> str | None:
-    """Return what a command printed, None where it failed."""
+    """Return the output of a command, None if it failed."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_ANSWER_SECONDS, check=False)  # noqa: S603
     except (OSError, subprocess.TimeoutExpired):

@@ -211,7 +211,7 @@ def _reason(error: Exception) -> str:
 
 
 def _identity(chosen: Settings, claims: Mapping[str, Any]) -> Identity:
-    """Return whom the claims speak of.
+    """Return the person whom the claims identify.
 
     Raises:
         PersonError: without an e-mail address that the provider has verified.

@@ -146,7 +146,7 @@ def has_gpu() -> bool:
 
 
 def device_name() -> str:
-    """Return what trains here, in words, without loading torch."""
+    """Return the device for training, in words, without loading torch."""
     for facts in sorted(_GPUS.glob("*/information")):
         for line in facts.read_text().splitlines():
             if line.startswith("Model:"):

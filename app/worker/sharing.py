@@ -4,6 +4,7 @@ Without a store of shared files (`OUTFOLD_FILES_URL`) nothing is published.
 """
 
 import logging
+import time
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
@@ -11,13 +12,22 @@ from app.services.app_context import AppContext
 from core.data.buckets import FOLDER, prune_originals
 from core.data.local_copies import prune_copies
 from core.data.masks.store import MaskStore
-from core.data.shared_rounds import publish_done, publish_fold, publish_opening
+from core.data.shared_rounds import (
+    fetch_checkpoints,
+    forget_checkpoints,
+    publish_checkpoints,
+    publish_done,
+    publish_fold,
+    publish_opening,
+    publish_shard,
+)
 from core.data.snapshot import SNAPSHOT, Snapshot, masks_of
-from core.types import StorageError, Task
+from core.types import Progress, Report, StorageError, Task
 from db.queries import rounds, snapshots
 from db.queries.rounds import RoundInfo
 
 log = logging.getLogger("outfold.worker")
+CHECKPOINT_SECONDS = 180.0  # from one published checkpoint of a fold to the next
 
 
 def ready_folder(app_context: AppContext, round_id: int) -> Path:
@@ -30,6 +40,11 @@ def ready_folder(app_context: AppContext, round_id: int) -> Path:
         store.fetch(masks.path(name) for name in _MASKS[snapshot.task](snapshot))
         store.fetch(map(Path, snapshot.paths))
     return folder
+
+
+def opened_folder(app_context: AppContext, round_id: int) -> Path:
+    """Return a round's folder with what it opened with, whatever other homes have done of it since."""
+    return app_context.round_folder(round_id, opening=True)
 
 
 def fetch_masks(app_context: AppContext, dataset_id: int) -> None:
@@ -47,11 +62,49 @@ def share_opening(app_context: AppContext, round_id: int, digest: str, folder: P
         publish_opening(store, round_id, digest, folder)
 
 
+class SharedCheckpoint:
+    """Checkpoint of a fold under way, published now and then, so that another home continues from it."""
+
+    def __init__(self, app_context: AppContext, round_id: int, fold: int, report: Report) -> None:
+        """Pass progress on to `report`."""
+        self._store = app_context.shared
+        self._fold = (round_id, fold)
+        self._report = report
+        self._published = time.monotonic()
+
+    def fetch(self) -> None:
+        """Fetch what another home has published, where this one has no checkpoint."""
+        if self._store is not None:
+            fetch_checkpoints(self._store, *self._fold)
+
+    def report(self, progress: Progress) -> None:
+        """Pass progress on, and publish the checkpoint if it is time; a store that cannot take it is logged."""
+        self._report(progress)
+        if self._store is None or time.monotonic() - self._published < CHECKPOINT_SECONDS:
+            return
+        try:
+            publish_checkpoints(self._store, *self._fold)
+        except StorageError as error:
+            log.warning("the checkpoint of fold %d of round %d stays in this home: %s", *self._fold[::-1], error)
+        self._published = time.monotonic()
+
+    def forget(self) -> None:
+        """Remove what is published, after the fold has ended."""
+        if self._store is not None:
+            forget_checkpoints(self._store, *self._fold)
+
+
 def share_piece(app_context: AppContext, info: RoundInfo, fold: int, attempt: int) -> None:
     """Publish what an attempt at a piece of a round's work has made."""
     if (store := app_context.shared) is not None:
         alone = rounds.pieces(info.recipe, info.config) == 1
         publish_fold(store, info.id, fold, attempt, alone=alone)
+
+
+def share_shard(app_context: AppContext, round_id: int, shard: int, attempt: int) -> None:
+    """Publish a shard of a round's images that an attempt has made."""
+    if (store := app_context.shared) is not None:
+        publish_shard(store, round_id, shard, attempt)
 
 
 def share_finished(app_context: AppContext, round_id: int) -> None:

@@ -9,31 +9,45 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from sqlalchemy.orm import Session
 
 from app.services.app_context import AppContext
+from app.services.imports.buckets import list_again
 from app.services.masks.painted_regions import note_round
+from app.services.recipes import RECIPES
+from app.services.recipes.entry import RoundContext, ShouldStop
 from app.services.reviews.acts import ask_second_opinions
 from app.services.rounds.networks import prune_networks
-from app.worker.finding_writer import FindingWriter, OvertakenError, at_once, forget_unshown
-from app.worker.recipe_runner import RoundContext, ShouldStop
-from app.worker.recipes import RUNNERS
-from app.worker.sharing import fetch_masks, ready_folder, share_finished, share_opening, share_piece
-from app.worker.snapshots import current_snapshot, extended_snapshot, store_changes, stored_changes
+from app.services.rounds.snapshots import current_snapshot, extended_snapshot, store_changes, stored_changes
+from app.worker.finding_writer import FindingWriter, OvertakenError, forget_unshown, note_file, store_findings
+from app.worker.sharing import (
+    SharedCheckpoint,
+    fetch_masks,
+    opened_folder,
+    ready_folder,
+    share_finished,
+    share_opening,
+    share_piece,
+    share_shard,
+)
 from core.config import RoundConfig, Weights
 from core.data.array_cache import prune
 from core.data.networks import hash_of_piece
+from core.data.shards import count_shards, remove_shards
 from core.data.snapshot import Snapshot
 from core.data.storage import flush, is_partial_of, temporary_folder
 from core.judge.found import Found, Judged
 from core.types import IntArray, JobStatus, OutfoldError, Progress, Report, RoundCancelledError
-from db.queries import evaluation, findings, rounds, snapshots
-from db.queries.findings import NewFinding
+from db.new_findings import NewFinding
+from db.queries import agreeing, evaluation, findings, rounds, shards, snapshots
 from db.queries.rounds import RoundInfo
+
+if TYPE_CHECKING:
+    from core.embedding import EmbedImages
 
 STAGE_SECONDS = 1.0
 _NO_SAMPLE = -1
@@ -67,11 +81,11 @@ def take_snapshot(app_context: AppContext, should_stop: ShouldStop, *, round_id:
 
 def _freeze(context: RoundContext) -> str:
     """Write the snapshot and the recipe's inputs, and return the snapshot's hash."""
-    recipe = RUNNERS[context.info.recipe]
+    recipe = RECIPES[context.info.recipe]
     name, snapshot, counts = current_snapshot(context.app_context, context.info.dataset_id)
     taken = extended_snapshot(context, snapshot)
     if taken is None:
-        recipe.refuse(name, snapshot.classes, counts, context.config)
+        recipe.refuse_labels(name, snapshot.classes, counts, context.config)
     snapshot = snapshot if taken is None else taken
     digest = snapshot.save(context.folder)
     store_changes(context, snapshot)
@@ -82,6 +96,7 @@ def _freeze(context: RoundContext) -> str:
 def _put_in_place(app_context: AppContext, round_id: int, made: Path, digest: str) -> None:
     """Move a folder into the round's place and mark the round as open, unless it is open already or has ended."""
     folder = app_context.own_round_folder(round_id)
+    count = count_shards(made)
     with app_context.database.write() as session:
         info = rounds.get_round(session, round_id)
         if info.status is not JobStatus.RUNNING or info.snapshot_hash is not None:
@@ -90,6 +105,7 @@ def _put_in_place(app_context: AppContext, round_id: int, made: Path, digest: st
         made.rename(folder)
         flush(folder.parent)
         rounds.set_facts(session, round_id, {"snapshot_hash": digest, "stage": rounds.WAITING})
+        shards.add_shards(session, round_id, count)
     for left in folder.parent.iterdir():
         if is_partial_of(left, folder):  # of an interrupted attempt
             shutil.rmtree(left, ignore_errors=True)
@@ -106,13 +122,21 @@ def train_fold(app_context: AppContext, should_stop: ShouldStop, *, round_id: in
         if attempt is None:
             return
         rounds.set_facts(session, round_id, {"stage": "training", "versions": _with_earlier(made_with, info)})
-    held = HeldFold(app_context, round_id, fold, attempt)
+    held = HeldPiece(
+        app_context,
+        write=lambda session, progress, now: rounds.write_fold(session, round_id, fold, attempt, progress, now=now),
+        holds=lambda session: rounds.holds_fold(session, round_id, fold, attempt),
+    )
     try:
+        list_again(app_context, info.dataset_id)
         folder = ready_folder(app_context, round_id)
-        smaller = _with_noted_batch(info, fold, held.report)
-        context = RoundContext(app_context, smaller, folder, held.report, lambda: should_stop() or held.is_lost())
-        RUNNERS[info.recipe].learn(context, fold)
+        checkpoint = SharedCheckpoint(app_context, round_id, fold, held.report)
+        checkpoint.fetch()
+        smaller = _with_noted_batch(info, "fold", fold, held.report)
+        context = RoundContext(app_context, smaller, folder, checkpoint.report, lambda: should_stop() or held.is_lost())
+        RECIPES[info.recipe].learn(context, fold)
         share_piece(app_context, info, fold, attempt)
+        checkpoint.forget()
     except RoundCancelledError:
         if not held.is_lost():
             raise
@@ -126,16 +150,66 @@ def train_fold(app_context: AppContext, should_stop: ShouldStop, *, round_id: in
         rounds.end_fold(session, round_id, fold, attempt, datetime.now(UTC), model_hash=model_hash)
 
 
-def _with_noted_batch(info: RoundInfo, fold: int, report: Report) -> RoundInfo:
-    """Return the round with the batch that is noted for a fold whose process was killed for want of memory."""
-    batch = rounds.noted_batch(info, fold)
+def make_shard(app_context: AppContext, should_stop: ShouldStop, *, round_id: int, shard: int) -> None:
+    """Decode and embed the images of one shard of a round over a frozen network, unless it is done."""
+    from core.embedding import embed_shard  # noqa: PLC0415  # torch, which imports and exports must not pay for
+
+    with app_context.database.read() as session:
+        asked = rounds.get_round(session, round_id)
+    made_with = _versions(asked)
+    with app_context.database.write() as session:
+        attempt = shards.begin_shard(session, round_id, shard, datetime.now(UTC))
+        info = rounds.get_round(session, round_id)
+        if attempt is None:
+            return
+        rounds.set_facts(session, round_id, {"stage": "embedding", "versions": _with_earlier(made_with, info)})
+    held = HeldPiece(
+        app_context,
+        write=lambda session, progress, now: shards.write_shard(session, round_id, shard, attempt, progress, now=now),
+        holds=lambda session: shards.holds_shard(session, round_id, shard, attempt),
+    )
+    try:
+        list_again(app_context, info.dataset_id)
+        folder = opened_folder(app_context, round_id)
+        smaller = _with_noted_batch(info, "shard", shard, held.report)
+        embed_shard(
+            folder,
+            RoundConfig.from_json(smaller.config),
+            shard,
+            image_cache=app_context.image_caches,
+            report=held.report,
+            should_stop=lambda: should_stop() or held.is_lost(),
+            embed=_embedding_on(app_context.settings.ray_address),
+        )
+        share_shard(app_context, round_id, shard, attempt)
+    except RoundCancelledError:
+        if not held.is_lost():
+            raise
+        return  # the round was cancelled, or a newer attempt makes the shard
+    with app_context.database.write() as session:
+        shards.end_shard(session, round_id, shard, attempt, datetime.now(UTC))
+    prune(app_context.image_caches, app_context.settings.cache_bytes)  # decoded images of all shards may not fit
+
+
+def _embedding_on(ray_address: str) -> "EmbedImages | None":
+    """Return the function that embeds images on a Ray cluster, None where this process does."""
+    if not ray_address:
+        return None
+    from core.cluster import embed_on_cluster  # noqa: PLC0415  # torch, as above
+
+    return embed_on_cluster(ray_address)
+
+
+def _with_noted_batch(info: RoundInfo, kind: str, number: int, report: Report) -> RoundInfo:
+    """Return the round with the batch that is noted for a piece whose process was killed for want of memory."""
+    batch = rounds.noted_batch(info, kind, number)
     if batch is None:
         return info
     config = RoundConfig.from_json(info.config)
     share = config.batch_size // batch
     members = tuple(replace(one, batch_size=max(1, one.batch_size // share)) for one in config.members)
     message = f"killed, most likely out of memory: batch halved to {batch}"
-    report(Progress("starting", fold, config.folds, batch_size=batch, message=message))
+    report(Progress("starting", number, config.folds, batch_size=batch, message=message))
     return replace(info, config=replace(config, batch_size=batch, members=members).to_json())
 
 
@@ -145,7 +219,7 @@ def judge(app_context: AppContext, should_stop: ShouldStop, *, round_id: int) ->
     writer = FindingWriter(app_context, round_id)
     note = _StageProgress(app_context, round_id, "judging the labels")
     folder = ready_folder(app_context, round_id)
-    judged = RUNNERS[info.recipe].judge(RoundContext(app_context, info, folder, note.report, should_stop))
+    judged = RECIPES[info.recipe].judge(RoundContext(app_context, info, folder, note.report, should_stop))
     try:
         _show(app_context, info, writer, judged, should_stop)
     except OvertakenError:  # the round was cancelled, or another worker has taken it over
@@ -165,13 +239,12 @@ def _show(
     with writer.transaction() as session:
         findings.remove_findings(session, info.id)  # of an interrupted attempt
         rounds.set_facts(session, info.id, {"stage": "writing the findings"})
-    while chunk := list(islice(rows, at_once(len(snapshot)))):
-        if should_stop():
-            raise RoundCancelledError(f"round {info.id} was cancelled")
-        with writer.transaction() as session:
-            findings.add_findings(session, info.id, chunk)
+    in_file = store_findings(writer.transaction, folder, info.id, rows, snapshot.task, len(snapshot), should_stop)
+    remove_shards(folder)
     share_finished(app_context, info.id)
+    note_file(app_context, writer.transaction, info.id, in_file)
     with writer.transaction() as session:
+        agreeing.make_rows(session, agreeing.concerned_samples(session, info.id))  # what changed since a moment ago
         evaluation.take_round_along(session, info.id)  # images may have moved to another split since
         findings.open_findings(session, info.id)
         note_round(app_context, session, info.id)
@@ -198,6 +271,7 @@ def export_labels(app_context: AppContext, should_stop: ShouldStop, *, export_id
 
 COMMANDS: Mapping[str, Callable[..., None]] = {
     "snapshot": take_snapshot,
+    "shard": make_shard,
     "fold": train_fold,
     "judge": judge,
     "import": import_images,
@@ -207,31 +281,32 @@ COMMANDS: Mapping[str, Callable[..., None]] = {
 ENDS = frozenset({"judge", "import", "export"})  # of a job, after which there is no hurry to make room
 
 
-class HeldFold:
-    """One attempt at a fold: writes its progress, and notices when the round was cancelled or the fold taken over."""
+class HeldPiece:
+    """One attempt at a piece of a round: writes its progress, and notices when it was cancelled or taken over."""
 
-    def __init__(self, app_context: AppContext, round_id: int, fold: int, attempt: int) -> None:
-        """Hold the fold by the attempt's number, as `folds.begin_fold` returned it."""
+    def __init__(
+        self,
+        app_context: AppContext,
+        *,
+        write: Callable[[Session, Progress, datetime], bool],
+        holds: Callable[[Session], bool],
+    ) -> None:
+        """Hold the piece; `write` stores progress and `holds` reads the row, False once the attempt is overtaken."""
         self._app_context = app_context
-        self._held = (round_id, fold, attempt)
+        self._write, self._holds = write, holds
         self._lost = False
         self._written = self._looked = 0.0
         self._last: Progress | None = None
 
     def report(self, progress: Progress) -> None:
-        """Write progress: at each new epoch, stage or message, else twice a second."""
+        """Write progress: each new stage or message, else twice a second, since every write makes verdicts wait."""
         last, now = self._last, time.monotonic()
-        is_news = last is None or (last.stage, last.epoch, last.message) != (
-            progress.stage,
-            progress.epoch,
-            progress.message,
-        )
+        is_news = last is None or (last.stage, last.message) != (progress.stage, progress.message)
         if not is_news and now - self._written < REPORT_SECONDS:
             return
         self._last, self._written = progress, now
-        round_id, fold, attempt = self._held
         with self._app_context.database.write() as session:
-            if not rounds.write_fold(session, round_id, fold, attempt, progress, now=datetime.now(UTC)):
+            if not self._write(session, progress, datetime.now(UTC)):
                 self._lost = True
 
     def is_lost(self) -> bool:
@@ -240,7 +315,7 @@ class HeldFold:
         if not self._lost and now - self._looked >= CANCEL_SECONDS:
             self._looked = now
             with self._app_context.database.read() as session:
-                self._lost = not rounds.holds_fold(session, *self._held)
+                self._lost = not self._holds(session)
         return self._lost
 
 

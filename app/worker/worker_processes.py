@@ -3,8 +3,8 @@
 A failed job raises nothing: the row holds status and reason, and the engine's workflow ends normally. A cancelled job
 raises, after its process is gone.
 
-A process that was killed, most likely for want of memory, is started once more for the same command. A fold whose
-process is killed again is trained with half the batch, which the round's row notes (`db.queries.rounds.halve_batch`).
+A process that was killed, most likely for want of memory, is started once more for the same command. A fold or shard
+whose process is killed again is run with half the batch, which the round's row notes (`db.queries.rounds.halve_batch`).
 
 A cancelled round's process is gone within two seconds: its row is read every `POLL_SECONDS`, and the process has
 `GRACE_SECONDS` to stop between two batches. The engine's own notice comes up to a second later.
@@ -12,7 +12,7 @@ A cancelled round's process is gone within two seconds: its row is read every `P
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from typing import TypeVar
@@ -21,7 +21,7 @@ from app.services.app_context import AppContext
 from app.worker.children import Child, KilledError
 from app.worker.finding_writer import forget_unshown
 from core.types import JobStatus, RoundCancelledError, RoundError, StorageAwayError, StorageError
-from db.queries import exports, imports, rounds
+from db.queries import exports, imports, rounds, shards
 
 log = logging.getLogger("outfold.worker")
 T = TypeVar("T")
@@ -33,7 +33,7 @@ LEISURE_SECONDS = 1.0  # between two looks whether a waiting process has work to
 
 
 class WorkerProcesses:
-    """Processes of one worker: one for each running round, kept between its folds, and one for an import or export."""
+    """Processes of one worker: one for each running round, kept between its pieces, and one for an import or export."""
 
     def __init__(self, app_context: AppContext) -> None:
         """Start without a process."""
@@ -49,10 +49,15 @@ class WorkerProcesses:
         """Return the running jobs as text for people."""
         return ", ".join(self._doing)
 
-    async def open_round(self, round_id: int) -> None:
-        """Freeze the labels a round opens with."""
+    async def open_round(self, round_id: int) -> int:
+        """Freeze the labels a round opens with and return the number of its shards, 0 for a round of one."""
         self._opened.add(round_id)
         await self._for_round(round_id, "snapshot")
+        return await self._patiently(partial(self._count_shards, round_id))
+
+    async def embed(self, round_id: int, shard: int) -> None:
+        """Embed the images of one shard, unless the round has ended."""
+        await self._for_round(round_id, "shard", shard=shard)
 
     async def train(self, round_id: int, fold: int) -> None:
         """Train one fold, unless the round has ended."""
@@ -86,7 +91,7 @@ class WorkerProcesses:
         if await self._patiently(partial(self._has_ended, round_id)):
             await self._dismiss(round_id)
             return
-        name = f"round {round_id}: {command} {arguments.get('fold', '')}".strip()
+        name = " ".join([f"round {round_id}: {command}", *map(str, arguments.values())])
         self._doing.append(name)
         log.info("%s begins", name)
         try:
@@ -109,7 +114,7 @@ class WorkerProcesses:
             self._doing.remove(name)
 
     async def _run_despite_kills(self, round_id: int, command: str, **arguments: int) -> None:
-        """Run a command; once more after a kill, and a fold after a second one with half the batch.
+        """Run a command; once more after a kill, and a fold or shard after a second one with half the batch.
 
         While a server of the storage is away, wait and run it again.
         """
@@ -120,9 +125,8 @@ class WorkerProcesses:
             except KilledError as error:
                 kills += 1
                 await self._dismiss(round_id)
-                fold = arguments.get("fold")
                 if kills == _KILLS_AS_IT_IS:
-                    if fold is None or not await self._patiently(partial(self._halve_batch, round_id, fold)):
+                    if not await self._patiently(partial(self._halve_batch, round_id, arguments)):
                         raise
                 elif kills > _KILLS_AS_IT_IS:
                     raise
@@ -217,9 +221,14 @@ class WorkerProcesses:
                 return False
             return round_id in self._opened or rounds.has_waiting_fold(session, round_id)
 
-    def _halve_batch(self, round_id: int, fold: int) -> bool:
+    def _count_shards(self, round_id: int) -> int:
+        with self._app_context.database.read() as session:
+            return shards.count_shards(session, round_id)
+
+    def _halve_batch(self, round_id: int, piece: Mapping[str, int]) -> bool:
+        """Halve the batch of a fold or shard, {kind: number}; False for any other command."""
         with self._app_context.database.write() as session:
-            return rounds.halve_batch(session, round_id, fold)
+            return any(rounds.halve_batch(session, round_id, kind, number) for kind, number in piece.items())
 
     def _has_ended(self, round_id: int) -> bool:
         with self._app_context.database.read() as session:

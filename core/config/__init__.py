@@ -1,6 +1,7 @@
 """Settings of rounds: frozen, validated values that are stored with the round as JSON. None needs torch.
 
-`rounds` says how one network is trained and judged out of fold; each recipe that does more has a module of its own.
+`rounds` holds those of networks that are trained and judged out of fold, `iterated`, `cross_training` and `comparison`
+those of recipes with experiments in core.
 """
 
 from core.config.cross_training import (
@@ -11,19 +12,7 @@ from core.config.cross_training import (
     CrossTrainingSettings,
     check_pair,
 )
-from core.config.iterated import IteratedSettings, TrainingCosts
-from core.config.predictions import PredictionsSettings
-from core.config.recipes import (
-    RECIPES,
-    CrossFoldSettings,
-    LabellingSettings,
-    RecipeInfo,
-    can_mix,
-    can_probe,
-    recipe_settings,
-    recipes_of,
-    refuse_members,
-)
+from core.config.iterated import IteratedSettings
 from core.config.rounds import (
     BACKBONE,
     DEEPLAB,
@@ -44,10 +33,11 @@ from core.config.rounds import (
     packaged_probe,
     proposals,
     propose_config,
+    refuse_members,
     settings_by_network,
     with_model,
 )
-from core.config.settings import RecipeSettings
+from core.config.settings import RecipeSettings, TrainingCosts
 from core.config.weight_files import allow_weights_in, open_weights, published_facts, weights_path, with_file_facts
 
 __all__ = [
@@ -58,30 +48,23 @@ __all__ = [
     "PACKAGED",
     "PADDINGS",
     "PIXEL_TRUST",
-    "RECIPES",
     "SGD",
     "SMALL_MASK_NETWORK",
     "SMALL_NETWORK",
     "SMALL_PIXELS",
     "SWIFTNET",
-    "CrossFoldSettings",
     "CrossTrainingSettings",
     "DatasetSummary",
     "IteratedSettings",
-    "LabellingSettings",
     "Member",
     "PackagedWeights",
-    "PredictionsSettings",
     "ProbabilityMethod",
-    "RecipeInfo",
     "RecipeSettings",
     "RoundConfig",
     "TrainingCosts",
     "Weights",
     "allow_weights_in",
     "as_fine_tuning",
-    "can_mix",
-    "can_probe",
     "check_pair",
     "further_network",
     "open_weights",
@@ -89,8 +72,6 @@ __all__ = [
     "proposals",
     "propose_config",
     "published_facts",
-    "recipe_settings",
-    "recipes_of",
     "refuse_members",
     "settings_by_network",
     "weights_path",

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import ceil
 
-from core.config.settings import RecipeSettings
+from core.config.settings import RecipeSettings, TrainingCosts
 from core.types import ConfigError
 
 PROBE = "probe"  # a regression learns the labels alone
@@ -23,17 +23,6 @@ MEAN_GROWTH = 0.3085  # mean of `core.learn.consistency.grown` over a run
 _HALVES = 2  # of the unlabelled images, each predicted by a network that learnt the other one
 _MINUTE = 60.0  # seconds
 _LEAST = 2  # batch normalisation needs two
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrainingCosts:
-    """Seconds of a network's parts, measured by a trial; a pass sees all images of the dataset once."""
-
-    images: float  # in the dataset
-    once: float  # decoding, and whatever else is done once
-    training: float = 0.0  # a pass of training steps
-    strong: float = 0.0  # the same with strong augmentation
-    predicting: float = 0.0  # a pass without training
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,17 +95,17 @@ class IteratedSettings(RecipeSettings):
         return self.ratio * (MEAN_GROWTH if self.growing else 1.0)
 
     def labelled_batch(self, batch: int) -> int:
-        """Return how many labelled images each step with consistency has, in a network's batches of this size."""
+        """Return the number of labelled images in each step with consistency, for batches of this size."""
         return batch if self.whole_batch else max(_LEAST, batch // (1 + self.ratio))
 
     def pseudo_batch(self, batch: int) -> int:
-        """Return how many pseudo labels each step of a student has."""
+        """Return the number of pseudo labels in each step of a student."""
         return max(_LEAST, round(batch * (1 - self.labelled_share)))
 
     def steps(self, batch: int) -> int:
         """Return the number of steps in which the `views` are seen, the same for all networks."""
-        beside = self.labelled_batch(batch) * self.mean_ratio if self.consistency else self.pseudo_batch(batch)
-        return max(1, ceil(self.views / beside))
+        unlabelled = self.labelled_batch(batch) * self.mean_ratio if self.consistency else self.pseudo_batch(batch)
+        return max(1, ceil(self.views / unlabelled))
 
     def seconds(self, costs: TrainingCosts, epochs: int, batch: int) -> float:
         """Return the seconds of all stages, from the costs of a network that has these epochs and batches.
@@ -128,10 +117,10 @@ class IteratedSettings(RecipeSettings):
         """
         own = costs.strong if self.strong_views else costs.training
         views = 2 if self.mixing else 1
-        beside = own + self.mean_ratio * (costs.predicting + views * costs.strong)
+        consistent = own + self.mean_ratio * (costs.predicting + views * costs.strong)
         passes = self.steps(batch) * batch / max(1.0, costs.images) if self.views else float(epochs)
         labelled = self.labelled_batch(batch) / batch if self.views or self.whole_batch else 1 / (1 + self.mean_ratio)
-        alone, taught = own * passes, beside * passes * labelled
+        alone, taught = own * passes, consistent * passes * labelled
         if self.minutes:
             alone = taught = _MINUTE * self.minutes if own else 0.0  # nothing of a probe is trained in steps
         voters = self.votes if self.iterations else 0

@@ -6,7 +6,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
-from core.types import ConfigError, Task, from_json_values, to_json_values
+from core.types import ConfigError, Recipe, Task, from_json_values, to_json_values
 
 BACKBONE = "tf_efficientnet_lite0"  # default network for photographs
 
@@ -349,13 +349,21 @@ def further_network(config: RoundConfig, values: Mapping[str, Any]) -> Member:
     return Member.of(RoundConfig.from_json(begin.to_json() | stated))
 
 
+def refuse_members(config: RoundConfig, recipe: Recipe, task: Task) -> None:
+    """Raise `ConfigError` if further networks are named and the recipe cannot mix their predictions."""
+    if config.members and task not in recipe.mixes:
+        raise ConfigError(
+            f"further networks can be mixed by the recipe {Recipe.CROSS_FOLD} for class labels only", "name one network"
+        )
+
+
 def settings_by_network(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return a round's settings, with those in which each further network differs from the first."""
-    told = {name: value for name, value in config.items() if name != "members"}
+    settings = {name: value for name, value in config.items() if name != "members"}
     for number, member in enumerate(config.get("members", ()), 2):
         own = {name: value for name, value in member.items() if name == "model" or value != config.get(name)}
-        told[f"network {number}"] = ", ".join(f"{name} {value}" for name, value in own.items())
-    return told
+        settings[f"network {number}"] = ", ".join(f"{name} {value}" for name, value in own.items())
+    return settings
 
 
 def _from_scratch(config: RoundConfig) -> RoundConfig:

@@ -112,9 +112,9 @@ def _header(path: Path) -> dict[str, str]:
     try:
         with open_weights(path) as file:
             length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
-            held = json.loads(file.read(min(length, _LONGEST_HEADER))).get("__metadata__") or {}
+            metadata = json.loads(file.read(min(length, _LONGEST_HEADER))).get("__metadata__") or {}
     except ConfigError:  # a ValueError too
         raise
     except (OSError, ValueError, AttributeError, RecursionError):
         return {}
-    return held if isinstance(held, dict) else {}
+    return metadata if isinstance(metadata, dict) else {}

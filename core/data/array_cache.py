@@ -28,7 +28,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from core.data.locks import exclusive_lock, try_lock
 from core.data.storage import PARTIAL, RESERVE, atomic_path, size_text, write_atomically
-from core.types import DatasetError, IntArray, RoundCancelledError, RoundError
+from core.types import DatasetError, IntArray, RoundCancelledError, RoundError, StorageAwayError
 
 _ALONE = 400  # so many files are read faster than other processes start
 _CHUNK = 64  # files between two reports of progress
@@ -104,7 +104,10 @@ def building(path: Path, should_stop: Callable[[], bool]) -> Iterator[bool]:
 def run_child(read: Read) -> None:
     """Fill the chunk given on standard input; the main of a child process, see `_in_processes`."""
     target, rows, sources, settings = json.loads(sys.stdin.buffer.read())
-    problems = _do((target, rows, sources, settings), read, lambda: _say(_DONE))
+    try:
+        problems: list[Any] = _do((target, rows, sources, settings), read, lambda: _say(_DONE))
+    except StorageAwayError as error:
+        problems = [[error.message, error.cure]]
     _say(json.dumps(problems).encode())
 
 
@@ -186,7 +189,10 @@ def _in_processes(
         raise RoundError(
             "a process that reads images was ended from outside, perhaps for want of memory", "start again"
         )
-    return [problem for text in outputs for problem in json.loads(text.lstrip(_DONE))]
+    problems = [problem for text in outputs for problem in json.loads(text.lstrip(_DONE))]
+    if (away := next((problem for problem in problems if isinstance(problem, list)), None)) is not None:
+        raise StorageAwayError(*away)
+    return problems
 
 
 def _listen(

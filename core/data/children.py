@@ -3,7 +3,7 @@
 Each core gets a child that loads one module only (`python -m ...`): it starts in a fraction of a second, however large
 its parent is, and ends with it, because its input ends. Questions are sent in chunks, one line of JSON each, a few
 chunks ahead. If a question kills its child (a decoder that crashes on foreign bytes), its chunk is asked again one by
-one, so that only this question has no answer.
+one, so that only this question has no answer. A store of files that cannot be used ends the questions.
 """
 
 import json
@@ -17,7 +17,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
-from typing import IO, Generic, TypeVar
+from typing import IO, Any, Generic, TypeVar
+
+from core.types import StorageAwayError, StorageError
 
 Question = TypeVar("Question")
 Answer = TypeVar("Answer")
@@ -69,12 +71,35 @@ def start(module: str, arguments: tuple[str, ...]) -> "subprocess.Popen[bytes]":
 
 
 def serve(answer: Callable[[list[Question], IO[bytes]], None]) -> None:
-    """Answer chunk after chunk until the input ends; the main of a child process."""
+    """Answer chunk after chunk until the input ends; the main of a child process.
+
+    `answer` writes the answers to a chunk once it has all of them: a list as a line of JSON, then other bytes.
+    """
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # output of decoders must not mix with the answers
     for line in sys.stdin.buffer:
-        answer(json.loads(line), answers)
+        try:
+            answer(json.loads(line), answers)
+        except StorageError as error:
+            fault = {"away": isinstance(error, StorageAwayError), "text": (error.message, error.cure)}
+            answers.write(json.dumps(fault).encode() + b"\n")
         answers.flush()
+
+
+def first_line(answers: IO[bytes]) -> list[Any]:
+    """Return the list that begins the answers to a chunk.
+
+    Raises:
+        EOFError: the child died.
+        StorageError: the child could not use the store of the files.
+    """
+    line = answers.readline()
+    if not line.endswith(b"\n"):
+        raise EOFError
+    found: list[Any] | dict[str, Any] = json.loads(line)
+    if isinstance(found, list):
+        return found
+    raise (StorageAwayError if found["away"] else StorageError)(*found["text"])
 
 
 class _Children(Generic[Question, Answer]):

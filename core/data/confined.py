@@ -65,23 +65,23 @@ def real_path_of(held: Path) -> Path:
 
 
 @contextmanager
-def _opened_folder(real: str, named: Path, roots: Sequence[str], *, make: bool = False) -> Iterator[int]:
+def _opened_folder(real: str, given: Path, roots: Sequence[str], *, make: bool = False) -> Iterator[int]:
     root = next((one for one in roots if is_within(real, one)), None)
     if root is None:
-        raise _outside(named)
+        raise _outside(given)
     parts = Path(os.path.relpath(real, root)).parts
     if make:
         Path(root).mkdir(parents=True, exist_ok=True)
     folder = os.open(root, _FOLDER)
     try:
         for part in parts:
-            folder = _descend(folder, part, named, make=make)
+            folder = _descend(folder, part, given, make=make)
         yield folder
     finally:
         os.close(folder)
 
 
-def _descend(folder: int, part: str, named: Path, *, make: bool) -> int:
+def _descend(folder: int, part: str, given: Path, *, make: bool) -> int:
     """Return the descriptor of a folder within another one, which is closed if that succeeds."""
     try:
         if make:
@@ -90,7 +90,7 @@ def _descend(folder: int, part: str, named: Path, *, make: bool) -> int:
         below = os.open(part, _FOLDER, dir_fd=folder)
     except OSError as error:
         is_link = error.errno in {errno.ELOOP, errno.ENOTDIR} and _is_link(part, folder)
-        raise (_outside(named) if is_link else error) from None
+        raise (_outside(given) if is_link else error) from None
     os.close(folder)
     return below
 

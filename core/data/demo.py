@@ -183,10 +183,10 @@ def _cover(digit: FloatArray, x: float, y: float, size: float, turn: float) -> F
     step = 8 / size  # of the digit's own pixels, for one of the picture's
     cos, sin = step * np.cos(turn), step * np.sin(turn)
     from_picture = (cos, sin, 6 - cos * x - sin * y, -sin, cos, 6 + sin * x - cos * y)
-    drawn = Image.fromarray(framed).transform(
+    warped = Image.fromarray(framed).transform(
         (WIDTH, HEIGHT), Image.Transform.AFFINE, from_picture, Image.Resampling.BICUBIC
     )
-    ink = np.asarray(drawn)
+    ink = np.asarray(warped)
     cover: FloatArray = ((ink - 0.42) * (0.7 / step) + 0.5).clip(0, 1)  # an edge one or two pixels wide
     return cover
 

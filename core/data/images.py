@@ -23,7 +23,7 @@ from PIL import Image, ImageFile, ImageOps
 from core.data.lookalikes import look_hash
 from core.data.store import local
 from core.data.windows import Window, apply_window
-from core.types import ByteArray, DatasetError, ImageFacts
+from core.types import ByteArray, DatasetError, ImageFacts, StorageError
 
 HEIC_SUFFIXES = frozenset({".heic", ".heif", ".hif"})
 try:
@@ -234,7 +234,7 @@ def _decoding(path: Path) -> Iterator[None]:
     """Convert any exception of a decoder into ImageError."""
     try:
         yield
-    except ImageError:
+    except (ImageError, StorageError):
         raise
     except Image.DecompressionBombError as error:
         raise ImageError("too large", str(error), "make the image smaller") from error

@@ -21,7 +21,7 @@ from typing import IO, TypeVar
 
 import numpy as np
 
-from core.data.children import ChildSpec, ask_all, cores, serve
+from core.data.children import ChildSpec, ask_all, cores, first_line, serve
 from core.data.images import ImageError, grey_values, has_deep_greys, load_small, read_facts
 from core.data.windows import Window, parse_window, survey_window, window_text
 from core.types import ByteArray, ImageFacts
@@ -121,10 +121,7 @@ def _deadly(_: str) -> Found:
 
 
 def _take(answers: IO[bytes]) -> list[Found]:
-    line = answers.readline()
-    if not line.endswith(b"\n"):
-        raise EOFError
-    return [ImageFacts(*values) if good else ImageError(*values) for good, values in json.loads(line)]
+    return [ImageFacts(*values) if good else ImageError(*values) for good, values in first_line(answers)]
 
 
 def _answer(paths: list[str], answers: IO[bytes]) -> None:

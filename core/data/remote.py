@@ -27,6 +27,8 @@ _PACKAGES = {
     "az": "adlfs",
 }
 _NO_CREDENTIALS = frozenset({"NoCredentialsError", "PartialCredentialsError", "DefaultCredentialsError"})
+_DENIED = frozenset({"ClientAuthenticationError", "RefreshError"})
+_OF_SERVICES = frozenset({"ClientError", "BotoCoreError", "HttpError", "GoogleAuthError", "AzureError"})
 _AWAY = frozenset(
     {
         "ClientConnectorError",
@@ -39,6 +41,9 @@ _AWAY = frozenset(
         "ReadTimeoutError",
         "ServerDisconnectedError",
         "ServerTimeoutError",
+        "ServiceRequestError",
+        "ServiceResponseError",
+        "TransportError",
     }
 )
 _BUSY = frozenset({errno.EBUSY, errno.EIO, errno.ENETDOWN, errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ETIMEDOUT})
@@ -115,7 +120,8 @@ class Remote:
                 found: dict[str, dict[str, Any]] = self._fs.find(self._place(below), detail=True)
             except FileNotFoundError:
                 return {}
-        return {path[above:]: Listed(int(facts["size"]), _version(facts)) for path, facts in found.items()}
+        objects = ((path, facts) for path, facts in found.items() if facts.get("type") != "directory")
+        return {path[above:]: Listed(int(facts["size"]), _version(facts)) for path, facts in objects}
 
     def remove(self, below: str) -> None:
         """Remove the object with this key, or all whose keys begin with it and a "/"."""
@@ -221,7 +227,10 @@ def _opened(url: str) -> tuple[Any, str]:
     options: dict[str, Any] = {"use_listings_cache": False, "skip_instance_cache": True}
     if _scheme(url) in {"s3", "s3a"}:
         options |= _S3_OPTIONS
-    fs, root = fsspec.core.url_to_fs(url.rstrip("/"), **options)
+    try:
+        fs, root = fsspec.core.url_to_fs(url.rstrip("/"), **options)
+    except ValueError as error:  # without an account, as adlfs says it
+        raise StorageError(f"{shown_url(url)}: it cannot be opened ({error})", "set its credentials") from error
     return fs, root.rstrip("/")
 
 
@@ -243,7 +252,7 @@ def _fault(name: str, key: str, error: Exception) -> StorageError | None:
         return StorageError(
             f"{name}: there are no credentials for it", "set those of its service, as AWS_ACCESS_KEY_ID and its secret"
         )
-    if isinstance(error, PermissionError):
+    if isinstance(error, PermissionError) or kinds & _DENIED:
         return StorageError(
             f"{name}: access is denied ({error})", "give these credentials the right to read, write, list and delete"
         )
@@ -251,6 +260,6 @@ def _fault(name: str, key: str, error: Exception) -> StorageError | None:
         return FilesAwayError(
             f"{name}: it cannot be reached ({type(error).__name__})", "check the network and the store's address"
         )
-    if isinstance(error, OSError) or "ClientError" in kinds or "BotoCoreError" in kinds or "HttpError" in kinds:
+    if isinstance(error, OSError) or kinds & _OF_SERVICES:
         return StorageError(f"{name}: {key}: {type(error).__name__}: {error}", "check the store")
     return None

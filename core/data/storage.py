@@ -53,7 +53,7 @@ def note_use(path: Path) -> None:
 def atomic_path(path: Path, *, durable: bool = True) -> Iterator[Path]:
     """Yield a path for one new file; it becomes `path` if the block succeeds, else it is removed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = _beside(path)
+    partial = _partial_of(path)
     try:
         yield partial
         if durable:
@@ -77,7 +77,7 @@ def atomic_folder(path: Path, *, durable: bool = True) -> Iterator[Path]:
     if path.exists():
         msg = f"{path} exists already; choose another folder"
         raise FileExistsError(msg)
-    partial = _beside(path)
+    partial = _partial_of(path)
     partial.mkdir(parents=True)
     try:
         yield partial
@@ -94,7 +94,7 @@ def atomic_folder(path: Path, *, durable: bool = True) -> Iterator[Path]:
 @contextmanager
 def temporary_folder(path: Path) -> Iterator[Path]:
     """Yield a new folder beside `path`, to fill and to rename; it is removed after the block unless it was renamed."""
-    partial = _beside(path)
+    partial = _partial_of(path)
     partial.mkdir(parents=True)
     try:
         yield partial
@@ -102,7 +102,7 @@ def temporary_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _beside(path: Path) -> Path:
+def _partial_of(path: Path) -> Path:
     """Return a unique hidden path in the same folder, which readers ignore."""
     return path.with_name(f".{path.name[:80]}.{uuid4().hex[:12]}{PARTIAL}")
 

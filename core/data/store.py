@@ -210,6 +210,11 @@ def content_lock(root: Path) -> Path:
     return root / LOCKS / "content.lock"
 
 
+def variables_of_stores() -> dict[str, str]:
+    """Return the variables by which a process that another program starts knows the stores of this one."""
+    return {_VARIABLE: os.environ[_VARIABLE]} if _VARIABLE in os.environ else {}
+
+
 def _tell_children() -> None:
     """Let the processes that this one starts know its stores."""
     os.environ[_VARIABLE] = json.dumps([[str(one.root), one.remote.url, one.budget] for one in _stores.values()])

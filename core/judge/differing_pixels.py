@@ -1,6 +1,6 @@
 """Given and predicted masks of some images, and the pixels in which they differ.
 
-Masks are (H, W), uint8 or uint16 with IGNORE as `core.types.masks` has it, all of one dtype; probabilities (H, W)
+Masks are (H, W), uint8 or uint16 with IGNORE as `core.types.labels` has it, all of one dtype; probabilities (H, W)
 uint8, round(255 p). I images, P pixels.
 """
 

@@ -6,7 +6,7 @@ mask, IGNORE pixels are IGNORE on purpose.
 
 Images are read one by one from the folds' files (`core.data.predictions`), on all cores, and not kept: memory grows
 with the number of findings, not with that of images. N samples in the snapshot's order; masks (H, W) as
-`core.types.masks` has them, probabilities (H, W) uint8, round(255 p).
+`core.types.labels` has them, probabilities (H, W) uint8, round(255 p).
 
 Predictions of several models for one image are merged to one (`merge_votes`). The probability of a class is the mean of
 those that the models give it, but of each model only the likeliest class and its probability are stored, since K

@@ -101,9 +101,9 @@ class Tally:
 
     def count_unlabelled(self, predicted: IntArray, confidence: ByteArray) -> None:
         """Count the predictions on unlabelled pixels, both (H, W); IGNORE elsewhere."""
-        named, percent = _strided(predicted), _PERCENT[_strided(confidence)]
-        there = named != ignore_of(predicted)
-        self.classes_open += class_thresholds.level_counts(named[there], percent[there], self.classes)
+        classes, percent = _strided(predicted), _PERCENT[_strided(confidence)]
+        there = classes != ignore_of(predicted)
+        self.classes_open += class_thresholds.level_counts(classes[there], percent[there], self.classes)
 
 
 class Tallies:

@@ -1,6 +1,6 @@
 """Scores of masks: the label quality of each image, and the agreement of given and predicted classes.
 
-Masks are (H, W), uint8 or uint16 with IGNORE as `core.types.masks` has it; probabilities (H, W) uint8, round(255 p).
+Masks are (H, W), uint8 or uint16 with IGNORE as `core.types.labels` has it; probabilities (H, W) uint8, round(255 p).
 K classes. A confusion is (K, K) pixels, given x predicted. IGNORE pixels are not counted.
 
 The image score is the softmin of p(given) (Lad & Mueller, *Estimating label quality and errors in semantic

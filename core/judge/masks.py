@@ -1,6 +1,6 @@
 """Resolution of the verdicts on the regions of one image: its current mask, and its settled pixels.
 
-Letters: H, W the image's height and width; masks (H, W), uint8 or uint16, see `core.types.masks`.
+Letters: H, W the image's height and width; masks (H, W), uint8 or uint16, see `core.types.labels`.
 
 Only live decisions count. The mask is built in this order:
 

@@ -243,16 +243,16 @@ def _outcomes(fitted: Fit, findings: Findings, sample: JudgedCards) -> tuple[Flo
     spoilt = rng.binomial(wrong, fitted.kept.probabilities()) if fitted.labelled else wrong
     spoils = sample.outcome == CardVerdict.KEPT if fitted.labelled else sample.outcome != CardVerdict.RIGHT
     found: list[FloatArray] = []
-    for drawn, happened in ((right, sample.outcome == CardVerdict.RIGHT), (spoilt, spoils)):
+    for draws, happened in ((right, sample.outcome == CardVerdict.RIGHT), (spoilt, spoils)):
         if findings.pixels is None:
-            found.append((drawn + np.bincount(sample.level[happened], minlength=LEVELS)).astype(np.float64))
+            found.append((draws + np.bincount(sample.level[happened], minlength=LEVELS)).astype(np.float64))
             continue
         if sample.pixels is None:
             raise ValueError("the set carries pixels but the judged cards do not")
         seen = np.bincount(sample.level, weights=sample.pixels, minlength=LEVELS)
         weight = np.maximum(findings.pixels - seen, 0) / np.maximum(rest, 1)
         true = np.bincount(sample.level[happened], weights=sample.pixels[happened], minlength=LEVELS)
-        found.append(drawn * weight + true)
+        found.append(draws * weight + true)
     return found[0], found[1]
 
 
@@ -295,17 +295,17 @@ def _sums_from_threshold(counts: Any) -> Any:  # noqa: ANN401 of whole or other 
     return np.cumsum(counts[..., ::-1], axis=-1)[..., ::-1][..., :_THRESHOLDS]
 
 
-def _tail_of_band(drawn: FloatArray, level: float) -> float:
+def _tail_of_band(draws: FloatArray, level: float) -> float:
     """Return the pointwise tail probability of a band that contains a share `level` of the draws at all thresholds."""
     from scipy.stats import rankdata  # noqa: PLC0415  as above
 
-    at_most = rankdata(drawn, method="max", axis=0)
-    at_least = len(drawn) + 1 - rankdata(drawn, method="min", axis=0)
-    extreme = np.minimum(at_most, at_least).min(axis=1) / len(drawn)
+    at_most = rankdata(draws, method="max", axis=0)
+    at_least = len(draws) + 1 - rankdata(draws, method="min", axis=0)
+    extreme = np.minimum(at_most, at_least).min(axis=1) / len(draws)
     return float(np.quantile(extreme, 1 - level))
 
 
-def _interval(drawn: FloatArray, level: float, total: float = 1.0) -> Interval:
-    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
-    mean, total = float(drawn.mean()), max(total, 1.0)
+def _interval(draws: FloatArray, level: float, total: float = 1.0) -> Interval:
+    low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
+    mean, total = float(draws.mean()), max(total, 1.0)
     return Interval(mean / total, min(float(low), mean) / total, max(float(high), mean) / total)

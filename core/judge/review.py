@@ -68,11 +68,11 @@ class CurrentLabels:
         self, sample_ids: IntArray, verdicts: Sequence[Verdict], labels: Sequence[int | None], bulk: BoolArray
     ) -> None:
         """Take the next live decisions in, M of each; those on other samples are ignored."""
-        said = np.array([_said(*one) for one in zip(verdicts, labels, strict=True)], np.int32)
+        codes = np.array([_code_of(*one) for one in zip(verdicts, labels, strict=True)], np.int32)
         places = np.searchsorted(self._ids[:-1], sample_ids)
         here = self._ids[places] == sample_ids
         for newest, these in ((self._human, here & ~bulk), (self._bulk, here & bulk)):
-            newest[places[these]] = said[these]  # of several on one sample the last one stays
+            newest[places[these]] = codes[these]  # of several on one sample the last one stays
 
     def labels(self) -> tuple[IntArray, BoolArray]:
         """Return the label of each sample now, `NO_LABEL` for none, and a flag for each that has no usable one."""
@@ -96,7 +96,7 @@ def finding_state(round_id: int, decisions: Iterable[Decision], *, painted: bool
     return FindingState(status, _label(winner), winner)
 
 
-def _said(verdict: Verdict, label: int | None) -> int:
+def _code_of(verdict: Verdict, label: int | None) -> int:
     if not verdict.settles:
         return _UNDECIDED
     return _UNUSABLE if verdict not in LABELLING or label is None else label

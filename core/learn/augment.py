@@ -111,9 +111,9 @@ def jitter_labels(images: Tensor, targets: Tensor, generator: torch.Generator) -
 def jitter_images(images: Tensor, generator: torch.Generator) -> Tensor:
     """Return the images, each slightly rotated, scaled and shifted, (B, C, H, W); the edge is repeated beyond it."""
     count = len(images)
-    drawn = torch.rand(count, 4, generator=generator, device=images.device) * 2 - 1
-    angle, scale = drawn[:, 0] * math.radians(_TURN_DEGREES), 1 + drawn[:, 1] * _SCALE
-    shift = drawn[:, 2:] * (2 * _SHIFT)  # the grid spans -1 to 1
+    random = torch.rand(count, 4, generator=generator, device=images.device) * 2 - 1
+    angle, scale = random[:, 0] * math.radians(_TURN_DEGREES), 1 + random[:, 1] * _SCALE
+    shift = random[:, 2:] * (2 * _SHIFT)  # the grid spans -1 to 1
     cos, sin = angle.cos() * scale, angle.sin() * scale
     affine = torch.stack((cos, -sin, shift[:, 0], sin, cos, shift[:, 1]), dim=1).view(count, 2, 3)
     grid = F.affine_grid(affine, list(images.shape), align_corners=False)
@@ -133,10 +133,10 @@ def strong_moved_views(images: Tensor, generator: torch.Generator) -> Tensor:
     needed. The edge is repeated beyond it.
     """
     count = len(images)
-    drawn = torch.rand(count, 6, generator=generator, device=images.device) * 2 - 1
-    angle = drawn[:, 0] * math.radians(_FAR_DEGREES)
-    across, down = ((drawn[:, column] * math.log(1 + _FAR_SCALE)).exp() for column in (1, 2))
-    shear, shift = drawn[:, 3] * _SHEAR, drawn[:, 4:] * (2 * _FAR_SHIFT)  # the grid spans -1 to 1
+    random = torch.rand(count, 6, generator=generator, device=images.device) * 2 - 1
+    angle = random[:, 0] * math.radians(_FAR_DEGREES)
+    across, down = ((random[:, column] * math.log(1 + _FAR_SCALE)).exp() for column in (1, 2))
+    shear, shift = random[:, 3] * _SHEAR, random[:, 4:] * (2 * _FAR_SHIFT)  # the grid spans -1 to 1
     cos, sin = angle.cos(), angle.sin()
     affine = torch.stack(
         (
@@ -187,11 +187,11 @@ def scene_jitter(crop: int, *, mirror: bool) -> Augment:
     def jitter(images: Tensor, masks: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         height, width = images.shape[2:]
         window = (min(crop, height), min(crop, width)) if crop else (height, width)
-        drawn = torch.rand(len(images), 4, generator=generator, device=images.device)
-        scale = scales[0] * (scales[1] / scales[0]) ** drawn[:, 0]
+        random = torch.rand(len(images), 4, generator=generator, device=images.device)
+        scale = scales[0] * (scales[1] / scales[0]) ** random[:, 0]
         across, down = window[1] / width / scale, window[0] / height / scale  # the part of the scene in view
-        middle_x, middle_y = (drawn[:, 1] * 2 - 1) * (1 - across).abs(), (drawn[:, 2] * 2 - 1) * (1 - down).abs()
-        sign = torch.where(drawn[:, 3] < 0.5, -1.0, 1.0) if mirror else torch.ones_like(scale)  # noqa: PLR2004 half
+        middle_x, middle_y = (random[:, 1] * 2 - 1) * (1 - across).abs(), (random[:, 2] * 2 - 1) * (1 - down).abs()
+        sign = torch.where(random[:, 3] < 0.5, -1.0, 1.0) if mirror else torch.ones_like(scale)  # noqa: PLR2004 half
         none = torch.zeros_like(scale)
         affine = torch.stack((across * sign, none, middle_x, none, down, middle_y), dim=1).view(-1, 2, 3)
         grid = F.affine_grid(affine, [len(images), 1, *window], align_corners=False)
@@ -214,20 +214,20 @@ def window_edges(side: int, crop: int) -> list[tuple[int, int]]:
 
 
 def _recolour(images: Tensor, generator: torch.Generator) -> Tensor:
-    drawn = torch.rand(len(images), 3, 1, 1, 1, generator=generator, device=images.device) * 2 - 1
+    random = torch.rand(len(images), 3, 1, 1, 1, generator=generator, device=images.device) * 2 - 1
     grey = images.mean(dim=1, keepdim=True)
-    images = grey + (images - grey) * (1 + _SATURATION * drawn[:, 0])
-    return images * (1 + _CONTRAST * drawn[:, 1]) + _BRIGHTNESS * drawn[:, 2]
+    images = grey + (images - grey) * (1 + _SATURATION * random[:, 0])
+    return images * (1 + _CONTRAST * random[:, 1]) + _BRIGHTNESS * random[:, 2]
 
 
 def _cut(images: Tensor, generator: torch.Generator) -> Tensor:
     """Return the images with a square of each, in its middle colour, cut out (T. DeVries, G. Taylor, Cutout, 2017)."""
     height, width = images.shape[2:]
-    drawn = torch.rand(3, len(images), 1, 1, generator=generator, device=images.device)
-    half = drawn[0] * _CUT / 2
+    random = torch.rand(3, len(images), 1, 1, generator=generator, device=images.device)
+    half = random[0] * _CUT / 2
     y = (torch.arange(height, device=images.device) + 0.5).view(1, -1, 1) / height
     x = (torch.arange(width, device=images.device) + 0.5).view(1, 1, -1) / width
-    inside = ((y - drawn[1]).abs() < half) & ((x - drawn[2]).abs() < half)  # (B, H, W)
+    inside = ((y - random[1]).abs() < half) & ((x - random[2]).abs() < half)  # (B, H, W)
     return torch.where(inside[:, None], images.mean(dim=(2, 3), keepdim=True), images)
 
 

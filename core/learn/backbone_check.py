@@ -61,12 +61,22 @@ class BackboneCheck:
 
 @dataclass(frozen=True, slots=True)
 class BackboneTrial:
-    """Inputs of a comparison: the round's images and classes, and a builder of networks."""
+    """Inputs of a comparison: the round's images and classes, and a builder of networks.
+
+    `read` decodes some rows where `images` holds none.
+    """
 
     images: ImageBatches
     classes: int
     build: Callable[[RoundConfig], nn.Module]
     callbacks: FoldCallbacks
+    read: Callable[[IntArray], ImageBatches] | None = None
+
+    def shown(self, rows: IntArray) -> tuple[ImageBatches, Tensor]:
+        """Return images, and the places of these rows among them, (M,)."""
+        if self.read is None:
+            return self.images, torch.from_numpy(rows)
+        return self.read(rows), torch.arange(len(rows))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -227,11 +237,10 @@ def _with_other_padding(config: RoundConfig, _own: Scaling) -> Iterator[RoundCon
 
 def _features(config: RoundConfig, sample: FoldSplit, trial: BackboneTrial) -> Tensor:
     """Return the candidate's features of the sample, training rows first, (M, D)."""
-    images, should_stop = trial.images, trial.callbacks.should_stop
+    (images, rows), should_stop = trial.shown(_rows(sample)), trial.callbacks.should_stop
     network = build_frozen(config, lambda: trial.build(config))
     network = for_inference(network, images.device, images.channels, config.input_size)
     shown = images.rescaled(initial_scaling(config, images.channels))
-    rows = torch.from_numpy(_rows(sample))
     parts = predict_batches(
         network, shown, rows, config.batch_size, on_progress=lambda *_: None, should_stop=should_stop
     )

@@ -92,8 +92,8 @@ class Consistency:
         device, count = self.images.device, len(images) * self.ratio
         count = max(1, round(count * grown(share))) if self.growing else count
         self.views.add_(count)
-        drawn = torch.randint(len(self.rows), (count,), generator=generator, device=device)
-        chosen = self.rows.to(device)[drawn]
+        places = torch.randint(len(self.rows), (count,), generator=generator, device=device)
+        chosen = self.rows.to(device)[places]
         nothing = torch.zeros_like(self.targets.batch(chosen))  # known everywhere; what comes into view is not
         weak, seen = self.augment(self.images.batch(chosen), nothing, generator)
         boxed = [draw_mix(weak, generator) for _ in range(self.mixed_views)]
@@ -130,14 +130,14 @@ def draw_mix(images: Tensor, generator: torch.Generator) -> Mix:
     """Return a random box for half of these scenes, and the scene that fills it."""
     count, height, width = len(images), *images.shape[2:]
     device = images.device
-    drawn = torch.rand(5, count, 1, 1, generator=generator, device=device)
-    area = _LEAST_BOX + (_LARGEST_BOX - _LEAST_BOX) * drawn[0]
-    ratio = _LONGEST_BOX ** (2 * drawn[1] - 1)
+    random = torch.rand(5, count, 1, 1, generator=generator, device=device)
+    area = _LEAST_BOX + (_LARGEST_BOX - _LEAST_BOX) * random[0]
+    ratio = _LONGEST_BOX ** (2 * random[1] - 1)
     tall, wide = (area * ratio).sqrt().clamp_max(1), (area / ratio).sqrt().clamp_max(1)
-    top, left = (1 - tall) * drawn[2], (1 - wide) * drawn[3]
+    top, left = (1 - tall) * random[2], (1 - wide) * random[3]
     y = (torch.arange(height, device=device) + 0.5).view(1, -1, 1) / height
     x = (torch.arange(width, device=device) + 0.5).view(1, 1, -1) / width
-    inside = (y >= top) & (y < top + tall) & (x >= left) & (x < left + wide) & (drawn[4] < _BOXED)
+    inside = (y >= top) & (y < top + tall) & (x >= left) & (x < left + wide) & (random[4] < _BOXED)
     shift = torch.randint(1, max(2, count), (1,), generator=generator, device=device)
     return Mix((torch.arange(count, device=device) + shift) % count, inside)
 

@@ -144,9 +144,9 @@ class Trust:
     def weights(self, tags: Tensor) -> Tensor:
         """Return the trust in images with these tags, (B, K), as (B,) float in [0, 1]."""
         ious = self.ious()
-        asked = tags & ~ious.isnan()
-        worst = torch.where(asked, ious, torch.inf).amin(dim=1)
-        return torch.where(asked.any(dim=1), worst, 0.0).pow(POWER).float()
+        scored = tags & ~ious.isnan()
+        worst = torch.where(scored, ious, torch.inf).amin(dim=1)
+        return torch.where(scored.any(dim=1), worst, 0.0).pow(POWER).float()
 
     def pixel_weights(self, predicted: Tensor, tags: Tensor, background: int | None = None) -> Tensor:
         """Return the trust in pixels predicted as these classes, (B, H, W), as float in [0, 1]; 0 for `NO_LABEL`.
@@ -329,12 +329,12 @@ def class_aware_loss(
 def presence_loss(logits: Tensor, tags: Tensor, background: int | None) -> Tensor:
     """Return the multi-label soft margin loss of the largest logit of each class, without that of `background`."""
     highest = logits.float().flatten(2).amax(dim=2)  # (B, K)
-    asked = torch.ones(tags.shape[1], dtype=torch.bool, device=tags.device)
+    counted = torch.ones(tags.shape[1], dtype=torch.bool, device=tags.device)
     if background is not None:
-        asked[background] = False
-    if not asked.any():
+        counted[background] = False
+    if not counted.any():
         return highest.sum() * 0
-    return F.multilabel_soft_margin_loss(highest[:, asked], tags[:, asked].float())
+    return F.multilabel_soft_margin_loss(highest[:, counted], tags[:, counted].float())
 
 
 def likeliest_classes(logits: Tensor, tags: Tensor) -> Tensor:

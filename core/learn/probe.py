@@ -27,14 +27,13 @@ from core.learn.crossfold import FoldCallbacks, FoldResult, FoldSplit, Keep, kee
 from core.learn.models.inference import for_inference
 from core.learn.models.probes import LinearHead
 from core.learn.training import predict_batches, stop_if
-from core.types import NO_LABEL, FloatArray, IntArray, Progress, RoundError
+from core.types import EMBEDDING_SHARE, NO_LABEL, FloatArray, IntArray, Progress, RoundError
 
 DECAYS = (1.0, 0.5, 0.3, 0.2, 0.1, 0.05, 0.03, 0.02, 0.01, 0.003, 0.001)  # of the weights; features have unit variance
 ENOUGH_HELD = 2000  # held-out labels that are enough to choose a decay
 _WORSE = 2  # decays in a row with falling likelihood end the search
 _ITERATIONS = 100
 _CHUNK = 65_536  # rows whose logits exist at once
-EMBEDDING_SHARE = 0.9  # of the first fold's work
 
 
 def embed_images(
@@ -48,12 +47,69 @@ def embed_images(
     callbacks: FoldCallbacks,
 ) -> FloatArray:
     """Return the embeddings of all images as a memory map, (N, D); the first caller computes them, others wait."""
-    path = array_path(cache, content_hashes, f"{features_key(config, images.scaling)}.embeddings")
-    cache.mkdir(parents=True, exist_ok=True)
-    while (array := open_array(path)) is None:
-        with building(path, callbacks.should_stop) as is_wanted:
-            if is_wanted:
-                _embed(config, images, build, content_hashes, path=path, fold=fold, callbacks=callbacks)
+    path = array_path(cache, content_hashes, embeddings_kind(config, images.scaling))
+
+    def embed_missing(rows: IntArray) -> FloatArray:
+        progress, wanted = Progress("embedding", fold, config.folds), torch.from_numpy(rows)
+        return embed(
+            config, images, build, wanted, progress=progress, between=(0.0, EMBEDDING_SHARE), callbacks=callbacks
+        )
+
+    def make() -> None:
+        array = extend_embeddings(path, content_hashes, embed_missing)
+        note_rows(path, content_hashes)
+        with atomic_path(path) as partial, partial.open("wb") as file:
+            np.save(file, array, allow_pickle=False)
+
+    return _open_or_make(path, make, callbacks)
+
+
+def join_embeddings(
+    config: RoundConfig,
+    scaling: Scaling,
+    content_hashes: Sequence[str],
+    parts: Sequence[Path],
+    *,
+    cache: Path,
+    callbacks: FoldCallbacks,
+) -> FloatArray:
+    """Return the embeddings of all images as a memory map, (N, D), from files of some of them, one after another."""
+    path = array_path(cache, content_hashes, embeddings_kind(config, scaling))
+
+    def make() -> None:
+        opened = [np.load(part, mmap_mode="r", allow_pickle=False) for part in parts]
+        shape = len(content_hashes), opened[0].shape[1]
+        with atomic_path(path) as partial:
+            array = np.lib.format.open_memmap(partial, mode="w+", dtype=np.float16, shape=shape)
+            start = 0
+            for part in opened:
+                stop_if(callbacks.should_stop)
+                array[start : start + len(part)] = part
+                start += len(part)
+            array.flush()
+            note_rows(path, content_hashes)
+
+    return _open_or_make(path, make, callbacks)
+
+
+def extend_embeddings(
+    path: Path, content_hashes: Sequence[str], embed_missing: Callable[[IntArray], FloatArray]
+) -> FloatArray:
+    """Return the embeddings of these images, (N, D) float16: those in an array of the kind of `path`, and others.
+
+    `embed_missing` takes the rows that are in no earlier array, (M,), and returns theirs, (M, D).
+    """
+    earlier = find_earlier(path, content_hashes, lambda array: array.dtype == np.float16)
+    missing = np.arange(len(content_hashes)) if earlier is None else earlier.missing
+    width = 0 if earlier is None else earlier.array.shape[1]
+    if len(missing):
+        found = embed_missing(missing)
+        width = found.shape[1]
+    array = np.empty((len(content_hashes), width), dtype=np.float16)
+    if len(missing):
+        array[missing] = found
+    if earlier is not None:
+        earlier.copy_to(array)
     return array
 
 
@@ -234,51 +290,28 @@ def fit_regression(
     return layer
 
 
-def _embed(
-    config: RoundConfig,
-    images: ImageBatches,
-    build: Callable[[], nn.Module],
-    content_hashes: Sequence[str],
-    *,
-    path: Path,
-    fold: int,
-    callbacks: FoldCallbacks,
-) -> None:
-    """Embed the images that are in no earlier array, and write all of them."""
-    earlier = find_earlier(path, content_hashes, lambda array: array.dtype == np.float16)
-    missing = np.arange(len(content_hashes)) if earlier is None else earlier.missing
-    width = 0 if earlier is None else earlier.array.shape[1]
-    if len(missing):
-        found = _embeddings(config, images, build, torch.from_numpy(missing), fold=fold, callbacks=callbacks)
-        width = found.shape[1]
-    array = np.empty((len(content_hashes), width), dtype=np.float16)
-    if len(missing):
-        array[missing] = found
-    if earlier is not None:
-        earlier.copy_to(array)
-    note_rows(path, content_hashes)
-    with atomic_path(path) as partial, partial.open("wb") as file:
-        np.save(file, array, allow_pickle=False)
-
-
-def _embeddings(
+def embed(
     config: RoundConfig,
     images: ImageBatches,
     build: Callable[[], nn.Module],
     rows: Tensor,
     *,
-    fold: int,
+    progress: Progress,
+    between: tuple[float, float],
     callbacks: FoldCallbacks,
 ) -> FloatArray:
-    """Return the embeddings of these rows, (M, D)."""
-    callbacks.report(Progress("loading the network", fold, config.folds))  # the first time in a process takes seconds
+    """Return the embeddings of these rows, (M, D); the share of the work done goes from one to another of `between`."""
+    first, last = between
+    loading = replace(progress, stage="loading the network", fraction=first)
+    callbacks.report(loading)  # the first time in a process takes seconds
     network = for_inference(build_frozen(config, build), images.device, images.channels, config.input_size)
     batch_size = config.batch_size
     while True:
-        progress = Progress("embedding", fold, config.folds, batch_size=batch_size)
+        embedding = replace(progress, stage="embedding", batch_size=batch_size)
 
-        def look(share: float, images_per_second: float, progress: Progress = progress) -> None:
-            callbacks.report(replace(progress, fraction=EMBEDDING_SHARE * share, images_per_second=images_per_second))
+        def look(share: float, images_per_second: float, embedding: Progress = embedding) -> None:
+            done = first + (last - first) * share
+            callbacks.report(replace(embedding, fraction=done, images_per_second=images_per_second))
 
         try:
             parts = predict_batches(
@@ -293,6 +326,21 @@ def _embeddings(
             batch_size //= 2
         else:
             return found
+
+
+def embeddings_kind(config: RoundConfig, scaling: Scaling) -> str:
+    """Return the kind of arrays that hold the embeddings of these settings."""
+    return f"{features_key(config, scaling)}.embeddings"
+
+
+def _open_or_make(path: Path, make: Callable[[], None], callbacks: FoldCallbacks) -> FloatArray:
+    """Return an array of embeddings; the first process to ask for it makes it, others wait."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    while (array := open_array(path)) is None:
+        with building(path, callbacks.should_stop) as is_wanted:
+            if is_wanted:
+                make()
+    return array
 
 
 def _hash_of(file: Path) -> str:

@@ -168,12 +168,12 @@ def _neighbour_graph(points: FloatArray) -> sparse.csr_matrix:
 def _spread(graph: sparse.csr_matrix, taken: FloatArray) -> FloatArray:
     """Return the labels, (N, K) of 0 and 1, after spreading, as probabilities; all classes begin with the same mass."""
     begin = taken / np.maximum(taken.sum(axis=0), 1)
-    held = begin
+    spread = begin
     for _ in range(_STEPS):
-        held = _STAYS * (graph @ held) + (1 - _STAYS) * begin
-    total = held.sum(axis=1, keepdims=True)
-    even = np.float32(1 / held.shape[1])
-    found: FloatArray = np.where(total > 0, held / np.maximum(total, 1e-30), even).astype(np.float32)
+        spread = _STAYS * (graph @ spread) + (1 - _STAYS) * begin
+    total = spread.sum(axis=1, keepdims=True)
+    even = np.float32(1 / spread.shape[1])
+    found: FloatArray = np.where(total > 0, spread / np.maximum(total, 1e-30), even).astype(np.float32)
     return found
 
 

@@ -20,7 +20,7 @@ from core.types import DatasetError, IntArray, RoundError
 
 _FILE = "parts.npz"
 _PARTS = ("labelled", "unlabelled", "validation", "test")
-_NAMED = 5  # names of a long list that a message shows
+_SHOWN = 5  # names of a long list that a message shows
 
 
 def _no_rows() -> IntArray:
@@ -82,14 +82,14 @@ def in_evaluation_splits(snapshot: Snapshot, splits: Sequence[str]) -> BoolArray
     return own
 
 
-def save_parts(folder: Path, data: RecipeData, **beside: IntArray | BoolArray) -> None:
+def save_parts(folder: Path, data: RecipeData, **further: IntArray | BoolArray) -> None:
     """Write the roles and further columns into the round's folder, since splits may change later.
 
     A round's folder holds one recipe, so one such file.
     """
     columns: dict[str, IntArray | BoolArray] = {name: getattr(data, name) for name in _PARTS}
     with atomic_path(folder / _FILE) as partial, partial.open("wb") as file:
-        np.savez(file, **columns, **beside)  # type: ignore[arg-type]  # as in `Snapshot.save`
+        np.savez(file, **columns, **further)  # type: ignore[arg-type]  # as in `Snapshot.save`
 
 
 def load_parts(folder: Path) -> tuple[RecipeData, dict[str, IntArray]]:
@@ -148,7 +148,7 @@ def rows_of(snapshot: Snapshot, names: Sequence[str]) -> IntArray:
     if missing:
         raise DatasetError(
             f"{len(missing)} of {len(names)} listed images are not in the dataset, among them "
-            f"{', '.join(missing[:_NAMED])}",
+            f"{', '.join(missing[:_SHOWN])}",
             "import them, or take the lines out of the list",
         )
     return np.array(rows, np.int64)

@@ -31,9 +31,9 @@ def claim(folder: Path, wanted: dict[str, Any]) -> None:
         )
 
 
-def digest_rows(parts: tuple[IntArray, ...], beside: bytes = b"") -> str:
-    """Return 32 hex digits of the rows of all roles, and of `beside`."""
-    digest = blake2b(beside, digest_size=16)
+def digest_rows(parts: tuple[IntArray, ...], more: bytes = b"") -> str:
+    """Return 32 hex digits of the rows of all roles, and of `more`."""
+    digest = blake2b(more, digest_size=16)
     for rows in parts:
         digest.update(rows.astype("<i8").tobytes() + b"|")
     return digest.hexdigest()

@@ -5,7 +5,6 @@ trained. The round's folder gets `order.npy`, the place of each image (N,), and 
 """
 
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +12,12 @@ import numpy as np
 from core.config import RoundConfig
 from core.data.snapshot import Snapshot
 from core.data.storage import atomic_path
+from core.embedding import embed_round
 from core.judge.similarity import ORDER, order_by_similarity
-from core.learn import probe
 from core.learn.crossfold import FoldCallbacks
 from core.learn.training import stop_if
 from core.tasks import RoundPaths, task_of
-from core.types import Progress, Report
+from core.types import EMBEDDING_SHARE, Progress, Report
 
 
 def order_images(
@@ -40,14 +39,10 @@ def order_images(
         return
     snapshot = Snapshot.load(folder)
     task, callbacks = task_of(snapshot), FoldCallbacks(report, should_stop)
-    reading = Progress("reading images", 0, 1)
-    images = task.training_data(snapshot, config, RoundPaths(folder, image_cache, None), reading, callbacks).images
-    build = partial(task.build_network, config, images.channels, 0)
-    embeddings = probe.embed_images(
-        config, images, snapshot.seen_hashes, build, cache=image_cache, fold=0, callbacks=callbacks
-    )
+    places = RoundPaths(folder, image_cache, None)
+    embeddings = embed_round(snapshot, config, places, fold=0, callbacks=callbacks, task=task).embeddings
     stop_if(should_stop)
-    report(Progress("ordering by similarity", 0, 1, fraction=probe.EMBEDDING_SHARE))
+    report(Progress("ordering by similarity", 0, 1, fraction=EMBEDDING_SHARE))
     place = order_by_similarity(folder, embeddings, image_cache)
     with atomic_path(path) as partial_path, partial_path.open("wb") as file:
         np.save(file, place, allow_pickle=False)

@@ -4,7 +4,6 @@ Class ids are indexes into a dataset's tuple of class names. `NO_LABEL` marks an
 Imports only the standard library and numpy, and pydantic where JSON is first read or written.
 """
 
-from core.types.classes import ClassState, exchange_values, merged_ids, renumber_mask
 from core.types.errors import (
     ConfigError,
     Cure,
@@ -20,9 +19,13 @@ from core.types.errors import (
 from core.types.json_values import from_json_values, to_json_values
 from core.types.labels import (
     EVERY_FOLD,
+    IGNORE,
     NO_LABEL,
+    WIDE_IGNORE,
     Act,
     ByteArray,
+    ClassState,
+    ClassTable,
     Decision,
     Finding,
     FindingFilter,
@@ -30,36 +33,37 @@ from core.types.labels import (
     FloatArray,
     IntArray,
     Order,
+    Region,
+    RegionDecision,
     Resolution,
     Status,
     Task,
     Verdict,
-)
-from core.types.masks import (
-    IGNORE,
-    WIDE_IGNORE,
-    ClassTable,
-    Region,
-    RegionDecision,
+    exchange_values,
     ignore_of,
     mask_dtype,
+    merged_ids,
     pixel_of,
+    renumber_mask,
     widen,
 )
 from core.types.people import LEAST_ROLES, LoggedAct, Right, Role, forbidden
+from core.types.recipes import Recipe
 from core.types.work import (
+    EMBEDDING_SHARE,
     DeletionKind,
     ImageFacts,
     JobStatus,
     Problem,
     Progress,
-    Recipe,
     Report,
     Severity,
     SourceSample,
+    work_done,
 )
 
 __all__ = [
+    "EMBEDDING_SHARE",
     "EVERY_FOLD",
     "IGNORE",
     "LEAST_ROLES",
@@ -114,4 +118,5 @@ __all__ = [
     "renumber_mask",
     "to_json_values",
     "widen",
+    "work_done",
 ]

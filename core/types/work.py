@@ -1,4 +1,4 @@
-"""Imported images, problems, recipes, and progress of rounds."""
+"""Imported images, problems, and progress of rounds."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,6 +21,9 @@ class JobStatus(StrEnum):
         return self in (JobStatus.DONE, JobStatus.FAILED, JobStatus.CANCELLED)
 
 
+EMBEDDING_SHARE = 0.9  # of the work of a probe's first fold, or of a round with shards
+
+
 class DeletionKind(StrEnum):
     """Subject of a deletion."""
 
@@ -28,42 +31,6 @@ class DeletionKind(StrEnum):
     ROUND = "round"
     IMPORT = "import"  # its images are removed, and its changes of others reverted
     IMAGES = "images"
-
-
-class Recipe(StrEnum):
-    """Kind of a round: training of the folds, or an experiment that trains several networks one after another."""
-
-    CROSS_FOLD = "cross-fold"  # K networks, each predicts the fold it was not trained on
-    ITERATED = "iterated"  # a teacher labels unlabelled images, a student learns from them, T times
-    CROSS_TRAINING = "cross-training"  # few masks and many image tags
-    COMPARISON = "comparison"  # impact of cleaning: the same training on the original and on the cleaned labels
-    PREDICTIONS = "predictions"  # trains nothing: judges probabilities predicted elsewhere
-    LABELLING = "labelling"  # trains and suggests nothing: orders unlabelled images for labelling by hand
-
-    @property
-    def finds(self) -> bool:
-        """Return whether such a round produces findings to review."""
-        return self is not Recipe.COMPARISON
-
-    @property
-    def trains(self) -> bool:
-        """Return whether it trains networks."""
-        return self not in (Recipe.PREDICTIONS, Recipe.LABELLING)
-
-    @property
-    def runs_networks(self) -> bool:
-        """Return whether its result depends on networks, and so on the versions of the libraries that run them."""
-        return self is not Recipe.PREDICTIONS
-
-    @property
-    def suggests(self) -> bool:
-        """Return whether its findings suggest a label."""
-        return self.finds and self is not Recipe.LABELLING
-
-    @property
-    def proposes(self) -> bool:
-        """Return whether all its findings are on unlabelled images or pixels."""
-        return self in (Recipe.ITERATED, Recipe.CROSS_TRAINING, Recipe.LABELLING)
 
 
 class Severity(StrEnum):
@@ -134,3 +101,8 @@ class Progress:
 
 
 Report = Callable[[Progress], None]
+
+
+def work_done(folds: float, shards: float | None) -> float:
+    """Return the share of a round's work that is done, from that of its folds and of its shards, if it has some."""
+    return folds if shards is None else EMBEDDING_SHARE * shards + (1 - EMBEDDING_SHARE) * folds

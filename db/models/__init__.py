@@ -20,8 +20,17 @@ from db.models.datasets import (
     TaggingRow,
 )
 from db.models.people import LogEntryRow, LoginSessionRow, SigningKeyRow, UserRow
-from db.models.reviews import AuditLeaseRow, AuditRow, ChangesetRow, DecisionRow, FindingCountRow, FindingRow, NoteRow
-from db.models.rounds import FoldRunRow, RoundRow, WorkerRow
+from db.models.reviews import (
+    AuditLeaseRow,
+    AuditRow,
+    ChangesetRow,
+    DecisionRow,
+    FindingCountRow,
+    FindingRow,
+    MadeFindingRow,
+    NoteRow,
+)
+from db.models.rounds import FoldRunRow, RoundRow, ShardRunRow, WorkerRow
 
 __all__ = [
     "AnnotatorRow",
@@ -43,10 +52,12 @@ __all__ = [
     "IncomingRow",
     "LogEntryRow",
     "LoginSessionRow",
+    "MadeFindingRow",
     "NoteRow",
     "ProblemRow",
     "RoundRow",
     "SampleRow",
+    "ShardRunRow",
     "SigningKeyRow",
     "TaggingRow",
     "UserRow",

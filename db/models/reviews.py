@@ -59,6 +59,16 @@ class FindingRow(Base):
     decision_id: Mapped[int | None]  # the winning decision; no foreign key, the two refer to each other
 
 
+class MadeFindingRow(Base):
+    """Rank of a finding that is in its round's file and has a row by now; rows are only ever added."""
+
+    __tablename__ = "made_finding"
+    __table_args__ = (Index("ix_made_finding_round_id", "round_id"),)
+    id: Mapped[primary_key]
+    round_id: Mapped[round_ref]
+    rank: Mapped[int]
+
+
 class FindingCountRow(Base):
     """Number of findings that share these values: every count on the review page is a sum over these rows."""
 

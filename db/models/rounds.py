@@ -42,6 +42,10 @@ class RoundRow(Base):
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
     deleted_at: Mapped[datetime | None]  # then no query finds it, see `db.hidden`
+    # of a large round, which keeps agreeing findings in a file, see `db.queries.agreeing`
+    first_finding_id: Mapped[int | None]  # of the finding of rank 0
+    reserved_ids: Mapped[int | None]  # ids from there on that are of this round
+    findings_in_file: Mapped[int | None]  # written, with a row or without
 
 
 class FoldRunRow(Base):
@@ -64,6 +68,28 @@ class FoldRunRow(Base):
     batch_size: Mapped[int | None]
     message: Mapped[str] = mapped_column(default="")
     model_hash: Mapped[str | None] = mapped_column(String(32))  # of the trained network that is kept, if it is
+    started_at: Mapped[datetime | None]
+    updated_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+
+
+class ShardRunRow(Base):
+    """One shard of a round's images and how far its embedding is; a round of one shard has none.
+
+    A write of an older attempt than `attempt` is refused.
+    """
+
+    __tablename__ = "shard_run"
+    __table_args__ = (UniqueConstraint("round_id", "shard"),)
+    id: Mapped[primary_key]
+    round_id: Mapped[round_ref]
+    shard: Mapped[int]
+    attempt: Mapped[int]
+    status: Mapped[JobStatus]
+    stage: Mapped[str] = mapped_column(String(80), default="")
+    fraction: Mapped[float] = mapped_column(default=0.0)
+    images_per_second: Mapped[float | None]
+    message: Mapped[str] = mapped_column(default="")
     started_at: Mapped[datetime | None]
     updated_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]

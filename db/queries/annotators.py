@@ -27,5 +27,5 @@ def find_annotator(session: Session, name: str) -> int | None:
 def annotator_names(session: Session, dataset_id: int) -> list[str]:
     """Return the names of everybody who has decided in a dataset, sorted."""
     here = select(ChangesetRow.annotator_id).where(ChangesetRow.dataset_id == dataset_id)
-    named = select(AnnotatorRow.name).where(AnnotatorRow.id.in_(here))
-    return list(session.scalars(named.order_by(AnnotatorRow.name)))
+    names = select(AnnotatorRow.name).where(AnnotatorRow.id.in_(here))
+    return list(session.scalars(names.order_by(AnnotatorRow.name)))

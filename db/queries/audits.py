@@ -12,11 +12,14 @@ from sqlalchemy.orm import Session
 from core.types import NO_LABEL, FindingFilter, FindingKind, IntArray, Status
 from db.hidden import WITH_DELETED
 from db.models import AnnotatorRow, AuditLeaseRow, AuditRow, FindingRow
+from db.new_findings import NewFinding
+from db.queries import agreeing
 from db.queries.filters import count, matching
 
 SETTLED_BY_PEOPLE = frozenset({Status.ACCEPT, Status.KEEP, Status.RELABEL, Status.AMBIGUOUS, Status.EXCLUDE})
 UNJUDGED = frozenset(Status) - SETTLED_BY_PEOPLE - {Status.REMOVED}
 _CHUNK = 500  # ids named in one statement
+_AT_HAND = 2 * _CHUNK  # cards that have a row once a set is drawn: as many as most certificates take
 _DENSE = 50  # the order of a set with one of so many of the round's findings is begun by trying ranks
 
 
@@ -105,6 +108,7 @@ def add_audit(session: Session, new: NewAudit) -> int:
     values = {name: getattr(new, name) for name in NewAudit.__slots__}
     for name in ("finding_ids", "settled_ids"):
         values[name] = getattr(new, name).astype("<i8").tobytes()
+    agreeing.make_rows_of_ids(session, new.finding_ids[:_AT_HAND].tolist())
     row = AuditRow(**values, size=len(new.finding_ids))
     session.add(row)
     session.flush()
@@ -152,29 +156,40 @@ def random_order(session: Session, chosen: FindingFilter, seed: int, first: int 
     The ranks of the whole round are permuted by the seed, and the set keeps the order of its own: so the beginning of
     the order of a large set is found without reading the set.
     """
-    ranks = 1 + (session.scalar(select(func.max(FindingRow.rank)).where(FindingRow.round_id == chosen.round_id)) or 0)
+    last = session.scalar(select(func.max(FindingRow.rank)).where(FindingRow.round_id == chosen.round_id)) or 0
+    ranks = 1 + max(last, agreeing.max_rank(session, chosen.round_id))
     order = np.random.default_rng(seed).permutation(ranks)
     if first is not None and count(session, chosen) * _DENSE >= ranks:
         return np.array(_beginning(session, chosen, order, first), dtype=np.int64)
     rows = session.execute(select(FindingRow.id, FindingRow.rank).where(*matching(chosen))).all()
-    ids, own = np.array(rows, dtype=np.int64).reshape(-1, 2).T
+    ids, own = np.concatenate([np.array(rows, dtype=np.int64).reshape(-1, 2), _without_row(session, chosen)]).T
     place = np.empty(ranks, dtype=np.int64)
     place[order] = np.arange(ranks)
-    return ids[np.argsort(place[own])][:first]
+    chosen_ids: IntArray = ids[np.argsort(place[own])][:first]
+    return chosen_ids
 
 
 def _beginning(session: Session, chosen: FindingFilter, order: IntArray, first: int) -> list[int]:
     """Return the first findings of a dense set, trying the ranks in their random order a few thousand at a time."""
     ids: list[int] = []
+    others = _without_row(session, chosen)
     step = 4 * _DENSE * first
     for start in range(0, len(order), step):
         tried = order[start : start + step].tolist()
         hits = select(FindingRow.rank, FindingRow.id).where(FindingRow.rank.in_(tried), *matching(chosen))
         found = {row[0]: row[1] for row in session.execute(hits).all()}
+        found |= {rank: id_ for id_, rank in others[np.isin(others[:, 1], tried)].tolist()}
         ids += [found[rank] for rank in tried if rank in found]
         if len(ids) >= first:
             break
     return ids[:first]
+
+
+def _without_row(session: Session, chosen: FindingFilter) -> IntArray:
+    """Return id and rank of a filter's findings without a row, (N, 2)."""
+    parts = [np.stack([part["id"], part["rank"]], axis=1) for part in agreeing.columns_of(session, chosen, "id")]
+    found: IntArray = np.concatenate([np.empty((0, 2), dtype=np.int64), *parts])
+    return found
 
 
 def cards(session: Session, ids: Sequence[int] | IntArray) -> Iterator[Card]:
@@ -191,6 +206,8 @@ def cards(session: Session, ids: Sequence[int] | IntArray) -> Iterator[Card]:
         chunk = [int(one) for one in ids[start : start + _CHUNK]]
         rows = session.execute(selected.where(FindingRow.id.in_(chunk)), execution_options=WITH_DELETED).all()
         found = {row[0]: Card(*row) for row in rows}
+        without_row = agreeing.stored_by_ids(session, [one for one in chunk if one not in found])
+        found |= {id_: _unjudged(id_, one) for id_, one in without_row.items()}
         yield from (found.get(one) or _purged(one) for one in chunk)
 
 
@@ -222,6 +239,7 @@ def lease(session: Session, audit_id: int, ids: Sequence[int], annotator_id: int
     """Give these cards to an annotator until then; the write lock keeps two people from getting one."""
     if not ids:
         return
+    agreeing.make_rows_of_ids(session, ids)
     mine = (AuditLeaseRow.audit_id == audit_id, AuditLeaseRow.finding_id.in_(ids))
     session.execute(delete(AuditLeaseRow).where(*mine).execution_options(synchronize_session=False))
     rows = [{"audit_id": audit_id, "finding_id": one, "annotator_id": annotator_id, "until": until} for one in ids]
@@ -235,10 +253,15 @@ def count_removed(session: Session, dataset_id: int) -> None:
     for audit_id, round_id in audits:
         if round_id not in present:
             here = session.scalars(select(FindingRow.id).where(FindingRow.round_id == round_id))
-            present[round_id] = np.array(here.all(), dtype=np.int64)
+            rows = np.array(here.all(), dtype=np.int64)
+            present[round_id] = np.concatenate([rows, agreeing.ids_of_round(session, round_id)])
         removed = int((~np.isin(finding_ids(session, audit_id), present[round_id])).sum())
         noted = update(AuditRow).where(AuditRow.id == audit_id).values(removed=removed)
         session.execute(noted.execution_options(synchronize_session=False))
+
+
+def _unjudged(finding_id: int, stored: NewFinding) -> Card:
+    return Card(finding_id, Status.OPEN, stored.given, stored.pseudo, None, stored.confidence, None, None)
 
 
 def _purged(finding_id: int) -> Card:

@@ -43,8 +43,8 @@ def labels_of_class(session: Session, dataset_id: int, class_id: int) -> int:
 
 def labels_in(session: Session, changeset_id: int) -> set[int]:
     """Return the class ids that the decisions of an act name."""
-    named = select(DecisionRow.label).where(DecisionRow.changeset_id == changeset_id, DecisionRow.label.is_not(None))
-    return {label for label in session.scalars(named.distinct()) if label is not None}
+    labels = select(DecisionRow.label).where(DecisionRow.changeset_id == changeset_id, DecisionRow.label.is_not(None))
+    return {label for label in session.scalars(labels.distinct()) if label is not None}
 
 
 def masks_edited_since(session: Session, dataset_id: int, changeset_id: int) -> set[str]:

@@ -8,8 +8,8 @@ from typing import Any
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from core.types import ClassState, ClassTable, DatasetError, FindingKind, JobStatus, Recipe, Status, Task
-from db.models import DatasetRow, FindingCountRow, FoldRunRow, ImportRow, RoundRow
+from core.types import ClassState, ClassTable, DatasetError, FindingKind, JobStatus, Recipe, Status, Task, work_done
+from db.models import DatasetRow, FindingCountRow, FoldRunRow, ImportRow, RoundRow, ShardRunRow
 from db.queries import imports
 from db.queries.merges import read_merges
 
@@ -204,8 +204,7 @@ def _standing_imports(session: Session) -> dict[int, list[ImportRow]]:
 def _rounds(session: Session) -> dict[int, list[RoundSummary]]:
     """Return each dataset's rounds, newest first."""
     counts = _counts(session)
-    mean = select(FoldRunRow.round_id, func.avg(FoldRunRow.fraction)).group_by(FoldRunRow.round_id)
-    fractions: dict[int, float] = dict(session.execute(mean).all())
+    fractions = _fractions(session)
     rounds: dict[int, list[RoundSummary]] = {}
     columns = [RoundRow.dataset_id, *(getattr(RoundRow, name) for name in _OF_ROUND)]
     for dataset_id, *facts in session.execute(select(*columns).order_by(RoundRow.number.desc())):
@@ -214,6 +213,17 @@ def _rounds(session: Session) -> dict[int, list[RoundSummary]]:
         fraction = float(fractions.get(id_) or 0)
         rounds.setdefault(dataset_id, []).append(RoundSummary(**known, fraction=fraction, **counts.get(id_, {})))
     return rounds
+
+
+def _fractions(session: Session) -> dict[int, float]:
+    """Return the share of its work that is done of each round."""
+    done: dict[int, float] = {}
+    for row in (FoldRunRow, ShardRunRow):
+        mean = select(row.round_id, func.avg(row.fraction)).group_by(row.round_id)
+        for round_id, share in session.execute(mean):
+            folds = done.get(round_id)
+            done[round_id] = share if folds is None else work_done(folds, share)
+    return done
 
 
 def _counts(session: Session) -> dict[int, dict[str, Any]]:
@@ -227,7 +237,7 @@ def _counts(session: Session) -> dict[int, dict[str, Any]]:
     )
     counts: dict[int, dict[str, Any]] = {}
     for round_id, recipe, kind, status, count in session.execute(query):
-        apart = FindingKind(kind) is FindingKind.UNLABELLED and not Recipe(recipe).proposes
+        apart = FindingKind(kind) is FindingKind.UNLABELLED and not recipe.proposes
         left, decided = ("proposed", "proposed_decided") if apart else ("left", "decided")
         name = decided if Status(status).settled else left
         own = counts.setdefault(round_id, {})

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session, aliased
 
 from core.types import Act, Decision, FindingFilter, Status, Verdict
 from db.models import AnnotatorRow, ChangesetRow, DecisionRow, FindingRow, NoteRow, SampleRow
+from db.queries import agreeing
 from db.queries.filters import matching
 from db.queries.merges import Merges, merges_of, merges_of_round, merges_of_sample, present
 
@@ -77,6 +78,8 @@ def add_changeset(session: Session, new: NewChangeset) -> int:
 
 def add_decisions(session: Session, changeset_id: int, decisions: Iterable[NewDecision]) -> None:
     """Store the decisions of an act."""
+    decisions = list(decisions)
+    agreeing.make_rows(session, {decision.sample_id for decision in decisions})
     rows = [
         {
             "changeset_id": changeset_id,
@@ -94,6 +97,7 @@ def add_decisions(session: Session, changeset_id: int, decisions: Iterable[NewDe
 
 def add_bulk_decisions(session: Session, changeset_id: int, chosen: FindingFilter) -> None:
     """Accept the pseudo label of everything a filter holds, in one statement."""
+    agreeing.make_rows_of(session, chosen)
     accepted = (
         select(
             literal(changeset_id),

@@ -24,12 +24,15 @@ from db.models import (
     ImportChangeRow,
     ImportRow,
     IncomingRow,
+    MadeFindingRow,
     NoteRow,
     ProblemRow,
     RoundRow,
     SampleRow,
+    ShardRunRow,
     TaggingRow,
 )
+from db.queries import agreeing
 
 KEPT = timedelta(days=7)
 _UNFINISHED = (JobStatus.QUEUED, JobStatus.RUNNING)
@@ -72,7 +75,8 @@ def held_by_dataset(session: Session, dataset_id: int) -> dict[str, int]:
 
 def held_by_round(session: Session, round_id: int) -> dict[str, int]:
     """Return how many findings a round has."""
-    return {"findings": session.scalar(select(func.count(FindingRow.id)).where(FindingRow.round_id == round_id)) or 0}
+    rows = session.scalar(select(func.count(FindingRow.id)).where(FindingRow.round_id == round_id)) or 0
+    return {"findings": rows + agreeing.count_of_round(session, round_id)}
 
 
 def round_ids(session: Session, dataset_id: int) -> list[int]:
@@ -185,7 +189,12 @@ def remove_some_findings(session: Session, round_id: int, limit: int) -> int:
     noted = exists().where(NoteRow.finding_id == FindingRow.id)
     leased = exists().where(AuditLeaseRow.finding_id == FindingRow.id)
     free = select(FindingRow.id).where(FindingRow.round_id == round_id, ~decided, ~noted, ~leased)
-    return remove_rows(session, FindingRow.id, list(session.scalars(free.limit(limit), execution_options=WITH_DELETED)))
+    made = select(MadeFindingRow.id).where(MadeFindingRow.round_id == round_id)
+    for column, belongs in ((FindingRow.id, free), (MadeFindingRow.id, made)):
+        found = list(session.scalars(belongs.limit(limit), execution_options=WITH_DELETED))
+        if found:
+            return remove_rows(session, column, found)
+    return 0
 
 
 def remove_some_of_dataset(session: Session, dataset_id: int, limit: int) -> int:
@@ -231,7 +240,9 @@ def _rows_of(dataset_id: int) -> list[tuple[InstrumentedAttribute[int], ColumnEl
         (AuditRow.id, AuditRow.dataset_id == dataset_id),
         (FindingCountRow.id, FindingCountRow.round_id.in_(rounds)),
         (FindingRow.id, FindingRow.round_id.in_(rounds)),
+        (MadeFindingRow.id, MadeFindingRow.round_id.in_(rounds)),
         (FoldRunRow.id, FoldRunRow.round_id.in_(rounds)),
+        (ShardRunRow.id, ShardRunRow.round_id.in_(rounds)),
         (RoundRow.id, RoundRow.dataset_id == dataset_id),
         (TaggingRow.id, TaggingRow.sample_id.in_(samples)),
         (ImportChangeRow.id, ImportChangeRow.import_id.in_(imports)),

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from core.types import Act, JobStatus, Recipe, Status, Task, Verdict
 from db.models import ChangesetRow, DatasetRow, DecisionRow, FindingRow, IncomingRow, RoundRow, SampleRow
-from db.queries import projection
+from db.queries import agreeing, projection
 from db.queries.imports import UNLABELLED_SPLIT
 from db.queries.merges import Merges, merges_of, present
 
@@ -68,6 +68,7 @@ def move_to_split(session: Session, sample_ids: Sequence[int], split: str) -> No
 
 def take_along(session: Session, sample_ids: Sequence[int]) -> None:
     """Put the findings of images into the splits these are in now; the counts follow."""
+    agreeing.make_rows(session, sample_ids)
     own = select(SampleRow.split).where(SampleRow.id == FindingRow.sample_id).scalar_subquery()
     touched: set[int] = set()
     for start in range(0, len(sample_ids), _CHUNK):
@@ -125,7 +126,7 @@ def judged(session: Session, dataset_id: int, task: Task, protected: Sequence[st
 
 
 def changed(session: Session, dataset_id: int, task: Task, protected: Sequence[str]) -> int:
-    """Return how many samples outside of these splits have another label now than they came with, or none."""
+    """Return how many samples outside of these splits have a label that differs from the given one, or lost it."""
     found = _CHANGED[task](dataset_id, protected, merges_of(session, dataset_id))
     return session.scalar(select(func.count()).select_from(found.subquery())) or 0
 

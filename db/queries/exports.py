@@ -133,7 +133,7 @@ def round_numbers(session: Session, dataset_id: int) -> dict[int, int]:
 
 
 def finished_rounds(session: Session, dataset_id: int) -> list[dict[str, Any]]:
-    """Return what a finished round can be repeated from, oldest first."""
+    """Return the records from which finished rounds can be repeated, oldest first."""
     columns = (
         RoundRow.number, RoundRow.snapshot_hash, RoundRow.recipe, RoundRow.recipe_config, RoundRow.config,
         RoundRow.versions, RoundRow.metrics["networks"],
@@ -170,7 +170,7 @@ def label_state(session: Session, dataset_id: int) -> str:
 
 
 def dataset_roots(session: Session) -> list[str]:
-    """Return where the originals of every dataset lie: what it was imported from, and folders that were added to it."""
+    """Return the folders of every dataset's originals: its source, and folders that were added to it."""
     known = session.execute(select(DatasetRow.root, DatasetRow.options))
     return [folder for root, options in known for folder in (root, *added_folders(options))]
 

@@ -17,6 +17,8 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from core.types import FindingFilter, FindingKind, Status
 from db.models import AnnotatorRow, FindingCountRow, FindingRow, SampleRow
+from db.percents import whole_percent
+from db.queries import agreeing
 
 CERTAIN = 1.0
 CERTAIN_PERCENT = 100
@@ -83,17 +85,12 @@ def counted(chosen: FindingFilter) -> list[ColumnElement[bool]]:
     return conditions
 
 
-def whole_percent(confidence: float) -> int | None:
-    """Return the confidence in percent, None when that is no whole number."""
-    percent = round(100 * confidence)
-    return percent if abs(100 * confidence - percent) < 1e-9 else None  # noqa: PLR2004  binary fractions of a percent
-
-
 def count(session: Session, chosen: FindingFilter) -> int:
     """Return how many findings the filter holds."""
     if is_counted(chosen):
         return session.scalar(select(func.coalesce(func.sum(FindingCountRow.count), 0)).where(*counted(chosen))) or 0
-    return session.scalar(select(func.count()).select_from(FindingRow).where(*matching(chosen))) or 0
+    rows = session.scalar(select(func.count()).select_from(FindingRow).where(*matching(chosen))) or 0
+    return rows + agreeing.count(session, chosen)
 
 
 def highest_percent(session: Session, chosen: FindingFilter) -> int:
@@ -221,4 +218,10 @@ def _grouped(session: Session, chosen: FindingFilter, *names: str) -> Sequence[A
     else:
         columns = [getattr(FindingRow, name) for name in names]
         grouped = select(*columns, func.count()).where(*matching(chosen)).group_by(*columns)
-    return session.execute(grouped).all()
+    rows = session.execute(grouped).all()
+    if is_counted(chosen):
+        return rows
+    found = agreeing.grouped(session, chosen, names)
+    for *values, n in rows:
+        found[tuple(values)] += n
+    return [(*values, n) for values, n in found.items()]

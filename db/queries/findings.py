@@ -7,18 +7,19 @@ holds, which `finding_count` knows at once: many are met soon in the order's own
 index, which alone holds the status, and sorted.
 """
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
-from sqlalchemy import ColumnElement, Select, delete, select, tuple_, union_all
+import numpy as np
+from sqlalchemy import ColumnElement, Select, and_, delete, select, tuple_, union_all, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from core.types import Finding, FindingFilter, FindingKind, JobStatus, Order, Status
-from db.loading import load_rows, roomy_cache
-from db.models import AnnotatorRow, DecisionRow, FindingCountRow, FindingRow, RoundRow, SampleRow
+from core.types import Finding, FindingFilter, FindingKind, JobStatus, Order
+from db.models import AnnotatorRow, DecisionRow, FindingCountRow, FindingRow, MadeFindingRow, RoundRow, SampleRow
+from db.new_findings import NewFinding, load_findings, reserve_ids
+from db.queries import agreeing
 from db.queries.filters import CERTAIN_PERCENT, broadened, count, highest_percent, kinds_of, matching, statuses_of
 from db.queries.projection import count_again, move_round, project
 
@@ -33,58 +34,29 @@ ORDER_COLUMNS: Mapping[Order, tuple[InstrumentedAttribute[Any], ...]] = {
 }
 
 
-class NewFinding(NamedTuple):
-    """One finding as a round makes it; plain Python numbers, `rank` counts from 0 and is unique in the round.
-
-    `x` to `region` belong to a region of a mask: the box around it and its size in pixels, and `Region.to_bytes`.
-    """
-
-    sample_id: int
-    row: int
-    rank: int
-    kind: FindingKind
-    given: int
-    pseudo: int
-    confidence: float
-    self_confidence: float
-    margin: float
-    fold: int
-    split: str
-    top: list[list[float]]
-    similarity_rank: int | None
-    x: int | None = None
-    y: int | None = None
-    width: int | None = None
-    height: int | None = None
-    area: int | None = None
-    region: bytes | None = None
-    contradicting: int | None = None  # networks that contradict the given label, where the round has several
+def reserve_block(session: Session, round_id: int, count: int) -> int:
+    """Keep `count` ids for a round and return the first; the finding of rank 0 has it."""
+    first = reserve_ids(session, count)
+    block = {"first_finding_id": first, "reserved_ids": count, "findings_in_file": None}
+    session.execute(update(RoundRow).where(RoundRow.id == round_id).values(**block))
+    return first
 
 
-_LOADED = ("round_id", "percent", "status", "painted", *NewFinding._fields)
-
-
-def add_findings(session: Session, round_id: int, rows: Iterable[NewFinding]) -> None:
+def add_findings(session: Session, round_id: int, rows: Sequence[NewFinding]) -> None:
     """Store findings of a round that is not shown yet; call `open_findings` after the last of them."""
     session.flush()
-    with roomy_cache(session):
-        load_rows(session.connection(), FindingRow.__tablename__, _LOADED, (_loaded(round_id, row) for row in rows))
-
-
-def _loaded(round_id: int, row: NewFinding) -> tuple[Any, ...]:
-    """Return the values of `_LOADED` as a driver takes them."""
-    stored = row._replace(kind=row.kind.value, top=json.dumps(row.top))  # type: ignore[arg-type]  # as stored
-    return (round_id, percent_of(row.confidence), Status.OPEN.value, False, *stored)
-
-
-def percent_of(confidence: float) -> int:
-    """Return the whole percents in a confidence; 0.29 has 29 although 100 * 0.29 is a little less."""
-    return int(100 * confidence + 1e-9)
+    first = session.scalar(select(RoundRow.first_finding_id).where(RoundRow.id == round_id))
+    if first is None:
+        following = reserve_ids(session, len(rows))
+        load_findings(session, round_id, enumerate(rows, following))
+    else:
+        load_findings(session, round_id, ((first + row.rank, row) for row in rows))
 
 
 def open_findings(session: Session, round_id: int) -> None:
     """Give the round's findings the verdicts that people passed in older rounds, and count them all.
 
+    Of findings in a file those that were decided on have rows by now, see `db.queries.agreeing.concerned_samples`.
     A region is of its own round: no earlier verdict exists.
     """
     judged = select(FindingRow.id).where(
@@ -107,19 +79,26 @@ def remove_findings(session: Session, round_id: int) -> None:
     """Forget the findings of a round that was never shown, so that they can be stored again."""
     session.execute(delete(FindingCountRow).where(FindingCountRow.round_id == round_id))
     session.execute(delete(FindingRow).where(FindingRow.round_id == round_id))
+    session.execute(delete(MadeFindingRow).where(MadeFindingRow.round_id == round_id))
+    session.execute(update(RoundRow).where(RoundRow.id == round_id).values(findings_in_file=None))
 
 
 def findings_by_ids(session: Session, ids: Sequence[int]) -> list[Finding]:
     """Return these findings in the order asked for; unknown ids are left out."""
     rows = session.execute(_with_sample().where(FindingRow.id.in_(ids))).all()
     found = {row.id: _finding(row) for row in rows}
+    found |= agreeing.findings_by_ids(session, set(ids).difference(found))
     return [found[one] for one in ids if one in found]
 
 
-def rows_of_findings(session: Session, chosen: FindingFilter) -> dict[int, int]:
-    """Return the ids of the findings that a filter holds by their rows of the snapshot; a row has one finding."""
-    found = session.execute(select(FindingRow.row, FindingRow.id).where(*matching(chosen)))
-    return {one.row: one.id for one in found}
+def rows_of_findings(session: Session, chosen: FindingFilter, rows: Sequence[int]) -> dict[int, int]:
+    """Return the ids of a filter's findings on these rows of the snapshot, by the row; a row has one finding."""
+    stored = session.execute(select(FindingRow.row, FindingRow.id).where(FindingRow.row.in_(rows), *matching(chosen)))
+    found = {one.row: one.id for one in stored}
+    for columns in agreeing.columns_of(session, chosen, "row", "id"):
+        here = np.isin(columns["row"], rows)
+        found |= dict(zip(columns["row"][here].tolist(), columns["id"][here].tolist(), strict=True))
+    return found
 
 
 def findings_of_sample(session: Session, finding: Finding) -> list[Finding]:
@@ -128,8 +107,11 @@ def findings_of_sample(session: Session, finding: Finding) -> list[Finding]:
         return [finding]
     finished = FindingRow.round_id.in_(select(RoundRow.id).where(RoundRow.status == JobStatus.DONE))
     chosen = _with_sample().where(FindingRow.sample_id == finding.sample_id, finished)
-    rows = session.execute(chosen.order_by(FindingRow.round_id)).all()
-    return [_finding(row) for row in rows]
+    found = [_finding(row) for row in session.execute(chosen)]
+    missing = set(agreeing.finished_rounds_of(session, finding.sample_id)).difference(one.round_id for one in found)
+    for round_id in missing:
+        found += agreeing.findings_of_samples(session, round_id, [finding.sample_id])
+    return sorted(found, key=lambda one: one.round_id)
 
 
 def findings_of_samples(session: Session, round_id: int, sample_ids: Sequence[int]) -> list[Finding]:
@@ -137,19 +119,26 @@ def findings_of_samples(session: Session, round_id: int, sample_ids: Sequence[in
     chosen = _with_sample().where(FindingRow.sample_id.in_(sample_ids), FindingRow.round_id == round_id)
     rows = session.execute(chosen.where(FindingRow.area.is_(None))).all()
     found = {row.sample_id: _finding(row) for row in rows}
+    missing = sorted(set(sample_ids).difference(found))
+    found |= {one.sample_id: one for one in agreeing.findings_of_samples(session, round_id, missing)}
     return [found[one] for one in sample_ids if one in found]
 
 
 def labels_of_round(session: Session, round_id: int) -> list[tuple[str, int, int, float]]:
     """Return (name, given and suggested class, self-confidence) of each label of a round, in the order of the names."""
     finding = FindingRow
-    chosen = (
-        select(SampleRow.name, finding.given, finding.pseudo, finding.self_confidence)
-        .join(SampleRow, SampleRow.id == finding.sample_id)
-        .where(finding.round_id == round_id, finding.kind != FindingKind.UNLABELLED)
-        .order_by(SampleRow.name)
-    )
-    return [(name, given, pseudo, p) for name, given, pseudo, p in session.execute(chosen)]
+    without_row = agreeing.labels_of_round(session, round_id)
+    of_round = (finding.sample_id == SampleRow.id, finding.round_id == round_id)
+    columns = (SampleRow.name, finding.given, finding.pseudo, finding.self_confidence, finding.kind, SampleRow.id)
+    dataset_id = select(RoundRow.dataset_id).where(RoundRow.id == round_id).scalar_subquery()
+    joined = select(*columns).outerjoin(finding, and_(*of_round)).where(SampleRow.dataset_id == dataset_id)
+    labels: list[tuple[str, int, int, float]] = []
+    for name, given, pseudo, own, kind, sample_id in session.execute(joined.order_by(SampleRow.name)):
+        if kind is None and (found := without_row(sample_id)) is not None:
+            labels.append((name, *found))
+        elif kind not in (None, FindingKind.UNLABELLED):
+            labels.append((name, given, pseudo, own))
+    return labels
 
 
 def findings_page(
@@ -170,7 +159,12 @@ def findings_page(
         branches = [branch.where(FindingRow.confidence < (top + 1) / CERTAIN_PERCENT) for branch in branches]
     merged = union_all(*[select(branch.subquery()) for branch in branches]).subquery()
     ordered = _directed(order, [merged.c[column.key] for column in ORDER_COLUMNS[order]])
-    return findings_by_ids(session, session.scalars(select(merged.c.id).order_by(*ordered).limit(limit)).all())
+    ids = session.scalars(select(merged.c.id).order_by(*ordered).limit(limit)).all()
+    others = agreeing.first_ids(session, chosen, order, after, limit)
+    found = findings_by_ids(session, [*ids, *others])
+    if others:
+        found.sort(key=lambda finding: page_end(finding, order), reverse=order is Order.CONFIDENCE)
+    return found[:limit]
 
 
 def page_end(finding: Finding, order: Order) -> list[float]:

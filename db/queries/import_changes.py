@@ -34,7 +34,7 @@ def add(session: Session, import_id: int, changes: Iterable[tuple[int, dict[str,
 
 
 def changes_of_import(session: Session, import_id: int) -> list[ImportChange]:
-    """Return what an import changed of images, removed ones too."""
+    """Return the changes of images that an import made, removed ones too."""
     query = (
         select(ImportChangeRow.sample_id, SampleRow.path, ImportChangeRow.changed)
         .join(SampleRow, SampleRow.id == ImportChangeRow.sample_id)
@@ -81,7 +81,7 @@ def write(session: Session, changes: Sequence[ImportChange], now: datetime, *, f
 
 
 def write_dataset(session: Session, dataset_id: int, changed: dict[str, Any], *, forward: bool) -> None:
-    """Put the dataset's columns back that an import wrote, or write them again, where nothing else did since."""
+    """Undo or redo the changes of an import to its dataset's columns, unless they were changed since."""
     row = session.get(DatasetRow, dataset_id)
     for name, (before, after) in changed.items():
         old, new = (before, after) if forward else (after, before)

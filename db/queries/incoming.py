@@ -61,7 +61,7 @@ _FOLLOWS = {"look_hash"}  # from the content: filled in where an older version d
 UNDOABLE = ("label", "mask_hash", "split", "group", "annotators_differ")  # columns that an undo of an import puts back
 _PLACE = {"path", "name"}  # where the content lies
 _CORRECTED = dict.fromkeys(name for name in _NAMES if name not in _GIVEN | _FOLLOWS).keys()
-_TOLD = tuple(name for name in _NAMES if name not in _FOLLOWS)
+_COMPARED = tuple(name for name in _NAMES if name not in _FOLLOWS)
 
 
 def stage(session: Session, import_id: int, images: Sequence[Mapping[str, Any]]) -> None:
@@ -97,7 +97,7 @@ def arrivals(session: Session, import_id: int, dataset_id: int) -> Iterator[Arri
     columns = [column for row in (SampleRow, IncomingRow) for column in sample_columns(row)]
     different = [getattr(SampleRow, name).is_distinct_from(getattr(IncomingRow, name)) for name in _NAMES]
     kept = stays(session, import_id, dataset_id)
-    differs = or_(SampleRow.vanished_at.is_not(None), *(_differs(name, kept) for name in _TOLD))
+    differs = or_(SampleRow.vanished_at.is_not(None), *(_differs(name, kept) for name in _COMPARED))
     query = (
         select(SampleRow.vanished_at.is_not(None), *columns, *different)
         .join(IncomingRow, _same(dataset_id))

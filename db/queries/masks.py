@@ -78,7 +78,7 @@ def region_of(session: Session, finding_id: int) -> Region | None:
 
 
 def regions_of(session: Session, round_id: int, sample_id: int) -> list[FoundRegion]:
-    """Return what a round found in one image, the most suspicious first."""
+    """Return the findings of a round in one image, the most suspicious first."""
     found = FindingRow
     columns = select(
         found.id, found.given, found.pseudo, found.confidence, found.x, found.y, found.width, found.height, found.area,
@@ -90,7 +90,7 @@ def regions_of(session: Session, round_id: int, sample_id: int) -> list[FoundReg
 
 
 def regions_within(session: Session, sample_id: int, box: Box) -> dict[int, tuple[Region, bool]]:
-    """Return what rounds found in an image that reaches into a box of it, by the finding's id.
+    """Return the regions that rounds found in an image and that reach into a box of it, by the finding's id.
 
     Each with whether edits painted all of it, as it was noted last.
     """
@@ -269,8 +269,8 @@ def _image_without_region(
     if round_id is not None:
         here = (FindingRow.sample_id == SampleRow.id, FindingRow.round_id + 0 == round_id, FindingRow.area.is_not(None))
         others = others.where(~select(FindingRow.id).where(*here).exists())
-    named = session.execute(select(SampleRow.name, SampleRow.id).where(SampleRow.id == (before or after))).one_or_none()
-    place, own = tuple_(SampleRow.name, SampleRow.id), tuple_(*(named or ("", 0)))
+    last = session.execute(select(SampleRow.name, SampleRow.id).where(SampleRow.id == (before or after))).one_or_none()
+    place, own = tuple_(SampleRow.name, SampleRow.id), tuple_(*(last or ("", 0)))
     if before is not None:
         nearest = others.where(place < own).order_by(SampleRow.name.desc(), SampleRow.id.desc())
     else:

@@ -4,7 +4,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from core.types import JobStatus
-from db.models import ChangesetRow, ExportRow, FoldRunRow, ImportRow, RoundRow
+from db.models import ChangesetRow, ExportRow, FoldRunRow, ImportRow, RoundRow, ShardRunRow
 
 
 def jobs_by_state(session: Session) -> dict[tuple[str, str], int]:
@@ -16,12 +16,14 @@ def jobs_by_state(session: Session) -> dict[tuple[str, str], int]:
     return found
 
 
-def waiting_folds(session: Session) -> int:
-    """Return the number of folds of running rounds that no worker has begun."""
-    waiting = FoldRunRow.status == JobStatus.QUEUED
-    running = RoundRow.status == JobStatus.RUNNING
-    query = select(func.count()).select_from(FoldRunRow).join(RoundRow, RoundRow.id == FoldRunRow.round_id)
-    return session.scalar(query.where(waiting, running)) or 0
+def waiting_pieces(session: Session) -> dict[str, int]:
+    """Return the numbers of folds and of shards of running rounds that no worker has begun."""
+    found: dict[str, int] = {}
+    for name, row in (("folds", FoldRunRow), ("shards", ShardRunRow)):
+        query = select(func.count()).select_from(row).join(RoundRow, RoundRow.id == row.round_id)
+        waiting = query.where(row.status == JobStatus.QUEUED, RoundRow.status == JobStatus.RUNNING)
+        found[name] = session.scalar(waiting) or 0
+    return found
 
 
 def decisions_after(session: Session, changeset_id: int) -> tuple[int, dict[str, int]]:

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from core.types import Finding
 from db.models import AnnotatorRow, ChangesetRow, FindingRow, NoteRow, SampleRow
+from db.queries import agreeing
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,7 @@ class Note:
 
 def add_note(session: Session, changeset_id: int, sample_id: int, finding_id: int, text: str) -> None:
     """Store the text of an act."""
+    agreeing.make_rows(session, [sample_id])
     session.add(NoteRow(changeset_id=changeset_id, sample_id=sample_id, finding_id=finding_id, text=text))
     session.flush()
 

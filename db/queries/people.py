@@ -166,7 +166,7 @@ def add_log_entry(session: Session, entry: LogEntry) -> None:
 
 
 def count_failed(session: Session, since: datetime, *, subject: str | None = None, address: str | None = None) -> int:
-    """Return how many sign-ins failed since then, of a name or from an address."""
+    """Return the number of sign-ins that failed since then, of a name or from an address."""
     where = [LogEntryRow.act == LoggedAct.SIGN_IN_FAILED, LogEntryRow.happened_at > since]
     if subject is not None:
         where.append(LogEntryRow.subject == subject[:240])

@@ -5,7 +5,7 @@ same transaction: counts before are subtracted, counts after are added.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import (
@@ -13,6 +13,8 @@ from sqlalchemy import (
     ColumnElement,
     Executable,
     Select,
+    Subquery,
+    Update,
     and_,
     bindparam,
     case,
@@ -32,6 +34,7 @@ from sqlalchemy.orm import Session, aliased
 from core.types import NO_LABEL, Act, FindingFilter, FindingKind, Status, Verdict
 from db.hidden import WITH_DELETED, is_removed
 from db.models import ChangesetRow, DatasetRow, DecisionRow, FindingCountRow, FindingRow, RoundRow
+from db.queries import agreeing
 from db.queries.filters import counted, is_counted
 from db.queries.merges import Merges, merges_of, merges_of_round, present, read_merges
 
@@ -46,16 +49,16 @@ UPSERTS: Mapping[str, Callable[[Any], Upsert]] = {"sqlite": sqlite.insert, "post
 
 def project(session: Session, findings: Ids) -> None:
     """Recompute where these findings stand (a selection of ids), and the counts with them."""
-    few = [one for one in session.scalars(findings.limit(FEW + 1), execution_options=WITH_DELETED) if one is not None]
-    dialect = session.get_bind().dialect.name
+    few = session.execute(_with_merged_classes(findings.limit(FEW + 1)), execution_options=WITH_DELETED).all()
+    if not few:
+        return
+    merges, dialect = read_merges(few[0].merged_classes or []), session.get_bind().dialect.name
     if len(few) > FEW:
-        merged = session.scalar(_merged_classes(findings), execution_options=WITH_DELETED)
-        for statement in _projection(findings, read_merges(merged or []), dialect):
+        for statement in _projection(findings, merges, dialect):
             session.execute(statement)
-    elif few:
-        named = {_NAMED.key: few}
-        merged = session.scalar(_merged_classes_of_few(), named, execution_options=WITH_DELETED)
-        for statement in _projection_of_few(tuple(read_merges(merged or []).items()), dialect):
+    else:
+        named = {_NAMED.key: [row.id for row in few]}
+        for statement in _projection_of_few(tuple(merges.items()), dialect):
             session.execute(statement, named)
 
 
@@ -70,15 +73,16 @@ def project_bulk(session: Session, changeset_id: int, act: Act, chosen: FindingF
     made = act is not Act.UNDO
     cells = _cells_of(chosen) if chosen is not None and is_counted(chosen) else _cells_in(changeset_id)
     _move_counts(session, cells, *((Status.OPEN, Status.BULK) if made else (Status.BULK, Status.OPEN)))
+    decided = _decided_in(changeset_id)
     annotator = select(ChangesetRow.annotator_id).where(ChangesetRow.id == changeset_id).scalar_subquery()
     accepted = {
-        "status": Status.BULK, "label": FindingRow.pseudo, "annotator_id": annotator, "decision_id": DecisionRow.id,
+        "status": Status.BULK, "label": FindingRow.pseudo, "annotator_id": annotator, "decision_id": decided.c.id,
     }  # fmt: skip
     opened = {"status": Status.OPEN, "label": None, "annotator_id": None, "decision_id": None}
     session.execute(
         update(FindingRow)
         .values(accepted if made else opened)
-        .where(FindingRow.id == DecisionRow.finding_id, DecisionRow.changeset_id == changeset_id)
+        .where(FindingRow.id == decided.c.finding_id)
         .execution_options(synchronize_session=False)
     )
     return None
@@ -134,7 +138,10 @@ def _move(session: Session, round_id: int, merges: Merges) -> None:
 
 
 def _projection(findings: Ids | BindParameter[int], merges: Merges, dialect: str) -> tuple[Executable, ...]:
-    """Return the statements that take findings out of the counts, recompute where they stand, and count them again."""
+    """Return the statements that take findings out of the counts, recompute where they stand, and count them again.
+
+    PostgreSQL does it in one, since each statement is a message to the server and back while other writers wait.
+    """
     standing = _standing(findings, merges).subquery()
     stand = (
         update(FindingRow)
@@ -142,7 +149,21 @@ def _projection(findings: Ids | BindParameter[int], merges: Merges, dialect: str
         .where(FindingRow.id == standing.c.finding_id)
         .execution_options(synchronize_session=False)
     )
+    if dialect == "postgresql":
+        return (_projection_at_once(findings, stand, dialect),)
     return _shift(findings, -1, dialect), stand, _shift(findings, +1, dialect)
+
+
+def _projection_at_once(findings: Ids | BindParameter[int], stand: Update, dialect: str) -> Upsert:
+    """Return the three statements as one: all of its parts see the rows as they were, RETURNING gives the new ones."""
+    columns = [getattr(FindingRow, name) for name in COUNTED]
+    before = select(*columns, literal(-1).label("sign")).where(FindingRow.id.in_(findings))
+    stood = stand.returning(*columns).cte("stood")
+    after = select(*(stood.c[name] for name in COUNTED), literal(+1))
+    moves = union_all(before, after).subquery()
+    cells = [moves.c[name] for name in COUNTED]
+    count = func.sum(moves.c.sign)
+    return _add(select(*cells, count.label("count")).group_by(*cells).having(count != 0), dialect)
 
 
 @lru_cache(maxsize=100)
@@ -151,20 +172,15 @@ def _projection_of_few(merges: tuple[tuple[int, int], ...], dialect: str) -> tup
     return _projection(_NAMED, dict(merges), dialect)
 
 
-def _merged_classes(findings: Ids | BindParameter[int]) -> Select[Any]:
-    """Select the merged classes of the dataset that these findings are of."""
+def _with_merged_classes(findings: Ids) -> Select[*tuple[Any, ...]]:
+    """Select these findings with the merged classes of their dataset, the same for all."""
+    these = findings.subquery()
     return (
-        select(DatasetRow.merged_classes)
-        .join(RoundRow, RoundRow.dataset_id == DatasetRow.id)
-        .join(FindingRow, FindingRow.round_id == RoundRow.id)
-        .where(FindingRow.id.in_(findings))
-        .limit(1)
+        select(FindingRow.id, DatasetRow.merged_classes)
+        .join(these, these.c[0] == FindingRow.id)
+        .join(RoundRow, RoundRow.id == FindingRow.round_id)
+        .join(DatasetRow, DatasetRow.id == RoundRow.dataset_id)
     )
-
-
-@cache
-def _merged_classes_of_few() -> Select[Any]:
-    return _merged_classes(_NAMED)
 
 
 def count_again(session: Session, round_id: int) -> None:
@@ -173,6 +189,8 @@ def count_again(session: Session, round_id: int) -> None:
     columns = [getattr(FindingRow, name) for name in COUNTED]
     counted = select(*columns, func.count()).where(FindingRow.round_id == round_id).group_by(*columns)
     session.execute(insert(FindingCountRow).from_select([*COUNTED, "count"], counted))
+    for cell in agreeing.counts_of_round(session, round_id):
+        session.execute(_added(cell, session.get_bind().dialect.name))
 
 
 def uncount(session: Session, ids: Sequence[int]) -> None:
@@ -188,10 +206,16 @@ def _shift(findings: Ids | BindParameter[int], sign: int, dialect: str) -> Upser
 
 def _add(change: Select[*tuple[Any, ...]], dialect: str) -> Upsert:
     table = FindingCountRow.__table__  # the ORM would take what is bound for columns
-    add = UPSERTS[dialect](table).from_select([*COUNTED, "count"], change)
-    return add.on_conflict_do_update(
-        index_elements=list(COUNTED), set_={"count": table.c["count"] + add.excluded["count"]}
-    )
+    return _summed(UPSERTS[dialect](table).from_select([*COUNTED, "count"], change))
+
+
+def _added(cell: Mapping[str, Any], dialect: str) -> Upsert:
+    return _summed(UPSERTS[dialect](FindingCountRow.__table__).values(cell))
+
+
+def _summed(add: Upsert) -> Upsert:
+    count = FindingCountRow.__table__.c["count"]
+    return add.on_conflict_do_update(index_elements=list(COUNTED), set_={"count": count + add.excluded["count"]})
 
 
 def _cells_of(chosen: FindingFilter) -> Select[*tuple[Any, ...]]:
@@ -201,8 +225,15 @@ def _cells_of(chosen: FindingFilter) -> Select[*tuple[Any, ...]]:
 
 def _cells_in(changeset_id: int) -> Select[*tuple[Any, ...]]:
     columns = [getattr(FindingRow, name) for name in COUNTED if name != "status"]
-    made = select(*columns, func.count().label("n")).join(DecisionRow, DecisionRow.finding_id == FindingRow.id)
-    return made.where(DecisionRow.changeset_id == changeset_id).group_by(*columns)
+    decided = _decided_in(changeset_id)
+    made = select(*columns, func.count().label("n")).join(decided, decided.c.finding_id == FindingRow.id)
+    return made.group_by(*columns)
+
+
+def _decided_in(changeset_id: int) -> Subquery:
+    """Select id and finding of a bulk act's decisions in the order in which findings lie on disk: a fifth faster."""
+    own = select(DecisionRow.id, DecisionRow.finding_id).where(DecisionRow.changeset_id == changeset_id)
+    return own.order_by(DecisionRow.finding_id).limit(_LARGEST_ID).subquery()  # without a limit SQLite drops the order
 
 
 def _move_counts(session: Session, cells: Select[*tuple[Any, ...]], before: Status, after: Status) -> None:
@@ -226,12 +257,12 @@ def _is_contested(session: Session, changeset_id: int, act: Act) -> bool:
     be removed, and no other bulk act of the round may have been redone, since that is the only way for two of them to
     hold one finding.
     """
+    decided = _decided_in(changeset_id)
     lost = (
-        FindingRow.status != Status.OPEN if act is Act.REDO else FindingRow.decision_id.is_distinct_from(DecisionRow.id)
+        FindingRow.status != Status.OPEN if act is Act.REDO else FindingRow.decision_id.is_distinct_from(decided.c.id)
     )
-    own = select(FindingRow.id).join(DecisionRow, DecisionRow.finding_id == FindingRow.id)
-    lost = lost | (FindingRow.status == Status.REMOVED)
-    contested = select(own.where(DecisionRow.changeset_id == changeset_id, lost).exists())
+    own = select(FindingRow.id).join(decided, decided.c.finding_id == FindingRow.id)
+    contested = select(own.where(lost | (FindingRow.status == Status.REMOVED)).exists())
     if session.scalar(contested, execution_options=WITH_DELETED):
         return True
     this, redo, other = aliased(ChangesetRow), aliased(ChangesetRow), aliased(ChangesetRow)

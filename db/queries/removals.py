@@ -25,7 +25,7 @@ from db.models import (
     SampleRow,
     TaggingRow,
 )
-from db.queries import audits, projection
+from db.queries import agreeing, audits, projection
 from db.queries.deletions import remove_rows
 from db.queries.filters import matching
 
@@ -58,8 +58,10 @@ def ids_by_removal_filter(session: Session, chosen: RemovalFilter, no_label: int
 
 def ids_by_finding_filter(session: Session, chosen: FindingFilter) -> list[int]:
     """Return the images that have a finding in a filter."""
-    found = select(FindingRow.sample_id).where(*matching(chosen)).distinct().order_by(FindingRow.sample_id)
-    return list(session.scalars(found))
+    found = set(session.scalars(select(FindingRow.sample_id).where(*matching(chosen))))
+    for columns in agreeing.columns_of(session, chosen, "sample_id"):
+        found.update(columns["sample_id"].tolist())
+    return sorted(found)
 
 
 def present_ids(session: Session, dataset_id: int, ids: Sequence[int]) -> list[int]:
@@ -93,6 +95,8 @@ def count_attached(session: Session, dataset_id: int, ids: Sequence[int]) -> tup
         of_these = (FindingRow.sample_id.in_(some), FindingRow.round_id + 0 == RoundRow.id)
         found = select(RoundRow.id).where(RoundRow.id.in_(others), select(FindingRow.id).where(*of_these).exists())
         rounds |= set(session.scalars(found)) if others else set()
+        others -= rounds
+        rounds |= {one for one in others if agreeing.count_of_samples(session, one, some)}
         others -= rounds
     held = {"verdicts": counts[Act.VERDICT], "accepted in bulk": counts[Act.ACCEPT_ALL], "tags": tagged}
     return {"images": len(ids)} | held, len(rounds)
@@ -191,6 +195,7 @@ def remove_some(session: Session, deletion_id: int, limit: int) -> int:
 def _move_findings(session: Session, dataset_id: int, ids: Sequence[int]) -> None:
     if not ids:
         return
+    agreeing.make_rows(session, ids)
     for some in _chunks(ids):
         of_these: Select[int] = select(FindingRow.id).where(FindingRow.sample_id.in_(some))
         projection.project(session, of_these)

@@ -1,6 +1,5 @@
 """Facts of a round that a review needs before its first finding."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,13 +8,10 @@ from sqlalchemy.orm import Session
 
 from core.types import ClassState, JobStatus, Recipe, Task
 from db.models import DatasetRow, FindingCountRow, FindingRow, RoundRow
+from db.queries import agreeing
 from db.queries.merges import read_merges
 
 _FINDING = [recipe for recipe in Recipe if recipe.finds]
-_CALIBRATED: Mapping[Task, frozenset[Recipe]] = {
-    Task.CLASSIFICATION: frozenset({Recipe.CROSS_FOLD}),
-    Task.SEGMENTATION: frozenset(),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +43,7 @@ class ReviewedRound:
     @property
     def expects(self) -> bool:
         """Return whether its confidences are calibrated, as those of whole images are."""
-        return self.recipe in _CALIBRATED[self.task]
+        return self.task in self.recipe.calibrated
 
 
 def find_round(session: Session, round_id: int) -> ReviewedRound | None:
@@ -95,4 +91,4 @@ def splits_of(session: Session, round_id: int) -> list[str]:
 def has_similarity(session: Session, round_id: int) -> bool:
     """Return whether the round's findings have an order that puts like beside like: all have it, or none."""
     first = select(FindingRow.similarity_rank).where(FindingRow.round_id == round_id).order_by(FindingRow.rank)
-    return session.scalar(first.limit(1)) is not None
+    return session.scalar(first.limit(1)) is not None or agreeing.has_similarity(session, round_id)

@@ -15,12 +15,13 @@ from sqlalchemy.orm import Session
 
 from core.types import JobStatus, Progress, Recipe, RoundError, Task
 from db.hidden import WITH_DELETED
-from db.models import DatasetRow, FindingCountRow, FoldRunRow, RoundRow
+from db.models import DatasetRow, FindingCountRow, FoldRunRow, RoundRow, ShardRunRow
 
 WAITING = "waiting for the worker"  # stage of a round, or of its folds, that no worker has taken up
 _UNFINISHED = (JobStatus.QUEUED, JobStatus.RUNNING)
+_PIECES: tuple[type[FoldRunRow] | type[ShardRunRow], ...] = (FoldRunRow, ShardRunRow)
 PAUSED = "paused seconds"  # among the versions of a round that was resumed: it did not work so long
-_BATCH = "batch size of fold {}"  # among the versions, where it was halved for want of memory; folds as shown, from 1
+_BATCH = "batch size of {} {}"  # among the versions, where it was halved for want of memory; fold or shard, from 1
 _LEAST_BATCH = 4
 _UNKNOWN: dict[str, Any] = {
     "epoch": 0, "epochs": 0, "fraction": 0.0, "loss": None, "accuracy": None, "images_per_second": None,
@@ -121,7 +122,7 @@ def add_round(
 
 def pieces(recipe: Recipe, config: Mapping[str, Any]) -> int:
     """Return how many pieces of work a round has, each done by one process from beginning to end."""
-    return int(config["folds"]) if recipe is Recipe.CROSS_FOLD else 1
+    return int(config["folds"]) if recipe.in_folds else 1
 
 
 def get_round(session: Session, round_id: int) -> RoundInfo:
@@ -186,7 +187,7 @@ def begin_round(session: Session, round_id: int, stage: str, now: datetime) -> b
 
 
 def reopen_round(session: Session, round_id: int) -> bool:
-    """Let a cancelled or failed round wait again, with the folds that are not done; False where it has another status.
+    """Let a cancelled or failed round wait again, with what is not done of it; False where it has another status.
 
     Its `finished_at` stays until the worker takes it up: the time identifies this resumption.
     """
@@ -195,11 +196,12 @@ def reopen_round(session: Session, round_id: int) -> bool:
     changed = session.execute(update(RoundRow).where(RoundRow.id == round_id, ended).values(**values))
     if not changed.rowcount:  # type: ignore[attr-defined]
         return False
-    session.execute(
-        update(FoldRunRow)
-        .where(FoldRunRow.round_id == round_id, FoldRunRow.status != JobStatus.DONE)
-        .values(status=JobStatus.QUEUED, stage="", finished_at=None)
-    )
+    for row in _PIECES:
+        session.execute(
+            update(row)
+            .where(row.round_id == round_id, row.status != JobStatus.DONE)
+            .values(status=JobStatus.QUEUED, stage="", finished_at=None)
+        )
     return True
 
 
@@ -208,26 +210,30 @@ def set_facts(session: Session, round_id: int, facts: Mapping[str, Any]) -> bool
     return _change_round(session, round_id, facts)
 
 
-def halve_batch(session: Session, round_id: int, fold: int) -> bool:
-    """Note that a fold of a running round trains with half its batch, of each network; False where it cannot."""
+def halve_batch(session: Session, round_id: int, kind: str, number: int) -> bool:
+    """Note that a running round's piece of work has half its batch, of each network; False where it cannot.
+
+    `kind` is "fold" or "shard".
+    """
     info = get_round(session, round_id)
-    if info.recipe is not Recipe.CROSS_FOLD:
+    if not info.recipe.in_folds:
         return False
-    batch = (noted_batch(info, fold) or info.config["batch_size"]) // 2
+    batch = (noted_batch(info, kind, number) or info.config["batch_size"]) // 2
     if batch < _LEAST_BATCH:
         return False
-    return set_facts(session, round_id, {"versions": {**(info.versions or {}), _BATCH.format(fold + 1): batch}})
+    noted_size = {_BATCH.format(kind, number + 1): batch}
+    return set_facts(session, round_id, {"versions": {**(info.versions or {}), **noted_size}})
 
 
-def noted_batch(info: RoundInfo, fold: int) -> int | None:
-    """Return the batch size that was noted for a fold in place of the config's, None where none was."""
-    batch: int | None = (info.versions or {}).get(_BATCH.format(fold + 1))
+def noted_batch(info: RoundInfo, kind: str, number: int) -> int | None:
+    """Return the batch size that was noted for a fold or shard in place of the config's, None where none was."""
+    batch: int | None = (info.versions or {}).get(_BATCH.format(kind, number + 1))
     return batch
 
 
 def noted(versions: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return what stands among the versions and is none: the seconds of pauses, halved batches."""
-    halved = _BATCH.format("")
+    halved = tuple(_BATCH.format(kind, "") for kind in ("fold", "shard"))
     return {name: value for name, value in (versions or {}).items() if name == PAUSED or name.startswith(halved)}
 
 
@@ -238,16 +244,17 @@ def has_waiting_fold(session: Session, round_id: int) -> bool:
 
 
 def end_round(session: Session, round_id: int, status: JobStatus, message: str, now: datetime) -> bool:
-    """End an unfinished round and its unfinished folds; an ended one stays as it is."""
+    """End an unfinished round and its unfinished folds and shards; an ended one stays as it is."""
     values = {"status": status, "stage": status.value, "message": message, "finished_at": now}
     if not _change_round(session, round_id, values):
         return False
     left = JobStatus.CANCELLED if status is JobStatus.CANCELLED else JobStatus.FAILED
-    session.execute(
-        update(FoldRunRow)
-        .where(FoldRunRow.round_id == round_id, FoldRunRow.status.in_(_UNFINISHED))
-        .values(status=left, finished_at=now)
-    )
+    for row in _PIECES:
+        session.execute(
+            update(row)
+            .where(row.round_id == round_id, row.status.in_(_UNFINISHED))
+            .values(status=left, finished_at=now)
+        )
     return True
 
 

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from core.types import JobStatus, RoundError, Task
 from db.models import ChangesetRow, DatasetRow, DecisionRow, FindingRow, ImportRow, IncomingRow, SampleRow
+from db.queries import agreeing
 from db.queries.merges import merges_of, present
 
 _PART = 50_000  # rows held in memory
@@ -51,7 +52,7 @@ def samples_of(session: Session, dataset_id: int) -> list[Sample]:
 
 
 def label_columns(session: Session, dataset_id: int) -> Iterator[tuple[tuple[Any, ...], ...]]:
-    """Yield what a snapshot of classes needs of the same samples, in the same order, in parts of up to 50,000.
+    """Yield the columns of a snapshot of classes for the same samples, in the same order, in parts of up to 50,000.
 
     A part has one tuple for each column: id, path, label as it means now, group, content hash, split.
     """
@@ -94,7 +95,7 @@ def sample_columns(row: type[SampleRow | IncomingRow], label: Any = None) -> lis
 
 
 def label_counts(session: Session, dataset_id: int) -> LabelCounts:
-    """Return how often each class was given; of masks, as the last import counted it."""
+    """Return the count of each given class; of masks, as the last import counted it."""
     here = (SampleRow.dataset_id == dataset_id, SampleRow.vanished_at.is_(None))
     label: Any = present(SampleRow.label, merges_of(session, dataset_id)).label("meant")
     by_label = select(label, func.count()).where(*here, SampleRow.label.is_not(None)).group_by("meant")
@@ -127,6 +128,9 @@ def count_unlabelled(session: Session, dataset_id: int, apart_from: int | None =
     if apart_from is not None:
         found = select(FindingRow.sample_id).where(FindingRow.round_id == apart_from)
         wanted.append(SampleRow.id.not_in(found))
+    if apart_from is not None and agreeing.count_of_round(session, apart_from):
+        bare_ids = session.scalars(select(SampleRow.id).where(*wanted)).all()
+        return len(bare_ids) - agreeing.count_of_samples(session, apart_from, bare_ids)
     return session.scalars(select(func.count()).select_from(SampleRow).where(*wanted)).one()
 
 
@@ -165,12 +169,12 @@ def dataset_of(session: Session, dataset_id: int) -> tuple[str, list[str]]:
 
 
 def task_of(session: Session, dataset_id: int) -> Task:
-    """Return what kind of labels a dataset has, which must exist."""
+    """Return the kind of labels of a dataset, which must exist."""
     return session.scalars(select(DatasetRow.task).where(DatasetRow.id == dataset_id)).one()
 
 
 def import_options(session: Session, content_hash: str) -> list[dict[str, Any]]:
-    """Return how the datasets that have an image of this content were imported, the newest dataset first."""
+    """Return the import options of the datasets with an image of this content, the newest dataset first."""
     inside = select(SampleRow.dataset_id).where(SampleRow.content_hash == content_hash)
     query = select(DatasetRow.options).where(DatasetRow.id.in_(inside)).order_by(DatasetRow.id.desc())
     return list(session.scalars(query))

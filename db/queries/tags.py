@@ -92,7 +92,7 @@ def newest(session: Session, sample_id: int) -> Tagging | None:
 
 
 def tags_by_sample(session: Session, dataset_id: int) -> dict[int, Tagging]:
-    """Return what counts for every image of a dataset that has tags, by its id, in the order of the images."""
+    """Return the current tags of every tagged image of a dataset, by its id, in the order of the images."""
     merges = merges_of(session, dataset_id)
     stored = stored_tags(session, dataset_id).items()
     return {number: replace(one, classes=merged_ids(one.classes or [], merges)) for number, one in stored}
@@ -198,7 +198,7 @@ def tagged_image(session: Session, sample_id: int) -> tuple[TaggedImage, int] | 
 
 
 def count_tags(session: Session, dataset_id: int) -> TagCounts:
-    """Return how far a dataset's tags are."""
+    """Return the progress of a dataset's tags."""
     query = _select_images(dataset_id, None, None).subquery()
     tagged, masked = query.c.tagged.is_not(None), query.c.masked
 

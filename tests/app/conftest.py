@@ -6,7 +6,17 @@ from pathlib import Path
 import pytest
 
 from app.services.app_context import AppContext
+from tests.app import in_files
 from tools.fixtures.scenes import open_home, prepare
+
+
+@pytest.fixture(params=["rows", "file"])
+def kept(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Run a test twice: agreeing findings are rows as in small rounds, or in a file as in large ones."""
+    way: str = request.param
+    if way == "file":
+        in_files.from_now_on(monkeypatch)
+    return way
 
 
 @pytest.fixture

@@ -212,6 +212,7 @@ OF_SETTINGS = [
     Fault("an empty home", variables(OUTFOLD_HOME=""), ("OUTFOLD_HOME is ''", "name a folder")),
     Fault("a home of no user", variables(OUTFOLD_HOME="~no-such-user/x"), ("OUTFOLD_HOME", "no user's home")),
     Fault("a host with a port", variables(OUTFOLD_HOSTS="a.example,b:80"), ("OUTFOLD_HOSTS", "'b:80' is no host name")),
+    Fault("no cluster", variables(OUTFOLD_RAY_ADDRESS="ray-head"), ("OUTFOLD_RAY_ADDRESS", "write host:port")),
     Fault("sessions of no time", variables(OUTFOLD_SESSION_HOURS="0"), ("OUTFOLD_SESSION_HOURS", "greater than 0")),
     Fault("a root that is missing", variables(OUTFOLD_ALLOWED_ROOTS="/nowhere"), ("OUTFOLD_ALLOWED_ROOTS", "/nowhere")),
 ]  # fmt: skip

@@ -30,6 +30,6 @@ def sample_both(app_context: AppContext, round_id: int) -> None:
         sample(app_context, round_id, kind)
 
 
-def everything(round_id: int, least: float = 0.0) -> FindingFilter:
+def suspicious_from(round_id: int, least: float = 0.0) -> FindingFilter:
     """Return a round's suspicious findings from a confidence on."""
     return FindingFilter(round_id=round_id, min_confidence=least)

@@ -8,8 +8,8 @@ from app.services.app_context import AppContext
 from core.config import RoundConfig
 from core.types import FindingKind, JobStatus, Task
 from db.models import DatasetRow, SampleRow
+from db.new_findings import NewFinding
 from db.queries import findings, rounds
-from db.queries.findings import NewFinding
 
 NOW = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
 METRICS: dict[str, Any] = {

@@ -63,7 +63,7 @@ LABELS: Mapping[Task, Mapping[Recipe, list[str]]] = {
     },
     Task.SEGMENTATION: {
         Recipe.CROSS_FOLD: ["Method", *NETWORK, "Folds", *SIZES, *REGIONS, *MORE, *SCENES],
-        Recipe.ITERATED: [*ITERATED, *OF_MASKS],
+        Recipe.ITERATED: [*(label for label in ITERATED if label != "Mirror images"), *OF_MASKS],
         Recipe.CROSS_TRAINING: [*CROSS_TRAINING, *OF_MASKS],
         Recipe.COMPARISON: ["Seeds", "Method", *OF_MASKS],
         Recipe.PREDICTIONS: PREDICTIONS,

@@ -67,6 +67,22 @@ def test_the_web_app_says_what_is_wrong_and_ends(
     assert_said(fault, capsys.readouterr().err)
 
 
+def test_pages_that_compute_let_verdicts_have_their_turn_sooner_than_python_does_by_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = sys.getswitchinterval()
+    monkeypatch.setenv("OUTFOLD_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("OUTFOLD_DEMO", "false")
+    settings.cache_clear()
+    try:
+        lifespan.open_or_end().database.close()
+        assert sys.getswitchinterval() == pytest.approx(0.001)
+    finally:
+        sys.setswitchinterval(before)
+        settings.cache_clear()
+        app_context.cache_clear()
+
+
 @pytest.mark.parametrize("fault", OF_WORKER, ids=str)
 def test_a_worker_process_says_what_is_wrong_with_what_it_alone_uses(fault: Fault, begin: Begin) -> None:
     begin(fault)

@@ -99,9 +99,7 @@ def test_a_failed_writer_hands_its_turn_on(database: Database) -> None:
     assert written(database) == ["bob"]
 
 
-def test_who_waits_for_too_long_is_told_and_leaves_the_queue(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_waiter_that_times_out_leaves_the_queue(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "BUSY_TIMEOUT_MS", 50)
     with ThreadPoolExecutor(1) as pool, database.write():
         with pytest.raises(StorageError, match=r"rows\.sqlite: others of this process write for too long; wait"):

@@ -14,7 +14,8 @@ from core.types import FindingKind, Task
 from db.faults import DatabaseAwayError
 from db.loading import POSTGRESQL, ROOMY_CACHE_KB, load_rows, roomy_cache
 from db.models import DatasetRow, FindingRow
-from db.queries.findings import NewFinding, add_findings
+from db.new_findings import NewFinding
+from db.queries.findings import add_findings
 from tools.fixtures.reviews import fill
 
 pytest_plugins = ["tests.postgres"]

@@ -125,7 +125,7 @@ def test_a_kill_in_the_midst_leaves_what_was_there_and_the_next_start_goes_on(pa
     command.check(alembic_config(url_of(path)))
 
 
-def test_of_two_processes_that_start_at_once_the_later_one_finds_all_done(path: Path) -> None:
+def test_the_later_of_two_processes_that_migrate_at_once_finds_all_done(path: Path) -> None:
     script = f"from db.engine import migrate; migrate({url_of(path)!r})"
     started = [subprocess.Popen([sys.executable, "-c", script]) for _ in range(3)]
     assert [process.wait(60) for process in started] == [0, 0, 0]

@@ -22,8 +22,8 @@ from core.data.images import read_facts
 from core.judge import calibration, confusions
 from core.types import NO_LABEL, ClassTable, FindingKind, JobStatus, Task
 from db.models import DatasetRow, ImportRow, SampleRow
+from db.new_findings import NewFinding
 from db.queries import findings, rounds, snapshots
-from db.queries.findings import NewFinding
 from tools.fixtures import scenes as masked
 
 NOW = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)

@@ -13,5 +13,5 @@ _draw = declare(Path(__file__).parent, "layout.css", "panels.css", "dialogs.css"
 
 def class_table(dataset_id: int, datasets: Mapping[int, str], merge: tuple[int, int] | None, key: str) -> None:
     """Draw the classes of a dataset, one of `datasets`; `merge` opens with a class and the one it would become."""
-    named = [[number, name] for number, name in datasets.items()]
-    _draw(key=key, dataset=dataset_id, datasets=named, merge=merge and list(merge))
+    options = [[number, name] for number, name in datasets.items()]
+    _draw(key=key, dataset=dataset_id, datasets=options, merge=merge and list(merge))

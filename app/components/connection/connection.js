@@ -13,7 +13,7 @@ function streamlitsDialog() {
   return null;
 }
 
-/** @param {{ data: { asked: string } }} component */
+/** @param {{ data: { address: string } }} component */
 export default function watch({ data }) {
   const page = /** @type {typeof globalThis & { outfoldConnection?: boolean }} */ (globalThis);
   if (page.outfoldConnection) return undefined; // one watch a page, however often it is drawn
@@ -23,15 +23,15 @@ export default function watch({ data }) {
     if (!found) return;
     found.dialog.style.display = "none"; // it takes a moment to go
     found.close?.click();
-    show(data.asked);
+    show(data.address);
   };
   new MutationObserver(replace).observe(document.body, { childList: true }); // its parent only, so that new cards cost nothing
   replace();
   return undefined;
 }
 
-/** @param {string} asked */
-function show(asked) {
+/** @param {string} address */
+function show(address) {
   if (document.getElementById(LINE)) return;
   const line = document.createElement("div");
   line.id = LINE;
@@ -39,7 +39,7 @@ function show(asked) {
   line.textContent = "The server does not answer. Trying again; verdicts and strokes are kept in this browser meanwhile.";
   document.body.append(line);
   const ask = async () => {
-    const answer = await fetch(asked, { cache: "no-store" }).catch(() => null);
+    const answer = await fetch(address, { cache: "no-store" }).catch(() => null);
     const login = answer?.status === 401 && answer.headers.get("X-Outfold-Login");
     if (login) location.assign(`${login}?next=${encodeURIComponent(location.pathname + location.search)}`);
     else if (answer?.ok) line.remove();

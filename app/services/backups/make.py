@@ -71,9 +71,9 @@ def _opened(path: Path) -> IO[bytes]:
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _OWNER_ONLY), "wb")
 
 
-def _members(app_context: AppContext, beside: Path) -> Iterator[tuple[str, Path]]:
+def _members(app_context: AppContext, folder_of_copy: Path) -> Iterator[tuple[str, Path]]:
     """Yield name and path of everything that goes into a backup, the database first."""
-    with tempfile.TemporaryDirectory(prefix=".outfold-backup-", dir=beside) as folder:
+    with tempfile.TemporaryDirectory(prefix=".outfold-backup-", dir=folder_of_copy) as folder:
         copied = Path(folder) / DATABASE
         copy_to_file(app_context.database.url, copied)
         yield DATABASE, copied

@@ -120,7 +120,7 @@ def _unpack(source: Path, folder: Path, on_file: Callable[[int, str], None]) -> 
 
 
 def _place_of(member: tarfile.TarInfo, folder: Path) -> Path:
-    """Return where a member goes; refuse what is no plain file of a backup or leads out of the folder."""
+    """Return the target of a member; refuse one that is no plain file of a backup or leads out of the folder."""
     inside = member.name in {DATABASE, MANIFEST} or member.name.startswith(f"{FILES}/")
     if not inside or not member.isreg() or member.issparse():
         raise StorageError(f"{member.name[:200]!r} is no file of a backup", _ANOTHER)

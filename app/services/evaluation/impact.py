@@ -69,7 +69,7 @@ class ImpactView:
 
 
 def view(app_context: AppContext, dataset_id: int) -> ImpactView:
-    """Return what there is to know of a dataset's comparisons.
+    """Return the readiness of a dataset for a comparison, and its comparisons.
 
     Raises:
         DatasetError: there is no such dataset.
@@ -86,7 +86,7 @@ def start(app_context: AppContext, dataset_id: int, by: str, *, seeds: int | Non
         ConfigError: the number of seeds is out of range.
     """
     done = [info for info in rounds.list_rounds(app_context, dataset_id) if info.is_reviewable]
-    like = next((info.config for info in done if info.recipe is Recipe.CROSS_FOLD), None)
+    like = next((info.config for info in done if info.recipe.in_folds), None)
     config = rounds.propose_config(app_context, dataset_id) if like is None else RoundConfig.from_json(like).networks[0]
     settings = {} if seeds is None else {"seeds": seeds}
     return rounds.start_round(app_context, dataset_id, config, by, recipe=Recipe.COMPARISON, recipe_config=settings)
@@ -116,14 +116,14 @@ def measured_comparison(app_context: AppContext, info: RoundInfo) -> MeasuredCom
 
 
 def class_words(impact: dict[str, Any]) -> ClassWords:
-    """Return how the intervals and p-values by class are called: older results have intervals of each class alone."""
+    """Return the names of the columns by class: in older results an interval allows for its own class only."""
     levels = {one["interval"]["level"] for one in impact["per_class"] if one["interval"] is not None}
     alone = len(impact["per_class"]) > 1 and levels == {impact["interval"]["level"]}
     return _ALONE if alone else _TOGETHER
 
 
 def remarks(impact: dict[str, Any]) -> list[str]:
-    """Return what else a person should know of a result, a sentence each."""
+    """Return remarks on a result, a sentence each."""
     points = [f"{100 * one:+.2f}" for one in impact["seeds"]]
     lines = [f"Each seed by itself: {', '.join(points)} points{_spread(impact)}."]
     learnt = impact["learnt"]

@@ -54,7 +54,7 @@ class Lookalikes:
     complete: bool
 
     def lines(self) -> list[str]:
-        """Return what a person should know, a sentence each."""
+        """Return remarks, a sentence each."""
         lines = []
         if self.count:
             lines.append(
@@ -108,8 +108,8 @@ def _found(splits: Sequence[str], samples: Sequence[Sample], window: Window | No
         first_of.setdefault(one.content_hash, one)
     same = {(first_of[one.content_hash].id, one.id) for one in outside if one.content_hash in first_of}
     every = sorted(pairs | same, key=lambda pair: (pair not in same, pair))
-    named = {one.id: one.name for one in samples}
-    shown = tuple(LeakedPair(named[own], named[other], (own, other) in same) for own, other in every[:_MOST_SHOWN])
+    names = {one.id: one.name for one in samples}
+    shown = tuple(LeakedPair(names[own], names[other], (own, other) in same) for own, other in every[:_MOST_SHOWN])
     unknown = sum(one.look_hash is None for one in samples)
     return Lookalikes(len(every), shown, tuple(sorted({other for _, other in every})), unknown, complete)
 

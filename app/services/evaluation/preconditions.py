@@ -34,23 +34,23 @@ class Readiness:
             )
         if self.images < self.least:
             return (
-                f"the {self.called} of {self.dataset} has only {self.images} images, a comparison needs at least "
+                f"the {self.in_words} of {self.dataset} has only {self.images} images, a comparison needs at least "
                 f"{self.least} that people judged; draw more, or protect another split: {Cure.PROTECT}"
             )
         if self.judged < self.least:
             return (
-                f"people judged {self.judged} images of the {self.called}, a comparison needs at least "
+                f"people judged {self.judged} images of the {self.in_words}, a comparison needs at least "
                 f"{self.least}; judge {self.least - self.judged} more of it in the review"
             )
         if not self.changed:
             return (
-                f"nothing outside of the {self.called} was changed, so both sides would learn the "
+                f"nothing outside of the {self.in_words} was changed, so both sides would learn the "
                 "same; review some of the other findings first"
             )
         return ""
 
     @property
-    def called(self) -> str:
+    def in_words(self) -> str:
         """Return the evaluation splits for people: "evaluation split test"."""
         return splits_in_words(self.splits)
 
@@ -64,7 +64,7 @@ class Readiness:
 
 
 def readiness(app_context: AppContext, dataset_id: int) -> Readiness:
-    """Return how far a dataset is from a comparison.
+    """Return the readiness of a dataset for a comparison.
 
     Raises:
         DatasetError: there is no such dataset.
@@ -91,7 +91,7 @@ def read_readiness(session: Session, dataset_id: int) -> Readiness:
 
 
 def refuse_incomparable(session: Session, dataset_id: int) -> None:
-    """Raise `RoundError` where a comparison would have nothing to say."""
+    """Raise `RoundError` if a precondition of a comparison is missing."""
     missing = read_readiness(session, dataset_id).missing
     if missing:
         raise RoundError(missing)

@@ -9,7 +9,7 @@ __all__ = ["DRAWN", "splits_in_words"]
 
 def splits_in_words(splits: Sequence[str]) -> str:
     """Return "evaluation split test" for people; the drawn one is "evaluation split", not the word twice."""
-    named = " and ".join(splits)
+    joined = " and ".join(splits)
     if splits == (DRAWN,):
         return "evaluation split"
-    return f"evaluation split {named}" if len(splits) == 1 else f"evaluation splits {named}"
+    return f"evaluation split {joined}" if len(splits) == 1 else f"evaluation splits {joined}"

@@ -59,7 +59,7 @@ class Protection:
         return tuple(split.name for split in self.splits if split.protected)
 
     def lines(self) -> list[str]:
-        """Return what a person should know of the evaluation splits, a sentence each."""
+        """Return remarks on the evaluation splits, a sentence each."""
         if not self.protected:
             return ["No split is for evaluation: rounds learn from every label.", *self._lacking]
         images = sum(split.images for split in self.splits if split.protected)
@@ -133,8 +133,8 @@ def draw(app_context: AppContext, dataset_id: int, *, share: float | None = None
         splits = evaluation.splits(session, dataset_id)
         proposed = _proposed(info, splits)
         if not proposed.images and any(one.name == DRAWN for one in splits):
-            drawn = DatasetError(f"{info.name} has a split {DRAWN!r} already", "protect that one")
-            raise DatasetError(proposed.lacks) if proposed.lacks else drawn
+            is_drawn_already = DatasetError(f"{info.name} has a split {DRAWN!r} already", "protect that one")
+            raise DatasetError(proposed.lacks) if proposed.lacks else is_drawn_already
         refuse_unfinished(info.name, rounds.list_rounds(session, dataset_id))
         if share is None and proposed.lacks:
             raise DatasetError(proposed.lacks)
@@ -174,11 +174,11 @@ def _proposed(info: DatasetInfo, found: list[Split]) -> Drawing:
 
 
 def _refuse_unknown(name: str, split: str, found: list[Split]) -> None:
-    named = [one.name for one in found if one.name]
-    if split not in named:
+    names = [one.name for one in found if one.name]
+    if split not in names:
         cure = (
-            f"choose one of {', '.join(named)}"
-            if named
+            f"choose one of {', '.join(names)}"
+            if names
             else f"draw one: {Cure.DRAW_SPLIT}; or import its images below folders train/ and test/"
         )
         raise DatasetError(f"{name} has no split {split!r}", cure)

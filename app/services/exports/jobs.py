@@ -55,7 +55,7 @@ class ExportPreview:
 
 
 def preview(app_context: AppContext, request: ExportRequest) -> ExportPreview:
-    """Return what an export would write, without writing anything.
+    """Return the contents of an export without writing it.
 
     Raises:
         DatasetError: there is no such dataset.
@@ -181,7 +181,7 @@ def revert_patch(app_context: AppContext, patch: Path, target: Path) -> Applied:
 
 
 def _folder(app_context: AppContext, info: ExportInfo) -> Path:
-    """Return where an export lies here, fetched if another home has written it."""
+    """Return the folder or file of an export in this home, fetched if another home has written it."""
     path = Path(info.path)
     return path if path.exists() else app_context.fetch_tree(path)
 

@@ -13,6 +13,7 @@ from app import __version__
 from app.services.allowed import held_target
 from app.services.app_context import AppContext
 from app.services.exports.plan import plan_for
+from app.services.imports.buckets import list_again
 from app.services.jobs import job_lock
 from core.data.export.items import ExportOptions, Link
 from core.data.export.write import clear_remains, write_export
@@ -59,6 +60,7 @@ def take_back(app_context: AppContext, export_id: int) -> None:
 def _run(app_context: AppContext, info: ExportInfo, noted: "_Noted") -> None:
     """Write an export and how it ended."""
     try:
+        list_again(app_context, info.dataset_id)
         _write(app_context, info, noted)
     except RoundCancelledError:
         _finish(app_context, info.id, JobStatus.CANCELLED, CANCELLED)
@@ -114,7 +116,7 @@ def _write(app_context: AppContext, info: ExportInfo, noted: _Noted) -> None:
             app_context.publish_tree(place)
         return _confirm(app_context, info.id, manifest)
 
-    with held_target(app_context, _place(app_context, info)) as target, _named(target, info.path):
+    with held_target(app_context, _place(app_context, info)) as target, _with_known_path(target, info.path):
         write_export(
             plan,
             target,
@@ -128,12 +130,12 @@ def _write(app_context: AppContext, info: ExportInfo, noted: _Noted) -> None:
 
 
 def _place(app_context: AppContext, info: ExportInfo) -> Path:
-    """Return where an export lies: one without a target of its own in this home, whichever home queued it."""
+    """Return the path of an export; without a target of its own it is in this home, whichever home queued it."""
     return app_context.here(Path(info.path))
 
 
 @contextmanager
-def _named(target: Path, path: str) -> Iterator[None]:
+def _with_known_path(target: Path, path: str) -> Iterator[None]:
     """Let errors name the path that people know, in place of the held one."""
     try:
         yield

@@ -1,31 +1,81 @@
-"""Sources in a bucket: images are listed, and read in place."""
+"""Sources in a bucket: objects are listed, label files fetched, images and masks read in place."""
 
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from app.services.app_context import AppContext
-from core.data.buckets import BucketFolder, bucket_of, list_bucket
-from core.data.formats.source import SourceFormat
+from app.services.imports.request import ImportRequest
+from core.data.buckets import BucketFolder, bucket_of, fetch_labels, list_bucket, reading_labels, shared_path
+from core.data.formats.archive import is_archive_name
+from core.data.locks import scratch_folder
+from core.data.remote import Remote
+from core.data.storage import RESERVE, size_text
 from core.types import DatasetError
+from db.queries import datasets, imports
 
-_READ = (SourceFormat.IMAGEFOLDER, SourceFormat.UNLABELLED)
+_FIELDS = ("source", "image_root", "class_names", "colour_map")  # of a request that name files or folders
 
 
-def folder_of(app_context: AppContext, source: str) -> Path:
-    """Return the folder of a source: of a URL the one that lists it, listed now, of anything else its path.
+def with_listed_buckets(app_context: AppContext, request: ImportRequest) -> ImportRequest:
+    """Return the request with a folder or file of this home in place of each URL, brought to what its bucket holds.
 
     Raises:
-        DatasetError: the URL cannot be read, holds nothing, or only folders may be read.
+        DatasetError: a URL cannot be read, holds nothing or an archive, or only folders may be read.
         StorageError: the store cannot be used.
     """
-    bucket = find_bucket(app_context, source)
-    if bucket is None:
-        return app_context.fetch_tree(Path(source))
-    if app_context.settings.roots:
-        raise DatasetError(
-            f"{bucket.url}: OUTFOLD_ALLOWED_ROOTS names the folders that may be read, and a bucket is none",
-            "mount it below one of them",
-        )
-    return list_bucket(bucket, app_context.settings.cache_bytes)
+    return _with_paths(app_context, request, _listed(app_context, request))
+
+
+@contextmanager
+def reading_buckets(app_context: AppContext, request: ImportRequest) -> Iterator[ImportRequest]:
+    """Yield the request for its readers: as `with_listed_buckets`, with label files that are here during the block.
+
+    Raises:
+        DatasetError: as above, or the label files cannot be fetched.
+        StorageError: the store cannot be used.
+    """
+    if not _buckets(app_context, request):
+        yield _with_paths(app_context, request, {})
+        return
+    with reading_labels(app_context.files):
+        listed = _listed(app_context, request)
+        for bucket, path in listed.values():
+            fetch_labels(bucket, path)
+        yield _with_paths(app_context, request, listed)
+
+
+def list_again(app_context: AppContext, dataset_id: int) -> None:
+    """Bring the buckets that a dataset comes from to what they hold now, where another home may have imported it last.
+
+    Images that have gone from an emptied bucket are named when they are read.
+
+    Raises:
+        StorageError: the store cannot be used.
+    """
+    if app_context.shared is None:
+        return
+    with app_context.database.read() as session:
+        info = datasets.get_dataset(session, dataset_id)
+    for place in (info.root, info.options.get("image_root", ""), *imports.added_folders(info.options)):
+        bucket = find_bucket(app_context, place)
+        if bucket is not None:
+            with suppress(DatasetError):
+                list_bucket(bucket, app_context.settings.cache_bytes)
+
+
+def as_in_rows(app_context: AppContext, request: ImportRequest) -> ImportRequest:
+    """Return a request with the paths of buckets as `path_in_rows` gives them."""
+    paths: dict[str, Any] = {name: path_in_rows(app_context, getattr(request, name)) for name in _FIELDS}
+    return replace(request, **paths)
+
+
+def path_in_rows(app_context: AppContext, path: str) -> str:
+    """Return a path as rows name it: homes that share their files have one name for what is listed of a bucket."""
+    return path if app_context.shared is None else shared_path(app_context.files, path)
 
 
 def find_bucket(app_context: AppContext, source: str) -> BucketFolder | None:
@@ -33,11 +83,59 @@ def find_bucket(app_context: AppContext, source: str) -> BucketFolder | None:
     return bucket_of(app_context.files, source)
 
 
-def refuse_format(app_context: AppContext, source: str, chosen: SourceFormat) -> None:
-    """Raise `DatasetError` for labels that lie in files of a bucket: only names and images are read from there."""
-    bucket = find_bucket(app_context, source)
-    if bucket is not None and chosen not in _READ:
+@contextmanager
+def fetched_archive(app_context: AppContext, bucket: BucketFolder) -> Iterator[Path]:
+    """Yield a copy of the archive that a URL names, removed after the block.
+
+    Raises:
+        DatasetError: there is none, there is no room for it, or no bucket may be read.
+        StorageError: the store cannot be used.
+    """
+    _refuse_closed(app_context, bucket)
+    remote = Remote(bucket.url)
+    found = remote.list("").get("")
+    if found is None:
+        raise DatasetError(f"{bucket.url}: there is no such archive", "check the address")
+    free = max(shutil.disk_usage(app_context.files).free - RESERVE, 0)
+    if found.size > free:
         raise DatasetError(
-            f"{bucket.url}: from a bucket class folders and images without labels are read, not {chosen}",
-            "mount the bucket as a folder, or copy its files, and import that folder",
+            f"{bucket.url}: it has {size_text(found.size)}, there is room for {size_text(free)}",
+            "make room, or unpack it in the bucket and import that folder",
+        )
+    with scratch_folder(app_context.files, "archive-") as folder:
+        path = folder / bucket.folder.name
+        remote.get("", path)
+        yield path
+
+
+def _buckets(app_context: AppContext, request: ImportRequest) -> dict[str, BucketFolder]:
+    named = ((name, find_bucket(app_context, getattr(request, name))) for name in _FIELDS)
+    return {name: bucket for name, bucket in named if bucket is not None}
+
+
+def _listed(app_context: AppContext, request: ImportRequest) -> dict[str, tuple[BucketFolder, Path]]:
+    """Return the bucket and the listing of each field that names one."""
+    listed = {}
+    for name, bucket in _buckets(app_context, request).items():
+        _refuse_closed(app_context, bucket)
+        if is_archive_name(bucket.url):
+            raise DatasetError(f"{bucket.url}: is an archive", "unpack it in the bucket, or upload it here")
+        listed[name] = bucket, list_bucket(bucket, app_context.settings.cache_bytes)
+    return listed
+
+
+def _with_paths(
+    app_context: AppContext, request: ImportRequest, listed: Mapping[str, tuple[BucketFolder, Path]]
+) -> ImportRequest:
+    paths: dict[str, Any] = {name: str(path) for name, (_, path) in listed.items()}
+    if "source" not in paths:
+        paths["source"] = str(app_context.fetch_tree(Path(request.source)))
+    return replace(request, **paths)
+
+
+def _refuse_closed(app_context: AppContext, bucket: BucketFolder) -> None:
+    if app_context.settings.roots:
+        raise DatasetError(
+            f"{bucket.url}: OUTFOLD_ALLOWED_ROOTS names the folders that may be read, and a bucket is none",
+            "mount it below one of them",
         )

@@ -14,7 +14,7 @@ from app.services import jobs
 from app.services.allowed import refuse_outside
 from app.services.annotators import sign_in
 from app.services.app_context import AppContext
-from app.services.imports.buckets import find_bucket, folder_of
+from app.services.imports.buckets import as_in_rows, path_in_rows, with_listed_buckets
 from app.services.imports.classes import QUESTION, GoneClass
 from app.services.imports.preview import ImportPreview, preview, recognise
 from app.services.imports.request import ImportRequest, propose_name
@@ -62,15 +62,15 @@ def add_import(app_context: AppContext, request: ImportRequest) -> int:
         DatasetError: there is nothing to import, it must not be read, or the name belongs to another source.
         AnnotatorError: masks are to be taken as edits of a person without a name.
     """
-    if find_bucket(app_context, request.source) is not None:
-        request = replace(request, source=str(folder_of(app_context, request.source)))
+    request = with_listed_buckets(app_context, request)
     refuse_outside(app_context, Path(request.source))
     refuse_hidden_name(app_context, request.name)
     if request.take_masks:
         request = replace(request, by=sign_in(app_context, request.by))
     with app_context.database.read() as session:
         former = find_known(session, request)
-    root = _existing_root(request, former)
+    root = Path(path_in_rows(app_context, str(_existing_root(request, former))))
+    request = as_in_rows(app_context, request)
     with app_context.database.write() as session:
         known = find_known(session, request)
         if request.unlabelled:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePath
 
 from app.services.app_context import AppContext
+from core.data.buckets import own_path
 from core.types import DatasetError
 from db.queries import matching
 from db.queries.matching import Address
@@ -32,7 +33,7 @@ def match_known(app_context: AppContext, import_id: int, dataset_id: int) -> Non
             matching.match_unmoved(session, import_id, dataset_id, span)
     with app_context.database.read() as session:
         known, found = matching.unmatched(session, import_id, dataset_id)
-    left = {content: [one for one in images if _left_its_place(one)] for content, images in known.items()}
+    left = {content: [one for one in images if _left_its_place(app_context, one)] for content, images in known.items()}
     pairs = [pair for content, files in found.items() for pair in pair_moved(left[content], files)]
     for start in range(0, len(pairs), _CHUNK):
         with app_context.database.write() as session:
@@ -42,9 +43,9 @@ def match_known(app_context: AppContext, import_id: int, dataset_id: int) -> Non
             matching.match_changed(session, import_id, dataset_id, span)
 
 
-def _left_its_place(image: Address) -> bool:
+def _left_its_place(app_context: AppContext, image: Address) -> bool:
     """Return whether an image may have moved. Images of added folders, which are not read, must have disappeared."""
-    return image.in_scope or not Path(image.path).exists()
+    return image.in_scope or not own_path(app_context.files, Path(image.path)).exists()
 
 
 def pair_moved(known: Sequence[Address], found: Sequence[Address]) -> list[tuple[int, int]]:

@@ -11,10 +11,10 @@ import numpy as np
 
 from app.services.allowed import refuse_outside
 from app.services.app_context import AppContext
-from app.services.imports.buckets import find_bucket, folder_of, refuse_format
+from app.services.imports.buckets import path_in_rows, reading_buckets
 from app.services.imports.classes import merge_spellings, warn_of_folders, warn_of_spellings
 from app.services.imports.report import note_window
-from app.services.imports.request import ImportRequest
+from app.services.imports.request import ImportRequest, propose_name
 from app.services.imports.store import find_known, with_former_options
 from core.data.formats.detect import FORMATS, Detection, detect
 from core.data.formats.source import (
@@ -33,7 +33,7 @@ from core.data.masks.turning import shown_size
 from core.data.pictures import colour_mask
 from core.data.reading import find_window
 from core.data.windows import FULL, Window, parse_window, window_text
-from core.types import ClassTable, DatasetError, ImageFacts, IntArray, Problem, SourceSample
+from core.types import ClassTable, DatasetError, ImageFacts, IntArray, Problem, SourceSample, StorageError
 
 _LISTED = 200_000  # samples a preview looks at
 _SHOWN = 12  # images a preview opens
@@ -98,22 +98,25 @@ def preview(app_context: AppContext, request: ImportRequest) -> ImportPreview:
 
     Raises:
         DatasetError: it cannot be read as that format, or must not be.
+        StorageError: the store of a bucket cannot be used.
     """
-    if find_bucket(app_context, request.source) is not None:
-        request = replace(request, source=str(folder_of(app_context, request.source)))
+    with reading_buckets(app_context, request) as readable:
+        return _preview(app_context, readable)
+
+
+def _preview(app_context: AppContext, request: ImportRequest) -> ImportPreview:
     refuse_outside(app_context, Path(request.source))
     root = existing_root(Path(request.source))
     with app_context.database.read() as session:
         known = None if request.unlabelled else find_known(session, request)
     remembered: dict[str, Any] = {}
-    if known is not None and known.root == str(root):  # else the import is refused
+    if known is not None and known.root == path_in_rows(app_context, str(root)):  # else the import is refused
         remembered = request.answers_in(known.options)
         remembered.pop("window", None)  # shown by itself
         request = with_former_options(request, known)
     options = request.options(app_context)
     detection = None if request.format else detect(root, options)
     chosen = request.format or (detection.format if detection else SourceFormat.UNLABELLED)
-    refuse_format(app_context, request.source, chosen)
     listing = FORMATS[chosen].read(root, options)
     kinds: Counter[Kind] = Counter()
     splits: Counter[str] = Counter()
@@ -211,11 +214,14 @@ def _shares(samples: Sequence[SourceSample], table: ClassTable) -> Shares:
 
 
 def recognise(app_context: AppContext, source: Path) -> SourceFormat | None:
-    """Return the likeliest format of a source; None where there is none, or it must not be read."""
+    """Return the likeliest format of a source; None where there is none, or it cannot or must not be read."""
     try:
-        refuse_outside(app_context, source)
-        return detect(existing_root(source)).format
-    except DatasetError:
+        request = ImportRequest(name=propose_name(source), source=str(source))
+        with reading_buckets(app_context, request) as readable:
+            found = Path(readable.source)
+            refuse_outside(app_context, found)
+            return detect(existing_root(found)).format
+    except (DatasetError, StorageError):
         return None
 
 

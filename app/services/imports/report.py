@@ -240,8 +240,8 @@ def _warn_of_small_classes(staged: StagedImport) -> dict[str, int]:
                 f"it has {together[number]} images, fewer than the {_FOLDS} folds of a round",
                 "add images of it, merge it with another class, or use fewer folds",
             )
-    named = {name: counts.get(number, 0) for number, name in enumerate(staged.classes)}
-    return named | ({"": counts[None]} if counts.get(None) else {})
+    by_name = {name: counts.get(number, 0) for number, name in enumerate(staged.classes)}
+    return by_name | ({"": counts[None]} if counts.get(None) else {})
 
 
 def _warn_of_pixels(staged: StagedImport, pixels: Mapping[int | None, int]) -> dict[str, int]:
@@ -267,8 +267,8 @@ def _warn_of_pixels(staged: StagedImport, pixels: Mapping[int | None, int]) -> d
             f"{ignored / total:.0%} of the masks' pixels are unlabelled (IGNORE); no model learns from them",
             f"nothing, if so it is; else look at which values are ignored, {Cure.LOOK_FIRST}",
         )
-    named = {name: int(pixels.get(number, 0)) for number, name in enumerate(staged.classes)}
-    return named | ({"": int(ignored)} if ignored else {})
+    by_name = {name: int(pixels.get(number, 0)) for number, name in enumerate(staged.classes)}
+    return by_name | ({"": int(ignored)} if ignored else {})
 
 
 def _counted(problems: Problems) -> dict[str, dict[str, int]]:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from app.services.app_context import AppContext
-from app.services.imports.buckets import folder_of, refuse_format
+from app.services.imports.buckets import path_in_rows, reading_buckets
 from app.services.imports.classes import GoneClassesError, merge_spellings, rename_classes, with_present_names
 from app.services.imports.masks import ImportedMasks, Rows, extend_table, with_present_class_names
 from app.services.imports.report import note_window
@@ -118,6 +118,7 @@ class _ImportRun:
         self.report = report
         self.should_stop = should_stop
         self.problems = Problems()
+        self.is_table = False
         self.started = time.monotonic()
         self.noted = 0.0
 
@@ -126,7 +127,9 @@ class _ImportRun:
         try:
             with _own_folder(self.app_context.files / "imports" / str(self.import_id)) as folder:
                 clear_staged(self.app_context, self.import_id)
-                self._import(folder)
+                self.note("looking for images", 0, 0, at_once=True)
+                with reading_buckets(self.app_context, self.request) as readable:
+                    self._import(folder, readable)
         except RoundCancelledError:
             self._end(JobStatus.CANCELLED, "Cancelled; nothing was stored.")
         except (GoneClassesError, OpenQuestionsError) as error:
@@ -141,17 +144,17 @@ class _ImportRun:
         finally:
             clear_staged(self.app_context, self.import_id)
 
-    def _import(self, folder: Path) -> None:
-        self.note("looking for images", 0, 0, at_once=True)
-        root = existing_root(folder_of(self.app_context, self.request.source))
-        options = self.request.options(self.app_context)
+    def _import(self, folder: Path, readable: ImportRequest) -> None:
+        root = existing_root(Path(readable.source))
+        self.is_table = root.is_file()
+        options = readable.options(self.app_context)
         chosen = self.request.format or detect(root, options).format
-        refuse_format(self.app_context, self.request.source, chosen)
         listing = FORMATS[chosen].read(root, options)
         self.problems = listing.problems
+        root = Path(path_in_rows(self.app_context, str(root)))
         self._refuse_unanswered(listing.meaning, root)
         listed, facts = folder / "listed.jsonl", folder / "facts.jsonl"
-        samples = listing.unpack(listing.samples)
+        samples = self._as_in_rows(listing.unpack(listing.samples))
         if self.request.unlabelled:
             samples = as_unlabelled(samples, root)
         present = former_class_names(self.app_context, self.request)
@@ -196,6 +199,11 @@ class _ImportRun:
             seconds=time.monotonic() - self.started,
         )
         store(self.app_context, self.import_id, self.request, content, partial(self.note, "storing", total=good))
+
+    def _as_in_rows(self, samples: Iterator[SourceSample]) -> Iterator[SourceSample]:
+        if self.app_context.shared is None:
+            return samples
+        return (replace(sample, path=path_in_rows(self.app_context, sample.path)) for sample in samples)
 
     def _find_window(self, listed: Path, total: int) -> None:
         """Decide how greys of more than 8 bits are seen, where that is not known yet."""
@@ -253,7 +261,7 @@ class _ImportRun:
         errors = (one for one in self.problems.kept if one.severity is Severity.ERROR)
         first = next(errors, self.problems.kept[0])
         cause = f"; the first: {first.path}: {first.message}; to cure it, {first.cure}"
-        if first.kind == _MISSING and Path(self.request.source).is_file() and not self.request.image_root:
+        if first.kind == _MISSING and self.is_table and not self.request.image_root:
             cause += f"; where a table names the images as another machine does, name their folder: {Cure.IMAGE_ROOT}"
         return cause
 

@@ -291,10 +291,10 @@ def refuse_class_acts(
             raise DatasetError(f"the classes of {known.name} changed while this import ran", "import it once more")
         of_people = {*present.values(), *(known.classes[number] for number in known.merged_classes)}
     for rename in request.renamed_classes:
-        named = next((name for name in of_people if rename.startswith(f"{name}=")), None)
-        if named is not None:
+        renamed = next((name for name in of_people if rename.startswith(f"{name}=")), None)
+        if renamed is not None:
             raise DatasetError(
-                f"{rename}: people renamed or merged the class {named}",
+                f"{rename}: people renamed or merged the class {renamed}",
                 f"undo that, or rename it again: {Cure.RENAME_CLASS}; then import",
             )
     taken_back = {known.classes[number] for number in known.retired_classes}

@@ -190,8 +190,8 @@ def save_edit(
     with app_context.database.read() as session:
         stored = decisions.edited_mask(session, saved.changeset or _NEVER)
         affected = {*moved, *([] if about.finding_id is None else [about.finding_id])}
-        beside = findings.findings_by_ids(session, list(affected)) if affected else []
-    return SavedEdit(saved.changeset, stored or version, saved.saved_at, {one.id: one.status for one in beside})
+        found = findings.findings_by_ids(session, list(affected)) if affected else []
+    return SavedEdit(saved.changeset, stored or version, saved.saved_at, {one.id: one.status for one in found})
 
 
 def resolved_masks(app_context: AppContext, dataset_id: int) -> Mapping[int, ResolvedMask]:

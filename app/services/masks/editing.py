@@ -42,23 +42,23 @@ def find_opening(
     return None
 
 
-def opening_problem(app_context: AppContext, opening: Opening, named: Mapping[str, str]) -> tuple[str, str] | None:
-    """Return why another round, dataset or image is opened than an address names, and its name; None where none is.
+def opening_problem(app_context: AppContext, opening: Opening, address: Mapping[str, str]) -> tuple[str, str] | None:
+    """Return why the address is not opened, and the name of what is opened instead; None if it is opened.
 
-    `named` holds the address's values for these three, by their names; "" where it has none.
+    `address` holds the address's values for these three, by their names; "" where it has none.
     """
     with app_context.database.read() as session:
         known = {info.id: info for info in datasets.datasets(session)}
-        info = next((one for one in rounds.list_rounds(session) if str(one.id) == named["round"]), None)
+        info = next((one for one in rounds.list_rounds(session) if str(one.id) == address["round"]), None)
         shown = known[opening.dataset_id]
-        if named["round"] and info is None:
-            return f"There is no round {named['round']} to show", shown.name
-        other = named["dataset"] if info is None else str(info.dataset_id)
+        if address["round"] and info is None:
+            return f"There is no round {address['round']} to show", shown.name
+        other = address["dataset"] if info is None else str(info.dataset_id)
         if other and other != str(shown.id):
             return _why_not(next((one for one in known.values() if str(one.id) == other), None), other), shown.name
-        if named["sample"] and named["sample"] != str(opening.sample_id):
+        if address["sample"] and address["sample"] != str(opening.sample_id):
             image = masks.find_sample(session, opening.sample_id)
-            return f"There is no image {named['sample']} in {shown.name}", "" if image is None else image.name
+            return f"There is no image {address['sample']} in {shown.name}", "" if image is None else image.name
     return None
 
 
@@ -80,10 +80,10 @@ def list_images(
         return masks.named_images(session, dataset_id, round_id, text, after=place, limit=LISTED)
 
 
-def _why_not(info: DatasetInfo | None, named: str) -> str:
-    """Return why nothing of a dataset can be painted."""
+def _why_not(info: DatasetInfo | None, dataset: str) -> str:
+    """Return the reason why no mask of a dataset can be painted."""
     if info is None:
-        return f"There is no dataset {named} to show"
+        return f"There is no dataset {dataset} to show"
     if not label_kind(info.task).has_pixels:
         return f"The labels of {info.name} are classes, so there is nothing to paint"
     return f"{info.name} has no images to paint"
@@ -94,8 +94,8 @@ def _places(session: Session, round_id: int | None, dataset_id: int | None) -> I
     masked = masks.masked_datasets(session)
     known = rounds.list_rounds(session)  # the newest first
     done = [info for info in known if info.is_reviewable and info.dataset_id in masked]
-    asked = next((info for info in known if info.id == round_id), None)
-    wanted = dataset_id if asked is None else asked.dataset_id
+    requested = next((info for info in known if info.id == round_id), None)
+    wanted = dataset_id if requested is None else requested.dataset_id
     yield from ((info.dataset_id, info.id) for info in done if info.id == round_id)
     yield from ((info.dataset_id, info.id) for info in done if wanted in {None, info.dataset_id})
     yield from ((one, None) for one in masked if wanted in {None, one})

@@ -2,7 +2,7 @@
 
 A version is a mask's hash in the store, so equal versions are equal masks. A computed version is found again by a
 pointer beside the store, named by the given mask and the content of the decisions that count. Given masks, edits and
-verdicts are resolved as they were stored; pixels of merged classes are exchange_values in the result.
+verdicts are resolved as they were stored; pixels of merged classes are exchanged in the result.
 """
 
 from collections.abc import Callable, Sequence
@@ -131,7 +131,7 @@ def exported_given(store: MaskStore, name: str, state: ClassState) -> str:
 
 
 def seen_version(store: MaskStore, name: str, state: ClassState) -> str:
-    """Return the hash of a kept mask as it is seen: in the dtype of the classes, merged ones exchange_values."""
+    """Return the hash of a kept mask as it is seen: in the dtype of the classes, merged ones exchanged."""
     wide = widened_version(store, name, len(state.names))
     if not state.merged:
         return wide

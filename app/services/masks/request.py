@@ -68,7 +68,7 @@ def painted_tiles(packed: bytes, sample: MaskedSample, base: IntArray) -> Painte
 
 
 def _inflated(packed: bytes, most: int) -> bytes:
-    """Return what a zlib stream holds, cut off behind `most` bytes and one; one that is not whole holds nothing."""
+    """Return the content of a zlib stream, of `most` + 1 bytes at most; b"" if the stream is incomplete."""
     inflate = zlib.decompressobj()
     try:
         data = inflate.decompress(packed, most + 1)

@@ -25,7 +25,7 @@ from app.services.reviews.store import (
     refuse_without_suggestions,
     store_once,
 )
-from core.types import NO_LABEL, Act, Finding, FindingFilter, FindingKind, LoggedAct, Status, Verdict
+from core.types import NO_LABEL, Act, ClassState, Finding, FindingFilter, FindingKind, LoggedAct, Status, Verdict
 from db.queries import (
     annotators,
     datasets,
@@ -38,7 +38,6 @@ from db.queries import (
     reviews,
     reviews as review_queries,
 )
-from db.queries.datasets import DatasetInfo
 from db.queries.reviews import ReviewedRound
 from db.queries.rounds import RoundInfo
 
@@ -87,14 +86,15 @@ def decide(
     def act(session: Session, actor: Actor) -> int:
         cards = _known(session, list(wanted))
         in_round = finished_round(session, cards[0].round_id, cards)
-        info = datasets.get_dataset(session, in_round.dataset_id)
+        class_state = in_round.class_state
         if audit_id is not None:
             audits.refuse_strangers(app_context, session, audit_id, list(wanted))
-        painted_over = decisions.painted_over(session, list(wanted))
+        regions = [card.id for card in cards if card.area is not None]
+        painted_over = decisions.painted_over(session, regions) if regions else set()
         new = [
             decision
             for card in cards
-            if not _stands(decision := _decision(card, wanted[card.id], info), card, actor.name, info)
+            if not _stands(decision := _decision(card, wanted[card.id], class_state), card, actor.name, class_state)
             or card.id in painted_over
         ]
         note = {"blind": True} if blind else {}
@@ -357,17 +357,17 @@ def _known(session: Session, finding_ids: list[int]) -> list[Finding]:
     return found
 
 
-def _decision(card: Finding, choice: Choice, info: DatasetInfo) -> decisions.NewDecision:
-    return decisions.NewDecision(card.sample_id, card.id, choice.verdict, _label(card, choice, info))
+def _decision(card: Finding, choice: Choice, class_state: ClassState) -> decisions.NewDecision:
+    return decisions.NewDecision(card.sample_id, card.id, choice.verdict, _label(card, choice, class_state))
 
 
-def _stands(decision: decisions.NewDecision, card: Finding, by: str, info: DatasetInfo) -> bool:
+def _stands(decision: decisions.NewDecision, card: Finding, by: str, class_state: ClassState) -> bool:
     """Return whether the same verdict by this person is the card's current one."""
-    label = info.class_state.present(decision.label)
+    label = class_state.present(decision.label)
     return (card.annotator, card.status, card.label) == (by, Status[decision.verdict.name], label)
 
 
-def _label(card: Finding, choice: Choice, info: DatasetInfo) -> int | None:
+def _label(card: Finding, choice: Choice, class_state: ClassState) -> int | None:
     if choice.verdict is Verdict.ACCEPT:
         if card.pseudo == NO_LABEL:
             raise RefusedError(f"nothing is suggested for {card.name}", "choose a class")
@@ -380,5 +380,5 @@ def _label(card: Finding, choice: Choice, info: DatasetInfo) -> int | None:
         return None
     if choice.label is None:
         raise RefusedError("a relabel without a label", "send the class")
-    classes.refuse_unknown(choice.label, info)
+    classes.refuse_unknown(choice.label, class_state)
     return choice.label

@@ -32,6 +32,7 @@ from app.services.reviews.evidence import (
 from app.services.reviews.store import finished_round, refuse_without_suggestions
 from core.judge.certificate import ALPHA, QUARTERS, alpha_of
 from core.types import Finding, FindingFilter, IntArray
+from db.percents import percent_of
 from db.queries import annotators, audits as queries, filters, findings as finding_queries
 from db.queries.audits import Audit
 
@@ -230,7 +231,7 @@ def _store_quarters(session: Session, app_context: AppContext, audit: Audit, ann
     ids, fixed = order_of(app_context, session, audit), stored_filter(audit)
     members = list(queries.cards(session, ids))
     confidence = np.array([card.confidence for card in members])
-    percent = np.array([finding_queries.percent_of(card.confidence) for card in members])
+    percent = np.array([percent_of(card.confidence) for card in members])
     area = np.array([card.area or 0 for card in members])
     cuts = np.unique(np.quantile(confidence, [0.25, 0.5, 0.75], method="higher")).tolist()
     if audit.size < QUARTERS or not cuts:

@@ -29,7 +29,7 @@ from core.judge.class_acts import (
     resolve_classes,
 )
 from core.judge.review import resolve
-from core.types import NO_LABEL, Act, Task
+from core.types import NO_LABEL, Act, ClassState, Task
 from db.queries import classes as rows, datasets, decisions, projection, snapshots, tags
 from db.queries.datasets import DatasetInfo
 
@@ -190,7 +190,7 @@ def rename_class(
 
     def act(session: Session, actor: Actor) -> int | None:
         info = datasets.get_dataset(session, dataset_id)
-        refuse_unknown(class_id, info)
+        refuse_unknown(class_id, info.class_state)
         _refuse_merged(class_id, info)
         other = find_class([one if at != class_id else "" for at, one in enumerate(info.classes)], wanted)
         if other is not None:
@@ -264,16 +264,16 @@ def past_acts(session: Session, dataset_id: int) -> list[PastClassAct]:
     ]
 
 
-def refuse_unknown(class_id: int, info: DatasetInfo) -> None:
+def refuse_unknown(class_id: int, class_state: ClassState) -> None:
     """Check that labels may carry a class; a merged one means the class it went into.
 
     Raises:
         RefusedError: there is none with this id, or its addition was undone.
     """
-    if not 0 <= class_id < len(info.classes):
-        raise RefusedError(f"label {class_id} is no class", f"choose one of 0 to {len(info.classes) - 1}")
-    if class_id in info.retired_classes:
-        raise RefusedError(f"the class {info.classes[class_id]} was taken back", "add it again, or choose another")
+    if not 0 <= class_id < len(class_state.names):
+        raise RefusedError(f"label {class_id} is no class", f"choose one of 0 to {len(class_state.names) - 1}")
+    if class_id in class_state.retired:
+        raise RefusedError(f"the class {class_state.names[class_id]} was taken back", "add it again, or choose another")
 
 
 def source_names(session: Session, info: DatasetInfo) -> Mapping[str, str]:
@@ -299,7 +299,7 @@ def refuse_turn(app_context: AppContext, session: Session, target: decisions.Cha
     if target.act is not Act.CLASSES:
         if act is Act.REDO and info.retired_classes:
             for number in sorted(rows.labels_in(session, target.id) & set(info.retired_classes)):
-                refuse_unknown(number, info)
+                refuse_unknown(number, info.class_state)
         return
     if target.note["kind"] == ClassActKind.ADD and act is Act.UNDO:
         number = int(target.note["class"])
@@ -344,7 +344,7 @@ def _mergeable(class_ids: Sequence[int], into: int, info: DatasetInfo) -> list[i
     if not chosen:
         raise RefusedError("no class is chosen", "choose the classes to merge")
     for one in (*chosen, into):
-        refuse_unknown(one, info)
+        refuse_unknown(one, info.class_state)
         _refuse_merged(one, info)
     if into in chosen:
         raise RefusedError(f"{info.classes[into]} cannot be merged into itself", "choose another class")

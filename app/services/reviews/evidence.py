@@ -21,7 +21,8 @@ from core.judge.certificate import ALPHA, Claim, Evidence, alpha_of, flawless_ne
 from core.judge.error_total import Interval
 from core.judge.recalibration import LEAST_VERDICTS, CardVerdict, Findings, JudgedCards, fit, share_right
 from core.types import FindingFilter, FindingKind, IntArray, Status
-from db.queries import audits as queries, filters, findings as finding_queries
+from db.percents import percent_of
+from db.queries import audits as queries, filters
 from db.queries.audits import Audit, Card
 from db.queries.reviews import ReviewedRound
 
@@ -266,7 +267,7 @@ def sample_of(prefix: Sequence[Card]) -> JudgedCards:
     outcome = [
         CardVerdict.RIGHT if card.right else CardVerdict.KEPT if card.kept else CardVerdict.OTHER for card in prefix
     ]
-    level = [finding_queries.percent_of(card.confidence) for card in prefix]
+    level = [percent_of(card.confidence) for card in prefix]
     return JudgedCards(np.array(level, dtype=np.int64), np.array(outcome, dtype=np.int64))
 
 

@@ -21,8 +21,8 @@ from core.judge import recalibration as method
 from core.judge.error_total import Interval, Stratum, wrong_labels as count_wrong
 from core.judge.recalibration import LEAST_VERDICTS, CardVerdict, Findings, Fit, JudgedCards, Point, Prior
 from core.types import FindingFilter, FindingKind, IntArray, JobStatus, Order, Status, Task
+from db.percents import percent_of, whole_percent
 from db.queries import audits as queries, filters, findings, reviews
-from db.queries.filters import whole_percent
 from db.queries.reviews import ReviewedRound
 
 NEXT = 100  # cards whose errors are foretold
@@ -388,7 +388,7 @@ def _sample_of_kind(
 def _next_levels(session: Session, in_round: ReviewedRound) -> IntArray:
     waiting = FindingFilter(round_id=in_round.id, statuses=frozenset({Status.OPEN}))
     upcoming = findings.findings_page(session, waiting, Order.SUSPICION, None, NEXT)
-    return np.array([findings.percent_of(one.confidence) for one in upcoming], dtype=np.int64)
+    return np.array([percent_of(one.confidence) for one in upcoming], dtype=np.int64)
 
 
 def _next_number(session: Session, round_id: int, fixed: FindingFilter) -> int:

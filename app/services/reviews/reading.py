@@ -428,8 +428,9 @@ def _alike(app_context: AppContext, session: Session, finding: Finding) -> tuple
         given=finding.given,
         pseudo=finding.pseudo,
     )
-    ids = finding_queries.rows_of_findings(session, pair)
-    alike = [ids[row] for row in around.tolist() if row in ids][:MOST_ALIKE]
+    rows = around.tolist()
+    ids = finding_queries.rows_of_findings(session, pair, rows)
+    alike = [ids[row] for row in rows if row in ids][:MOST_ALIKE]
     return tuple(sorted([finding.id, *alike])) if alike else ()
 
 

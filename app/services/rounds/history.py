@@ -123,7 +123,7 @@ def bulk_acts(session: Session, dataset_id: int) -> list[BulkAct]:
 
 
 def _differing(earlier: RoundInfo, info: RoundInfo) -> dict[str, tuple[Any, Any]]:
-    """Return what differs; the recipes' own settings only where the recipe is the same."""
+    """Return the settings that differ; those of the recipes only if the recipe is the same."""
     alike = earlier.recipe is info.recipe
     then, now = (_settings(one, with_own=alike) for one in (earlier, info))
     return {name: (then.get(name), value) for name, value in now.items() if then.get(name) != value}

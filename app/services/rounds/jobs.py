@@ -3,31 +3,42 @@
 A round is a row; the worker does it (`app.worker`). A refusal at the start names the cure.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from app.services import jobs
 from app.services.app_context import AppContext
+from app.services.recipes import RECIPES
 from app.services.reviews.precision import WrongLabels, wrong_labels
 from app.services.rounds.checks import model_names
 from app.services.rounds.insight import mean_iou_so_far
 from app.services.rounds.request import start_round
 from app.services.workers import WorkerState, has_gpu, worker_state
-from core.config import DatasetSummary, IteratedSettings, RoundConfig, proposals
+from core.config import DatasetSummary, RoundConfig, proposals
 from core.judge.confusions import merged_metrics
-from core.recipes.iterated.ceiling import Ceiling, read_ceiling
-from core.recipes.iterated.progress import StageScore, stage_scores
-from core.types import FindingKind, JobStatus, Recipe, RoundError, Status, Task
-from db.queries import evaluation, reviews as reviewed, rounds, snapshots
+from core.recipes.iterated.ceiling import Ceiling
+from core.recipes.iterated.progress import StageScore
+from core.types import FindingKind, JobStatus, RoundError, Status, Task, work_done
+from db.queries import evaluation, reviews as reviewed, rounds, shards, snapshots
 from db.queries.evaluation import Split
 from db.queries.rounds import WAITING, FoldRun, RoundInfo
+from db.queries.shards import ShardRun
 
 _TELLING = 0.1  # share of a fold from which on its own speed predicts better than that of the finished ones
 UNVERIFIED = frozenset({"estimated_errors", "estimated_error_rate", "proposed_threshold"})  # metrics
 
-__all__ = ["WAITING", "FoldRun", "RoundComparison", "RoundInfo", "RoundProgress", "RoundProposal", "start_round"]
+__all__ = [
+    "WAITING",
+    "FoldRun",
+    "RoundComparison",
+    "RoundInfo",
+    "RoundProgress",
+    "RoundProposal",
+    "ShardRun",
+    "start_round",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +75,7 @@ class RoundProgress:
     mean_iou: float | None
     scores: list[StageScore] = field(default_factory=list)
     ceiling: Ceiling | None = None
+    shards: list[ShardRun] = field(default_factory=list)
 
     @property
     def is_at_work(self) -> bool:
@@ -74,6 +86,16 @@ class RoundProgress:
     def current(self) -> FoldRun | None:
         """Return the fold at work."""
         return next((fold for fold in self.folds if fold.status is JobStatus.RUNNING), None)
+
+    @property
+    def current_shards(self) -> list[ShardRun]:
+        """Return the shards at work."""
+        return [shard for shard in self.shards if shard.status is JobStatus.RUNNING]
+
+    @property
+    def shards_done(self) -> int:
+        """Return how many shards are done."""
+        return sum(shard.status is JobStatus.DONE for shard in self.shards)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,12 +137,12 @@ class RoundComparison:
 
     @property
     def seconds(self) -> float | None:
-        """Return how long it took."""
+        """Return the duration in seconds."""
         return duration(self.round)
 
 
 def propose(app_context: AppContext, dataset_id: int) -> RoundProposal:
-    """Return what the form of a new round begins with, decided from the dataset's images.
+    """Return the initial values of the form of a new round, proposed for the dataset's images.
 
     Raises:
         RoundError: there is no such dataset, or it has no images.
@@ -131,9 +153,7 @@ def propose(app_context: AppContext, dataset_id: int) -> RoundProposal:
         task = snapshots.task_of(session, dataset_id)
         apart = snapshots.count_separable(session, dataset_id)
         splits = evaluation.splits(session, dataset_id)
-        last = next(
-            (info for info in rounds.list_rounds(session, dataset_id) if info.recipe is Recipe.CROSS_FOLD), None
-        )
+        last = next((info for info in rounds.list_rounds(session, dataset_id) if info.recipe.in_folds), None)
     if not sizes:
         raise RoundError(f"{name} has no images", "import some first")
     width, height = median_size(sizes)
@@ -156,7 +176,7 @@ def propose(app_context: AppContext, dataset_id: int) -> RoundProposal:
 
 
 def _network(config: RoundConfig) -> tuple[str, str, str]:
-    """Return what a person chose of a network."""
+    """Return the choices that distinguish a network: model, weights, file."""
     return config.model, config.weights, config.weights_file
 
 
@@ -187,7 +207,7 @@ def list_rounds(app_context: AppContext, dataset_id: int | None = None) -> list[
 
 
 def metrics(app_context: AppContext, round_id: int) -> dict[str, Any] | None:
-    """Return what a finished round measured, None before."""
+    """Return the metrics of a finished round, None before."""
     with app_context.database.read() as session:
         return rounds.metrics_of(session, round_id)
 
@@ -203,18 +223,16 @@ def progress(app_context: AppContext, round_id: int) -> RoundProgress:
     with app_context.database.read() as session:
         info = rounds.get_round(session, round_id)
         folds = rounds.folds_of(session, round_id)
+        in_shards = shards.shards_of(session, round_id)
         waiting = rounds.unfinished_rounds(session)
     ahead = sum(other.id < round_id for other in waiting)
-    done = sum(1.0 if fold.status is JobStatus.DONE else fold.fraction for fold in folds)
-    fraction = 1.0 if info.status is JobStatus.DONE else done / max(1, len(folds))
-    left = None if info.status.ended else seconds_left(folds, datetime.now(UTC))
+    done = work_done(_share_done(folds), _share_done(in_shards) if in_shards else None)
+    fraction = 1.0 if info.status is JobStatus.DONE else done
+    left = None if info.status.ended else round_seconds_left(folds, in_shards, datetime.now(UTC))
     mean_iou = mean_iou_so_far(app_context, round_id, folds)
-    scores, ceiling = [], None
-    if info.recipe is Recipe.ITERATED:
-        settings = IteratedSettings.from_json(info.recipe_config or {})
-        scores = stage_scores(settings, folder := app_context.round_folder(round_id))
-        ceiling = read_ceiling(folder)
-    return RoundProgress(info, folds, worker_state(app_context), ahead, fraction, left, mean_iou, scores, ceiling)
+    stages = RECIPES[info.recipe].stages(info, app_context.round_folder(round_id))
+    worker = worker_state(app_context)
+    return RoundProgress(info, folds, worker, ahead, fraction, left, mean_iou, stages.scores, stages.ceiling, in_shards)
 
 
 def compare(app_context: AppContext, round_ids: Iterable[int]) -> list[RoundComparison]:
@@ -258,11 +276,24 @@ def duration(info: RoundInfo, now: datetime | None = None) -> float | None:
     return (end - info.started_at).total_seconds() - float((info.versions or {}).get(rounds.PAUSED, 0.0))
 
 
-def seconds_left(folds: list[FoldRun], now: datetime) -> float | None:
-    """Return how long the folds still take, None before there is any sign; it falls with every second that passes.
+def round_seconds_left(folds: list[FoldRun], in_shards: list[ShardRun], now: datetime) -> float | None:
+    """Return how long a round still takes, None before there is any sign.
 
-    A fold takes as long as the mean of the finished ones, the one at work as long as its own share says once there is
-    one. Shares come now and then, so a fold's time is estimated at its last report.
+    Until its shards are done it is their time alone, divided by the number of those at work at once: nothing is known
+    of the folds, which take far less.
+    """
+    if all(map(_is_done, in_shards)):
+        return seconds_left(folds, now)
+    left = seconds_left(in_shards, now)
+    at_once = sum(shard.status is JobStatus.RUNNING for shard in in_shards)
+    return None if left is None else left / max(1, at_once)
+
+
+def seconds_left(folds: Sequence[FoldRun | ShardRun], now: datetime) -> float | None:
+    """Return how long folds, or shards, still take one after another; it falls with every second that passes.
+
+    None before there is any sign. A fold takes as long as the mean of the finished ones, the one at work as long as its
+    own share says once there is one. Shares come now and then, so a fold's time is estimated at its last report.
     """
     took = [
         (fold.finished_at - fold.started_at).total_seconds()
@@ -277,7 +308,7 @@ def seconds_left(folds: list[FoldRun], now: datetime) -> float | None:
     return sum(_left_of(fold, each, now) for fold in folds if not _is_done(fold))
 
 
-def _left_of(fold: FoldRun, each: float, now: datetime) -> float:
+def _left_of(fold: FoldRun | ShardRun, each: float, now: datetime) -> float:
     """Return the seconds left of an unfinished fold, where one takes `each` seconds."""
     if fold.status is not JobStatus.RUNNING or fold.started_at is None:
         return each
@@ -285,15 +316,19 @@ def _left_of(fold: FoldRun, each: float, now: datetime) -> float:
     return max(0.0, (each if own is None else own) - (now - fold.started_at).total_seconds())
 
 
-def _whole_seconds(fold: FoldRun, now: datetime) -> float | None:
+def _whole_seconds(fold: FoldRun | ShardRun, now: datetime) -> float | None:
     """Return how long a fold at work takes in all, by its share at its last report."""
     if fold.started_at is None:
         return None
     return ((fold.updated_at or now) - fold.started_at).total_seconds() / fold.fraction
 
 
-def _is_done(fold: FoldRun) -> bool:
+def _is_done(fold: FoldRun | ShardRun) -> bool:
     return fold.status is JobStatus.DONE
+
+
+def _share_done(pieces: Sequence[FoldRun | ShardRun]) -> float:
+    return sum(1.0 if _is_done(piece) else piece.fraction for piece in pieces) / max(1, len(pieces))
 
 
 def median_size(sizes: Iterable[tuple[int, int, bool, int]]) -> tuple[int, int]:

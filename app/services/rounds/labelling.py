@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from app.services.app_context import AppContext
 from app.services.rounds import jobs as rounds
 from app.services.rounds.request import start_round
-from core.config import RECIPES, packaged_probe
+from core.config import packaged_probe
 from core.data.masks.colours import class_table
 from core.judge.class_acts import clean_class_name, find_class
 from core.types import JobStatus, Recipe, RoundError, Task
@@ -43,7 +43,7 @@ class LabellingState:
     @property
     def in_grid(self) -> bool:
         """Return whether images get one class each, in the review grid."""
-        return self.task in RECIPES[Recipe.LABELLING].tasks
+        return self.task in Recipe.LABELLING.tasks
 
 
 def labelling_state(app_context: AppContext, dataset_id: int) -> LabellingState:

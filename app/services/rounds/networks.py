@@ -126,11 +126,11 @@ def _coloured(app_context: AppContext, chosen: RoundNetworks) -> RoundNetworks:
     with app_context.database.read() as session:
         info = datasets.get_dataset(session, chosen.round.dataset_id)
     colours = info.colours or ()
-    named = []
+    networks = []
     for kept in chosen.networks:
         own = kept.about.colours or colours[: len(kept.about.classes)]
-        named.append(replace(kept, about=replace(kept.about, colours=own)))
-    return RoundNetworks(chosen.round, named)
+        networks.append(replace(kept, about=replace(kept.about, colours=own)))
+    return RoundNetworks(chosen.round, networks)
 
 
 def _none_kept(app_context: AppContext, known: list[RoundNetworks], number: int | None) -> RoundError:

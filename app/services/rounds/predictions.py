@@ -17,8 +17,9 @@ import numpy as np
 
 from app.services.allowed import refuse_outside
 from app.services.app_context import AppContext
+from app.services.recipes.predictions import PredictionsSettings, stored_path
 from app.services.rounds.checks import _LEAST_FOLDS
-from core.config import PredictionsSettings, RoundConfig
+from core.config import RoundConfig
 from core.data.arrays import read_mask
 from core.data.export.predicted import refuse_target
 from core.data.export.tables import Cell, write_csv
@@ -57,11 +58,6 @@ from db.queries.rounds import RoundInfo
 ISSUE_COLUMNS = ("image", "is_label_issue", "label_score", "given_label", "predicted_label")
 _ABANDONED_SECONDS = 3600.0  # a copy this old has its round, or never will
 _FEW = 50  # labels, too few to check the order of columns
-
-
-def stored_path(app_context: AppContext, stored: str) -> Path:
-    """Return where the probabilities of a round that is not yet open lie."""
-    return app_context.files / "predictions" / f"{stored}.npz"
 
 
 def prepare_predictions(

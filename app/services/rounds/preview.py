@@ -1,7 +1,7 @@
 """Preview of a round: how long it will take, and how much it will download.
 
-Both are asked of a child interpreter that may import what the web process must not, torch first of all (`_ask_child`);
-threads wait for the answers.
+A child interpreter answers both questions, since it may import what the web process must not, torch first of all
+(`_ask_child`); threads wait for the answers.
 
 Times are estimated by a trial on the dataset's first images. An estimate is kept as JSON below the files' folder, by
 all that it depends on: content of the images, how many there are, config, device, and versions of the libraries. Only
@@ -46,7 +46,7 @@ _UNKNOWN_SIZE = (
     "a local file"
 )
 _sizes: dict[str, tuple[str, float]] = {}  # network -> the last answer in words, and when it came
-_sizes_asked: set[str] = set()
+_sizes_pending: set[str] = set()
 _size_lock = Lock()
 
 
@@ -64,7 +64,7 @@ class Estimates:
 
 def known_times(app_context: AppContext, dataset_id: int, configs: Sequence[RoundConfig]) -> Estimates:
     """Return known times, and begin a trial for the rest in the background; a trial that failed stays unknown."""
-    place, asked = _trial_question(app_context, dataset_id, configs)
+    place, question = _trial_question(app_context, dataset_id, configs)
     found = _read_estimate(place)
     if found is not None:
         return found
@@ -76,7 +76,7 @@ def known_times(app_context: AppContext, dataset_id: int, configs: Sequence[Roun
             if _is_busy(app_context):
                 return Estimates(unknown, pending=False)
             _trials_running.add(place)
-            Thread(target=_run_trial_behind, args=(place, asked), name="trial", daemon=True).start()
+            Thread(target=_run_trial_behind, args=(place, question), name="trial", daemon=True).start()
     return Estimates(unknown, pending=True)
 
 
@@ -86,10 +86,10 @@ def estimate_times(app_context: AppContext, dataset_id: int, configs: Sequence[R
     Raises:
         ConfigError: the trial failed, with the reason.
     """
-    place, asked = _trial_question(app_context, dataset_id, configs)
+    place, question = _trial_question(app_context, dataset_id, configs)
     found = _read_estimate(place)
     if found is None:
-        found = _run_trial(asked)
+        found = _run_trial(question)
         _write_estimate(place, found)
     return found
 
@@ -110,9 +110,9 @@ def ask_size(model: str) -> None:
     The question takes seconds and may meet no network; nothing is downloaded.
     """
     with _size_lock:
-        if model in _sizes_asked:
+        if model in _sizes_pending:
             return
-        _sizes_asked.add(model)
+        _sizes_pending.add(model)
         _sizes.pop(model, None)
     Thread(target=_ask_hub, args=(model,), name="download size", daemon=True).start()
 
@@ -120,7 +120,7 @@ def ask_size(model: str) -> None:
 def is_asking(model: str) -> bool:
     """Return whether the answer for a network is still to come."""
     with _size_lock:
-        return model in _sizes_asked
+        return model in _sizes_pending
 
 
 def known_size(model: str) -> str:
@@ -158,7 +158,7 @@ def _ask_child(module: str, question: object, longest_seconds: float) -> list[di
 def _trial_question(
     app_context: AppContext, dataset_id: int, configs: Sequence[RoundConfig]
 ) -> tuple[Path, dict[str, Any]]:
-    """Return where the answer is kept, and the question."""
+    """Return the path of the kept answer, and the question."""
     with app_context.database.read() as session:
         task = snapshots.task_of(session, dataset_id)
         _, classes = snapshots.dataset_of(session, dataset_id)
@@ -176,18 +176,22 @@ def _trial_question(
             "sizes": [(one.height, one.width) for one in samples],
             "mask_store": str(app_context.masks),
         }
-    asked = {"trial": trial, "configs": [config.to_json() for config in configs]}
+    question = {"trial": trial, "configs": [config.to_json() for config in configs]}
     machine = [device_name() if has_gpu() else f"{cores()} CPU cores", *map(_library_version, _LIBRARIES)]
-    facts: dict[str, Any] = {**asked, "trial": {**trial, "paths": len(samples), "mask_store": ""}, "machine": machine}
+    facts: dict[str, Any] = {
+        **question,
+        "trial": {**trial, "paths": len(samples), "mask_store": ""},
+        "machine": machine,
+    }
     digest = blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=12).hexdigest()
-    return app_context.files / "timings" / f"{digest}.json", {**asked, "scratch": str(app_context.files)}
+    return app_context.files / "timings" / f"{digest}.json", {**question, "scratch": str(app_context.files)}
 
 
-def _run_trial_behind(place: Path, asked: dict[str, Any]) -> None:
+def _run_trial_behind(place: Path, question: dict[str, Any]) -> None:
     """Run a trial and keep its answer; a failure is logged and shown nowhere."""
     try:
         with _trial_lock:
-            _write_estimate(place, _run_trial(asked))
+            _write_estimate(place, _run_trial(question))
     except (ConfigError, StorageError, OSError) as error:
         log.warning("no estimate of a round's time: %s", error)
         with _trials_lock:
@@ -197,13 +201,13 @@ def _run_trial_behind(place: Path, asked: dict[str, Any]) -> None:
             _trials_running.discard(place)
 
 
-def _run_trial(asked: dict[str, Any]) -> Estimates:
+def _run_trial(question: dict[str, Any]) -> Estimates:
     """Return the estimates of all configs, from a trial in a process of its own."""
-    answers = _ask_child(_MODULE, asked, _LONGEST_TRIAL_SECONDS)
+    answers = _ask_child(_MODULE, question, _LONGEST_TRIAL_SECONDS)
     errors = [one["error"] for one in answers if "error" in one]
     if errors:
         raise ConfigError(errors[0])
-    if len(answers) != len(asked["configs"]):
+    if len(answers) != len(question["configs"]):
         raise ConfigError(
             f"a trial of the round ended early or took over {_LONGEST_TRIAL_SECONDS:.0f} s",
             "close other programs, then try again",
@@ -260,7 +264,7 @@ def _ask_hub(model: str) -> None:
     finally:
         with _size_lock:
             _sizes[model] = words, time.monotonic()
-            _sizes_asked.discard(model)
+            _sizes_pending.discard(model)
 
 
 def _size_in_words(answer: dict[str, object]) -> str:

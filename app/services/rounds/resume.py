@@ -53,7 +53,7 @@ def resume_round(app_context: AppContext, round_id: int) -> RoundInfo:
 
 
 def resumption_problem(app_context: AppContext, info: RoundInfo) -> str:
-    """Return why a cancelled or failed round cannot go on, "" where it can."""
+    """Return the reason why a cancelled or failed round cannot be resumed, "" if it can."""
     try:
         _refuse_resumption(app_context, info)
     except RoundError as error:
@@ -83,7 +83,7 @@ def extended_round(app_context: AppContext, info: RoundInfo) -> RoundInfo | None
     Raises:
         RoundError: it is gone.
     """
-    number = (info.recipe_config or {}).get("extends", 0) if info.recipe is Recipe.CROSS_FOLD else 0
+    number = (info.recipe_config or {}).get("extends", 0) if info.recipe.in_folds else 0
     if not number:
         return None
     with app_context.database.read() as session:
@@ -96,7 +96,7 @@ def extended_round(app_context: AppContext, info: RoundInfo) -> RoundInfo | None
 
 def refuse_extension(app_context: AppContext, info: RoundInfo, config: RoundConfig) -> None:
     """Raise `RoundError` where a round of this config cannot go on from what another one's networks learnt."""
-    if info.status is not JobStatus.DONE or info.recipe is not Recipe.CROSS_FOLD:
+    if info.status is not JobStatus.DONE or not info.recipe.in_folds:
         raise RoundError(
             f"{info.name} of {info.dataset} ({info.recipe}, {info.status}) cannot be extended",
             f"choose a finished {Recipe.CROSS_FOLD} round",
@@ -153,8 +153,8 @@ def _refuse_gone_files(app_context: AppContext, info: RoundInfo) -> None:
 
 
 def _finished_files(folder: Path, info: RoundInfo, done: list[int]) -> Iterator[Path]:
-    """Yield what finished folds left; a recipe of one piece reads by itself what its stages left."""
-    if info.recipe is Recipe.CROSS_FOLD:
+    """Yield the files of finished folds; a recipe of one piece reads those of its stages itself."""
+    if info.recipe.in_folds:
         for number in range(len(RoundConfig.from_json(info.config).networks)):
             yield from (fold_file(network_folder(folder, number), fold) for fold in done)
 

@@ -128,7 +128,7 @@ def undo(app_context: AppContext, dataset_id: int, *, by: str, key: ActKey | Non
 
 
 def panel(app_context: AppContext, dataset_id: int) -> Panel:
-    """Return what the tag panel is about.
+    """Return the subject of the tag panel.
 
     Raises:
         NotFoundError: there is no such dataset, or its labels are no masks.
@@ -236,4 +236,4 @@ def _refuse_unknown(present: Sequence[int] | None, info: DatasetInfo) -> None:
     if wrong:
         raise RefusedError(f"class {wrong[0]} is none of {info.name}", f"use 0 to {len(info.classes) - 1}")
     for number in sorted(present):
-        refuse_unknown(number, info)
+        refuse_unknown(number, info.class_state)

@@ -125,10 +125,10 @@ def _one_folder_a_split(plan: ExportPlan) -> ExportLayout:
 def _split_folders(plan: ExportPlan) -> dict[str, str]:
     """Return the folder of each split, empty if no image has one."""
     found = sorted({row.item.split for row in plan.rows})
-    named = [split for split in found if split]
-    if not named:
+    names = [split for split in found if split]
+    if not names:
         return {}
-    return folder_names(named) | ({"": NO_SPLIT} if "" in found else {})
+    return folder_names(names) | ({"": NO_SPLIT} if "" in found else {})
 
 
 def metadata_name(laid: ExportLayout) -> str:

@@ -103,8 +103,8 @@ def known_quality(plan: ExportPlan | MaskPlan) -> dict[str, Any]:
         if isinstance(plan, MaskPlan)
         else [row.item for row in plan.rows]
     )
-    standing = Counter(one.changeset for one in items if one.method is LabelOrigin.BULK)
-    acts = [act | {"standing": standing[act["changeset"]]} for act in plan.source.bulk_acts]
+    counts = Counter(one.changeset for one in items if one.method is LabelOrigin.BULK)
+    acts = [act | {"standing": counts[act["changeset"]]} for act in plan.source.bulk_acts]
     return {"wrong_labels": plan.source.wrong_labels, "bulk_acts": acts}
 
 

@@ -191,7 +191,7 @@ def write_archive(folder: Path, archive: Path) -> Path:
 
 def fresh_folder(target: Path) -> Path:
     """Return the folder of a finished export before it is renamed to the target."""
-    return _beside(target, ".fresh")
+    return _sibling(target, ".fresh")
 
 
 def take_place(target: Path, is_wanted: Callable[[], bool]) -> None:
@@ -200,7 +200,7 @@ def take_place(target: Path, is_wanted: Callable[[], bool]) -> None:
     Raises:
         RoundCancelledError: it is not; the former export is in its place again.
     """
-    former, placing = _beside(target, _REPLACED), _beside(target, _PLACING)
+    former, placing = _sibling(target, _REPLACED), _sibling(target, _PLACING)
     placing.touch()
     flush(placing.parent)
     if target.exists():
@@ -226,13 +226,13 @@ def clear_remains(target: Path, *, confirmed: bool) -> None:
     """
     if not target.parent.is_dir():
         return
-    former, placing = _beside(target, _REPLACED), _beside(target, _PLACING)
+    former, placing = _sibling(target, _REPLACED), _sibling(target, _PLACING)
     if placing.exists() and not fresh_folder(target).exists() and not confirmed:
         _discard(target, target)
     if former.exists() and not target.exists():
         _rename(former, target)
     placing.unlink(missing_ok=True)
-    own = {fresh_folder(target), former, _beside(target, _DISCARDED)}
+    own = {fresh_folder(target), former, _sibling(target, _DISCARDED)}
     for left in target.parent.iterdir():
         is_ours = left in own or is_partial_of(left, target) or is_partial_of(left, fresh_folder(target))
         if is_ours and left.is_dir() and not left.is_symlink():
@@ -242,7 +242,7 @@ def clear_remains(target: Path, *, confirmed: bool) -> None:
 def _discard(folder: Path, target: Path) -> None:
     """Remove a folder, after renaming it, so that no part of it is left at its path."""
     if folder.exists():
-        discarded = _beside(target, _DISCARDED)
+        discarded = _sibling(target, _DISCARDED)
         shutil.rmtree(discarded, ignore_errors=True)
         _rename(folder, discarded)
         shutil.rmtree(discarded, ignore_errors=True)
@@ -253,5 +253,5 @@ def _rename(folder: Path, to: Path) -> None:
     flush(to.parent)
 
 
-def _beside(target: Path, word: str) -> Path:
+def _sibling(target: Path, word: str) -> Path:
     return target.with_name(f".{target.name[:80]}{word}{PARTIAL}")

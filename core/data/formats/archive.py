@@ -37,7 +37,12 @@ def unpack(archive: IO[bytes], folder: Path, most_files: int, most_bytes: int) -
 
 def is_archive(path: Path) -> bool:
     """Return whether this is a file with the ending of an archive."""
-    return path.name.lower().endswith(_ENDINGS) and path.is_file()
+    return is_archive_name(path.name) and path.is_file()
+
+
+def is_archive_name(name: str) -> bool:
+    """Return whether a name has the ending of an archive."""
+    return name.lower().endswith(_ENDINGS)
 
 
 def _unpack_zip(archive: IO[bytes], folder: Path, most_files: int, most_bytes: int) -> int:

@@ -168,10 +168,10 @@ def _parse(name: str, text: str, *, numbered: bool) -> Declared:
         found = [_row_of_cells(name, row) for row in cells]
         if own:
             return replace(without_values(declare(found)), complete=True)  # the row of IGNORE is no id
-        named: list[Row] = [(str(label).strip(), colour) for label, colour in found]
+        entries: list[Row] = [(str(label).strip(), colour) for label, colour in found]
         if numbered and "id" in columns:
-            return _by_ids(name, [(row.get("id", ""), *row_) for row, row_ in zip(cells, named, strict=True)])
-        return _without_nobody(named)
+            return _by_ids(name, [(row.get("id", ""), *row_) for row, row_ in zip(cells, entries, strict=True)])
+        return _without_nobody(entries)
     lines = [line.strip() for line in text.splitlines()]
     lines = [line for line in lines if line and not _is_comment(line)]
     if numbered and (found_ids := _numbered_lines(lines)):
@@ -182,10 +182,10 @@ def _parse(name: str, text: str, *, numbered: bool) -> Declared:
 def _columns(header: list[str], rows: list[list[str]]) -> list[str | None]:
     """Return the role of each column; of two candidates for the names, one of digits only is the id."""
     columns = [_HEADER.get(cell.strip().lower()) for cell in header]
-    named = [at for at, column in enumerate(columns) if column == "name"]
-    if len(named) == 2 and "id" not in columns:  # noqa: PLR2004 label,name
-        cells = {at: [row[at].strip() for row in rows if any(row) and at < len(row)] for at in named}
-        numbered = [at for at in named if cells[at] and all(cell.isascii() and cell.isdigit() for cell in cells[at])]
+    names = [at for at, column in enumerate(columns) if column == "name"]
+    if len(names) == 2 and "id" not in columns:  # noqa: PLR2004 label,name
+        cells = {at: [row[at].strip() for row in rows if any(row) and at < len(row)] for at in names}
+        numbered = [at for at in names if cells[at] and all(cell.isascii() and cell.isdigit() for cell in cells[at])]
         if len(numbered) == 1:
             columns[numbered[0]] = "id"
     return columns

@@ -20,6 +20,7 @@ from PIL import Image
 
 from core.data.children import cores
 from core.data.masks.colours import UNKNOWN, codes_of, text_of
+from core.data.store import local
 from core.types import WIDE_IGNORE, DatasetError, FloatArray, IntArray
 
 FORMATS = ("PNG", "BMP", "TIFF", "GIF", "WEBP", "JPEG", "PPM", "TGA")
@@ -49,9 +50,11 @@ def open_mask(path: Path) -> Iterator[Image.Image]:
 
     Raises:
         MaskError: it cannot be opened, or, later, decoded.
+        StorageError: it lies in a bucket, and the store cannot be used.
     """
+    found = local(path)
     try:
-        with path.open("rb") as file:
+        with found.open("rb") as file:
             yield Image.open(file, formats=FORMATS)
     except MaskError:
         raise

@@ -170,8 +170,8 @@ def _of_palette(
     if code.coloured:
         return _of_colours(name, palette[values], code, classes)
     by_value = _table_of_values(1, code, classes)[used]
-    named = not (by_colour == UNKNOWN).any()
-    if named and (by_colour != by_value).any():
+    all_known = not (by_colour == UNKNOWN).any()
+    if all_known and (by_colour != by_value).any():
         found = np.zeros(256, dtype=np.uint16)
         found[used] = by_colour
         return found[values], _note(

@@ -13,7 +13,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from core.data.children import ChildSpec, ask_all, serve
+from core.data.children import ChildSpec, ask_all, first_line, serve
 from core.data.masks.files import MaskError
 from core.data.masks.pixels import Mask, read_pixels, read_stack
 from core.data.masks.segments import read_segments
@@ -107,11 +107,8 @@ def _deadly(_: Reference) -> MaskError:
 
 
 def _take(answers: IO[bytes]) -> list[Mask | MaskError]:
-    line = answers.readline()
-    if not line.endswith(b"\n"):
-        raise EOFError
     found: list[Mask | MaskError] = []
-    for shape, itemsize, fault in json.loads(line):
+    for shape, itemsize, fault in first_line(answers):
         error = None if fault is None else MaskError(*fault)
         if shape is None:
             assert error is not None

@@ -138,8 +138,8 @@ def _fill_polygons(polygons: list[list[float]], width: int, height: int) -> Insi
     polygons = [polygon for polygon in polygons if len(polygon) >= _FEWEST]
     if not polygons:
         return None
-    drawn = coco.merge(coco.frPyObjects(polygons, height, width))
-    return decode_coco(drawn["counts"].decode("ascii"), height, width)
+    merged = coco.merge(coco.frPyObjects(polygons, height, width))
+    return decode_coco(merged["counts"].decode("ascii"), height, width)
 
 
 def _corners(polygon: Any, width: int, height: int) -> list[float]:  # noqa: ANN401 as the file has it
@@ -174,10 +174,10 @@ def _turning_error(where: str, width: int, height: int) -> MaskError:
 
 
 def _wrong_size(what: str, size: Any, width: int, height: int) -> MaskError:  # noqa: ANN401 as the file has it
-    drawn = f"{size[1]} x {size[0]}" if isinstance(size, list) and len(size) == 2 else str(size)[:40]  # noqa: PLR2004
+    shown_size = f"{size[1]} x {size[0]}" if isinstance(size, list) and len(size) == 2 else str(size)[:40]  # noqa: PLR2004
     return MaskError(
         "wrong mask size",
-        f"{what} was drawn on {drawn} pixels, the image has {width} x {height}",
+        f"{what} was drawn on {shown_size} pixels, the image has {width} x {height}",
         "put the image it was drawn on there, or draw it again",
     )
 
@@ -189,8 +189,8 @@ def inside_rectangle(values: Any, width: int, height: int) -> Inside:  # noqa: A
         MaskError: a number is missing or invalid.
     """
     x, y, across, down, turn = _numbers(values, ("x", "y", "width", "height", "rotation"))
-    along, beside = _axis_offsets(x, y, turn, width, height)
-    inside: Inside = (along >= 0) & (along < across * width / 100) & (beside >= 0) & (beside < down * height / 100)
+    along, over = _axis_offsets(x, y, turn, width, height)
+    inside: Inside = (along >= 0) & (along < across * width / 100) & (over >= 0) & (over < down * height / 100)
     return inside
 
 
@@ -201,11 +201,11 @@ def inside_ellipse(values: Any, width: int, height: int) -> Inside:  # noqa: ANN
         MaskError: a number is missing or invalid.
     """
     x, y, across, down, turn = _numbers(values, ("x", "y", "radiusX", "radiusY", "rotation"))
-    along, beside = _axis_offsets(x, y, turn, width, height)
+    along, over = _axis_offsets(x, y, turn, width, height)
     wide, high = across * width / 100, down * height / 100
     if not wide or not high:
         return np.zeros((height, width), dtype=bool)
-    inside: Inside = (along / wide) ** 2 + (beside / high) ** 2 <= 1
+    inside: Inside = (along / wide) ** 2 + (over / high) ** 2 <= 1
     return inside
 
 

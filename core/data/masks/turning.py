@@ -15,6 +15,7 @@ from PIL import Image
 
 from core.data.formats.source import READING, Question, ReadOptions, ask
 from core.data.masks.files import MaskError, open_mask
+from core.data.store import local
 
 UPRIGHT = 1
 TURNED = frozenset({5, 6, 7, 8})
@@ -59,8 +60,9 @@ def turn(pixels: NDArray[Pixel], orientation: int) -> NDArray[Pixel]:
 def _facts(path: str) -> tuple[int, tuple[int, int] | None]:
     if not path:
         return UPRIGHT, None
+    photo = local(Path(path))
     try:
-        with Path(path).open("rb") as file, Image.open(file) as image:
+        with photo.open("rb") as file, Image.open(file) as image:
             found = image.getexif().get(_TAG, UPRIGHT)
             return (found if found in _ALL else UPRIGHT), image.size
     except Exception:  # noqa: BLE001 foreign bytes; the image itself is named when it is read

@@ -116,12 +116,12 @@ def _choose(patch: Patch, table: Table, columns: Columns) -> tuple[dict[int, Lab
     """Return the change of each row."""
     changes = {change.path: change for change in patch.changes}
     by_stem = {path.removesuffix(end): path for path in changes for end in ENDINGS if path.endswith(end)}
-    named = {path: path for path in changes} | {stem: path for stem, path in by_stem.items() if stem not in changes}
+    by_name = {path: path for path in changes} | {stem: path for stem, path in by_stem.items() if stem not in changes}
     found: dict[str, list[_Found]] = defaultdict(list)
     for number, row in table.rows:
         if row is None or not (path := row.get(columns.path)):
             continue
-        name = _name_in(named, path, table.path.parent)
+        name = _name_in(by_name, path, table.path.parent)
         if name is not None:
             known = _content(row, table.path.parent / path)
             found[name].append(_Found(number, _labels(row, columns), known, exact=path == name))
@@ -164,8 +164,8 @@ def _fault(change: LabelChange, row: _Found) -> str:
 def _labels(row: Row, columns: Columns) -> tuple[str | None, ...]:
     """Return a row's label as written, without the apostrophe before a formula, and as the import reads it."""
     if columns.label is None:
-        named = [name.strip() for name in columns.one_hot if (row.get(name) or "").strip() in ONES]
-        return (" and ".join(named) or None,)
+        classes = [name.strip() for name in columns.one_hot if (row.get(name) or "").strip() in ONES]
+        return (" and ".join(classes) or None,)
     cell = row.get(columns.label)
     written = label_of(cell, literal=True), label_of(cell and unescape_cell(cell), literal=True)
     try:

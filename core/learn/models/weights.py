@@ -197,12 +197,12 @@ def fill(network: nn.Module, tensors: dict[str, Tensor], channels: int, *, sourc
     from timm.models import adapt_input_conv  # noqa: PLC0415 seconds, which small networks need not wait for
 
     wanted = network.state_dict()
-    held = {_plain(name): tensor for name, tensor in tensors.items()}
+    plain = {_plain(name): tensor for name, tensor in tensors.items()}
     first = _plain(next(iter(wanted)))
-    if first in held and held[first].ndim == 4 and held[first].shape[1] != channels:  # noqa: PLR2004 a kernel
-        held[first] = adapt_input_conv(channels, held[first])
-    named = {name: held[_plain(name)] for name in wanted if _plain(name) in held}
-    fitting = {name: tensor for name, tensor in named.items() if tensor.shape == wanted[name].shape}
+    if first in plain and plain[first].ndim == 4 and plain[first].shape[1] != channels:  # noqa: PLR2004 a kernel
+        plain[first] = adapt_input_conv(channels, plain[first])
+    matching = {name: plain[_plain(name)] for name in wanted if _plain(name) in plain}
+    fitting = {name: tensor for name, tensor in matching.items() if tensor.shape == wanted[name].shape}
     if len(fitting) < _LEAST_SHARE * len(wanted):
         raise ConfigError(
             f"{source} fits {len(fitting)} of the network's {len(wanted)} tensors",
@@ -214,7 +214,7 @@ def fill(network: nn.Module, tensors: dict[str, Tensor], channels: int, *, sourc
 def _progress_bar(tell: Tell, should_stop: Callable[[], bool]) -> type[Any]:
     """Return a progress bar class for the hub's client that draws nothing and reports in words."""
 
-    class Told(tqdm):  # type: ignore[misc]
+    class ReportingBar(tqdm):  # type: ignore[misc]
         def __init__(self, *args: Any, **options: Any) -> None:  # noqa: ANN401  as tqdm's
             options.pop("name", None)
             super().__init__(*args, **options | {"file": open(os.devnull, "w"), "disable": False})  # noqa: PTH123, SIM115
@@ -227,7 +227,7 @@ def _progress_bar(tell: Tell, should_stop: Callable[[], bool]) -> type[Any]:
             tell(f"{self.n / _MEGABYTE:,.0f}{total} MB of weights")
             return moved
 
-    return Told
+    return ReportingBar
 
 
 def _plain(name: str) -> str:
@@ -264,7 +264,7 @@ def _load(path: Path) -> dict[str, Tensor]:
         with open_weights(path) as file:  # not by its path: a link might lead elsewhere by now
             if path.suffix == ".safetensors":
                 return load(file.read())
-            held = torch.load(file, map_location="cpu", weights_only=True)
+            stored = torch.load(file, map_location="cpu", weights_only=True)
     except ConfigError:  # a ValueError too
         raise
     except FileNotFoundError as error:
@@ -275,7 +275,7 @@ def _load(path: Path) -> dict[str, Tensor]:
         raise ConfigError(
             f"{path.name} holds more than plain tensors and is not opened", "save it as .safetensors"
         ) from error
-    state = held.get("state_dict", held) if isinstance(held, dict) else None
+    state = stored.get("state_dict", stored) if isinstance(stored, dict) else None
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise ConfigError(f"{path.name} holds no state dict", "save `model.state_dict()`, best as .safetensors")
     return state

@@ -52,8 +52,8 @@ class Parts:
         Raises:
             RoundError: there are none.
         """
-        data, beside = load_parts(folder)
-        return cls(data, beside["tags"].astype(np.bool_), beside.get("begun", np.empty(0, np.int64)))
+        data, columns = load_parts(folder)
+        return cls(data, columns["tags"].astype(np.bool_), columns.get("begun", np.empty(0, np.int64)))
 
 
 def parts_of(snapshot: Snapshot, splits: Sequence[str], settings: CrossTrainingSettings, store: MaskStore) -> Parts:

@@ -188,9 +188,9 @@ def learn_from_masks(
     )
     checkpoint = context.folder / f"{name}.checkpoint"
     outcome = learn_fold(config, training_data, split, spec, checkpoint=checkpoint, callbacks=context.callbacks)
-    said = _describe(context, training_data.images)
+    about = _describe(context, training_data.images)
     score = MaskScore.of(outcome.kept.columns["plain"])
-    measured = replace(said, predicts=stage == RETRAINING, accuracy=score.accuracy, mean_iou=score.mean_iou)
+    measured = replace(about, predicts=stage == RETRAINING, accuracy=score.accuracy, mean_iou=score.mean_iou)
     keep_network(context.folder, name, outcome.network, measured)
     return score, MaskScore.of(outcome.kept.columns["tagged"])
 

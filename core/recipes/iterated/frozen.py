@@ -4,9 +4,9 @@ Nothing is iterated. The images are embedded once; `core.learn.propagation` spre
 the labels decides between both ways, so no label needs to be set apart: a random validation part is trained on too, and
 a named validation split only scores. Test images are embedded, but are not among the neighbours.
 
-Each half of the asked images, groups whole, is predicted by a regression that was fitted to the labels that were spread
-to the other half, and to the labels outside of its groups. So none learns a label of an image that it predicts; as with
-trained networks, labels spread over neighbours in both halves.
+The images to predict are split into halves, groups whole. Each half is predicted by a regression fitted to the labels
+that were spread to the other half, and to the labels outside of its groups. So none learns a label of an image that it
+predicts; as with trained networks, labels spread over neighbours in both halves.
 
 In the recipe's folder: `frozen.json` (the choice and the scores), the regressions and their frozen network, then
 `proposals.npz`.
@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from core.config import ProbabilityMethod, RoundConfig, can_probe
+from core.config import ProbabilityMethod, RoundConfig
 from core.config.iterated import PROBE, SPREAD
 from core.data.networks import set_calibration, set_predicting
 from core.data.storage import atomic_path
@@ -82,8 +82,8 @@ def learn_frozen(context: IteratedContext) -> dict[str, Any]:
     return {**scores, "teacher": None, "iterations": [], "best": done["best"], "choice": done["choice"]}
 
 
-def propose_frozen(context: IteratedContext, best: str, asked: IntArray) -> None:
-    """Predict the `asked` rows, (M,), and write the proposals.
+def propose_frozen(context: IteratedContext, best: str, to_predict: IntArray) -> None:
+    """Predict the rows `to_predict`, (M,), and write the proposals.
 
     Raises:
         RoundError: every labelled image is of a group with images to predict.
@@ -93,13 +93,13 @@ def propose_frozen(context: IteratedContext, best: str, asked: IntArray) -> None
         return
     snapshot, known = context.data.snapshot, run_stage(context.folder, "frozen", lambda: _learn(context))
     features, groups = _features(context), snapshot.whole_groups()
-    ids, labels = snapshot.sample_ids[asked], np.zeros(len(asked), np.int64)
-    folds = min(_HALVES, len(np.unique(groups[asked])))
-    halves = deal(ids, labels, groups[asked], folds=folds, seed=context.network.seed) if folds > 1 else labels
-    found = np.zeros((len(asked), len(snapshot.classes)), np.float32)
+    ids, labels = snapshot.sample_ids[to_predict], np.zeros(len(to_predict), np.int64)
+    folds = min(_HALVES, len(np.unique(groups[to_predict])))
+    halves = deal(ids, labels, groups[to_predict], folds=folds, seed=context.network.seed) if folds > 1 else labels
+    found = np.zeros((len(to_predict), len(snapshot.classes)), np.float32)
     soft = _spread(features, features.taught, context.callbacks) if best == SPREAD else None
     for half in range(folds):
-        own = asked[halves == half]
+        own = to_predict[halves == half]
         free = ~np.isin(groups, groups[own])
         taught = features.taught[free[features.taught]]
         if not len(taught):
@@ -115,7 +115,7 @@ def propose_frozen(context: IteratedContext, best: str, asked: IntArray) -> None
             head = propagation.fit_head(features.space, others, context.callbacks.should_stop)
         found[halves == half] = _logits(head, features.embeddings, own)
     columns: dict[str, Any] = {
-        "rows": asked,
+        "rows": to_predict,
         "network": halves,
         "probabilities": calibration.probabilities(found, known["temperature"]),
     }
@@ -177,23 +177,23 @@ def splits_of(features: Features, ids: IntArray, groups: IntArray, seed: int) ->
     dealt = deal(ids, labels[taught], groups, folds=folds, seed=seed)
     splits = []
     for fold in range(folds):
-        learn, held = taught[dealt != fold], taught[dealt == fold]
-        held = held[np.isin(labels[held], labels[learn])]
-        if len(held):
-            splits.append(FoldSplit(fold, learn, held, labels))
+        learn, held_out = taught[dealt != fold], taught[dealt == fold]
+        held_out = held_out[np.isin(labels[held_out], labels[learn])]
+        if len(held_out):
+            splits.append(FoldSplit(fold, learn, held_out, labels))
     return splits
 
 
 def _learn(context: IteratedContext) -> dict[str, Any]:
     data, settings, snapshot = context.data, context.settings, context.data.snapshot
-    if not can_probe(Recipe.ITERATED, snapshot.task):
+    if snapshot.task not in Recipe.ITERATED.probes:
         raise ConfigError("a probe spreads labels of images only", f"choose method '{ProbabilityMethod.FINE_TUNE}'")
     features = _features(context)
     groups = snapshot.whole_groups()[features.taught]
     splits = splits_of(features, snapshot.sample_ids[features.taught], groups, context.network.seed)
     fitted = fit_both(features, splits, context.folder, context.callbacks)
-    asked = settings.frozen
-    best = SPREAD if asked == SPREAD or (asked != PROBE and fitted.choice.spread) else BASELINE
+    wanted = settings.frozen
+    best = SPREAD if wanted == SPREAD or (wanted != PROBE and fitted.choice.spread) else BASELINE
 
     def scored(name: str, rows: IntArray) -> Score:
         return _score(features, _logits(fitted.heads[name], features.embeddings, rows), rows)
@@ -235,8 +235,8 @@ def _features(context: IteratedContext) -> Features:
         fold=0,
         callbacks=context.callbacks,
     )
-    named = bool(context.settings.validation_split)
-    taught = data.labelled if named else np.sort(np.concatenate([data.labelled, data.validation]))
+    has_split = bool(context.settings.validation_split)
+    taught = data.labelled if has_split else np.sort(np.concatenate([data.labelled, data.validation]))
     pool = np.concatenate([taught, data.unlabelled])
     return Features(
         network=network,
@@ -283,6 +283,6 @@ def _score(features: Features, logits: FloatArray, rows: IntArray) -> Score:
 
 
 def _keep(context: IteratedContext, features: Features, name: str, head: LinearHead, score: Score) -> None:
-    said = describe_training(context.data.snapshot, context.network, features.images)
+    about = describe_training(context.data.snapshot, context.network, features.images)
     result = FoldResult(FoldOutput({}, score.accuracy), 0.0, context.network.batch_size, "", head, features.images)
-    keep_fold(context.folder, name, replace(said, predicts=False), result, context.task.build_network)
+    keep_fold(context.folder, name, replace(about, predicts=False), result, context.task.build_network)

@@ -47,14 +47,14 @@ def run_and_propose(
     settings: IteratedSettings,
     folder: Path,
     *,
-    asked: IntArray,
+    to_predict: IntArray,
     image_cache: Path,
     masks: Path | None = None,
     table: ClassTable | None = None,
     report: Report,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> IteratedResult:
-    """Run the recipe, or continue a killed run, and write its proposals for the `asked` rows, (M,).
+    """Run the recipe, or continue a killed run, and write its proposals for the rows `to_predict`, (M,).
 
     See `run_iterated` and `propose`.
     """
@@ -75,14 +75,14 @@ def run_and_propose(
         data, network, settings, folder, image_cache=image_cache, masks=masks, further=STAGES, callbacks=callbacks
     )
     if network.method is ProbabilityMethod.PROBE:
-        propose_frozen(context, result.best, asked)
+        propose_frozen(context, result.best, to_predict)
     else:
-        propose(context, result, asked)
+        propose(context, result, to_predict)
     return result
 
 
-def propose(context: IteratedContext, result: IteratedResult, asked: IntArray) -> None:
-    """Predict the `asked` rows, (M,), by networks that were trained without them, and write the proposals.
+def propose(context: IteratedContext, result: IteratedResult, to_predict: IntArray) -> None:
+    """Predict the rows `to_predict`, (M,), by networks that were trained without them, and write the proposals.
 
     Raises:
         RoundError: every labelled image is of a group with images to predict.
@@ -92,21 +92,21 @@ def propose(context: IteratedContext, result: IteratedResult, asked: IntArray) -
         return
     first = context.stages - STAGES
     context = as_decided(context, result.best)
-    halves = _halves(context, result, asked)
+    halves = _halves(context, result, to_predict)
     names = [
-        result.best if halves is None else _train_for_half(context, result, asked[halves == k], k, first)
+        result.best if halves is None else _train_for_half(context, result, to_predict[halves == k], k, first)
         for k in range(2)
     ]
-    spoken = np.zeros(len(asked), np.int64) if halves is None else halves
-    columns: dict[str, Any] = {"rows": asked, "network": spoken}
+    network_of_row = np.zeros(len(to_predict), np.int64) if halves is None else halves
+    columns: dict[str, Any] = {"rows": to_predict, "network": network_of_row}
     checked: list[FloatArray] = []
-    for k in np.unique(spoken).tolist():
-        own = asked[spoken == k]
+    for k in np.unique(network_of_row).tolist():
+        own = to_predict[network_of_row == k]
         kept = predict_into(context, names[k], own, stage=context.stages - 1, folder=context.folder)
         if "logits" in kept.columns:
             probs = probabilities(kept, context.data.snapshot, len(own))
-            whole = columns.setdefault("probabilities", np.zeros((len(asked), probs.shape[1]), np.float32))
-            whole[spoken == k] = probs[: len(own)]
+            whole = columns.setdefault("probabilities", np.zeros((len(to_predict), probs.shape[1]), np.float32))
+            whole[network_of_row == k] = probs[: len(own)]
             checked.append(probs[len(own) :])
     if checked:
         columns["checked"] = np.concatenate(checked)
@@ -115,17 +115,17 @@ def propose(context: IteratedContext, result: IteratedResult, asked: IntArray) -
         np.savez(file, **columns)
 
 
-def _halves(context: IteratedContext, result: IteratedResult, asked: IntArray) -> IntArray | None:
-    """Return the half of each asked row, (M,); None where the best network was trained without all of them."""
+def _halves(context: IteratedContext, result: IteratedResult, to_predict: IntArray) -> IntArray | None:
+    """Return the half of each row to predict, (M,); None where the best network was trained without all of them."""
     data = context.data
     learnt = data.labelled if result.best in LABELS_ALONE else np.concatenate([data.labelled, data.unlabelled])
     groups = data.snapshot.whole_groups()
-    if not np.isin(groups[asked], groups[learnt]).any():
+    if not np.isin(groups[to_predict], groups[learnt]).any():
         return None
-    rows = np.concatenate([asked, data.labelled])
-    classes = np.concatenate([np.full(len(asked), NO_LABEL), data.snapshot.labels[data.labelled]])
+    rows = np.concatenate([to_predict, data.labelled])
+    classes = np.concatenate([np.full(len(to_predict), NO_LABEL), data.snapshot.labels[data.labelled]])
     ids = data.snapshot.sample_ids[rows]
-    return deal(ids, classes, groups[rows], folds=_HALVES, seed=context.network.seed)[: len(asked)]
+    return deal(ids, classes, groups[rows], folds=_HALVES, seed=context.network.seed)[: len(to_predict)]
 
 
 def _train_for_half(context: IteratedContext, result: IteratedResult, judged: IntArray, number: int, first: int) -> str:

@@ -24,11 +24,11 @@ class IteratedParts:
     """Rows of each role, and all unlabelled rows, (M,), which are predicted."""
 
     data: RecipeData
-    asked: IntArray
+    to_predict: IntArray
 
     def save(self, folder: Path) -> None:
         """Write the roles into a round's folder."""
-        save_parts(folder, self.data, asked=self.asked)
+        save_parts(folder, self.data, asked=self.to_predict)
 
     @classmethod
     def load(cls, folder: Path) -> "IteratedParts":
@@ -37,8 +37,8 @@ class IteratedParts:
         Raises:
             RoundError: there are none.
         """
-        data, beside = load_parts(folder)
-        return cls(data, beside["asked"])
+        data, columns = load_parts(folder)
+        return cls(data, columns["asked"])
 
 
 def iterated_parts(snapshot: Snapshot, splits: Sequence[str], settings: IteratedSettings, seed: int) -> IteratedParts:

@@ -22,8 +22,8 @@ from app.services.rounds import jobs as rounds
 from core.types import Verdict
 from db.models import RoundRow
 from tests.app.commands.running import run, run_json
+from tests.app.evaluated import deal_splits
 from tests.app.services.reviewed import digits, digits_home, make_unlabelled  # noqa: F401 fixtures
-from tests.app.splits import deal_splits
 
 ROOT = Path(__file__).parents[3]
 
@@ -48,7 +48,7 @@ def test_every_command_has_help_with_examples(command: str) -> None:
     assert f"    python -m app {command}" in told
 
 
-def test_what_there_is_can_be_listed_and_shown(opened: AppContext) -> None:
+def test_datasets_are_listed_and_shown(opened: AppContext) -> None:
     listed = run_json("datasets")
     assert [(each["name"], each["images"], each["rounds"]) for each in listed] == [("digits", 300, 1)]
     assert run_json("datasets", "show", "digits")["class_counts"]["7"] == 30
@@ -73,7 +73,7 @@ def test_what_there_is_can_be_listed_and_shown(opened: AppContext) -> None:
     ],
     ids=lambda arguments: " ".join(arguments[:2]),
 )
-def test_what_fails_says_why_on_standard_error_only(opened: AppContext, arguments: list[str]) -> None:
+def test_a_failed_command_says_why_on_standard_error_only(opened: AppContext, arguments: list[str]) -> None:
     result = run(*arguments, code=1)
     assert result.stderr.startswith("error: ")
     assert len(result.stderr.splitlines()) == 1
@@ -271,7 +271,7 @@ def test_a_dry_run_says_what_would_be_done_and_how_long_it_takes(opened: AppCont
     assert len(rounds.list_rounds(opened)) == before
 
 
-def test_what_a_round_of_masks_found_are_regions(
+def test_findings_of_a_round_of_masks_are_regions(
     scenes: AppContext,
     capsys: pytest.CaptureFixture[str],
 ) -> None:

@@ -14,9 +14,13 @@ from app.services.app_context import AppContext
 from app.services.imports import jobs as imports
 from app.services.imports.jobs import GoneClass
 from core.data.formats.source import ANSWERS
+from core.data.remote import Remote
 from tests.app.commands.running import run, run_json
 from tests.app.pairs import draw_pair, draw_stripes, mask_of
 from tests.core.data.formats.drawn import draw_all
+from tools.fixtures.object_store import ObjectStore
+
+pytest_plugins = ["tests.object_store"]
 
 
 @pytest.fixture
@@ -116,6 +120,37 @@ def test_a_table_is_moved_with_its_image_root(opened: AppContext, tmp_path: Path
     told = run_json("datasets", "move", "set", tmp_path / "labels.csv", "--image-root", tmp_path / "moved")
     assert told["report"]["changes"]["vanished"] == 0
     assert datasets.get_dataset(opened, 1).options["image_root"] == str(tmp_path / "moved")
+
+
+def test_masks_of_a_bucket_are_imported_by_url_with_their_names_elsewhere_in_it(
+    opened: AppContext, bucket: ObjectStore, tmp_path: Path
+) -> None:
+    root = draw_stripes(tmp_path / "set", 6)
+    for path in root.rglob("*.png"):
+        Remote(bucket.url).put(f"scenes/{path.relative_to(root).as_posix()}", path)
+    Remote(bucket.url).put("names/classes.txt", root / "classes.txt")
+    told = run_json("import", f"{bucket.url}/scenes", "--class-names", f"{bucket.url}/names/classes.txt", "--dry-run")
+    assert (told["name"], told["masks"], list(told["colours"])) == ("scenes", 6, ["sky", "road", "car"])
+
+
+def test_an_archive_in_a_bucket_is_unpacked_as_one_of_this_machine(
+    opened: AppContext, bucket: ObjectStore, tmp_path: Path
+) -> None:
+    root = draw_stripes(tmp_path / "set", 6)
+    Remote(bucket.url).put("set.zip", Path(shutil.make_archive(str(tmp_path / "set"), "zip", root)))
+    assert "6 images in 3 classes, 6 of them with a mask" in run("import", f"{bucket.url}/set.zip").stdout
+    folder = Path(datasets.list_datasets(opened)[0].dataset.root)
+    assert folder.is_relative_to(opened.files / "uploads")
+    assert not list(opened.files.glob("archive-*"))
+    assert "there is no such archive" in run("import", f"{bucket.url}/none.zip", code=1).stderr
+
+
+def test_a_dataset_is_moved_into_a_bucket(opened: AppContext, bucket: ObjectStore, tmp_path: Path) -> None:
+    root = draw_all(tmp_path / "pets", ["cat/1.png", "dog/2.png"])
+    run("import", root)
+    for path in root.rglob("*.png"):
+        Remote(bucket.url).put(path.relative_to(root).as_posix(), path)
+    assert "2 images in 2 classes" in run("datasets", "move", "pets", bucket.url).stdout
 
 
 @pytest.mark.parametrize("ending", ["zip", "tar", "gztar", "xztar"])

@@ -7,7 +7,7 @@ from app.services.rounds import jobs as rounds
 from core.config import RoundConfig
 from db.models import RoundRow
 from tests.app.commands.running import run, run_json
-from tests.app.sampled import everything, sample_both
+from tests.app.sampled import sample_both, suspicious_from
 from tests.app.services.rounds.test_history import CHANGES, add_past
 from tests.app.services.test_audits import add_round as add_sampled_round
 from tests.app.small import METRICS, add_dataset, add_done_round
@@ -47,7 +47,7 @@ def test_wrong_labels_and_bulk_accepts_stand_with_what_is_known(opened: AppConte
     assert card["wrong_labels"]["text"].startswith("Wrong labels: unknown")
     assert "unknown" in run("datasets").stdout
     assert "Wrong labels: unknown" in run("datasets", "show", "pets").stdout
-    reviews.accept_all(opened, everything(round_id, 0.9), by="Ada")
+    reviews.accept_all(opened, suspicious_from(round_id, 0.9), by="Ada")
     sample_both(opened, round_id)
     (after,) = run_json("rounds", "pets")
     known = after["wrong_labels"]

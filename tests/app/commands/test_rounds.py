@@ -14,7 +14,7 @@ from app.worker import steps
 from core.config import SMALL_NETWORK, ProbabilityMethod, RoundConfig, Weights
 from core.types import JobStatus, Recipe
 from tests.app.commands.running import run, run_json
-from tests.app.compared import CONFIG, add_comparison, impact_of, spoil_and_clean
+from tests.app.evaluated import CONFIG, add_comparison, impact_of, spoil_and_clean
 from tests.app.services.reviewed import digits, digits_home
 from tests.app.small import add_dataset
 from tests.app.trained import DIGITS, go_on, import_folder, open_home, run_round
@@ -79,7 +79,9 @@ def test_a_network_is_added_to_a_finished_round_and_told_of(
         (["--add-to", "7", "--network", "epochs=1"], "no round 7"),
     ],
 )
-def test_what_cannot_be_added_is_refused_with_the_cause(opened: AppContext, arguments: list[str], cause: str) -> None:
+def test_a_network_that_cannot_be_added_is_refused_with_the_cause(
+    opened: AppContext, arguments: list[str], cause: str
+) -> None:
     refused = run("round", "digits", *arguments, "--detach", code=1)
     assert cause in str(refused.exception) + refused.stderr
     assert len(rounds.list_rounds(opened, 1)) == 1
@@ -133,7 +135,7 @@ def compared(digits: AppContext, monkeypatch: pytest.MonkeyPatch) -> AppContext:
     return digits
 
 
-def test_what_is_missing_is_said_with_the_cure(compared: AppContext) -> None:
+def test_a_missing_precondition_is_printed_with_the_cure(compared: AppContext) -> None:
     assert "protect or draw one" in run("impact", "digits", code=1).stderr
     spoil_and_clean(compared, judged=18)
     assert "judge 12 more of it in the review" in run("impact", "digits", code=1).stderr

@@ -14,7 +14,7 @@ def test_a_confusion_of_few_classes_is_drawn_whole() -> None:
     assert part.given == {0: 6, 1: 7}
 
 
-def test_of_a_thousand_classes_those_that_are_mixed_up_most_are_drawn() -> None:
+def test_a_chart_of_a_thousand_classes_shows_those_confused_most() -> None:
     confusion = np.diag(np.full(1000, 9))
     for number in range(200):
         confusion[number, 999 - number] = 1000 - number

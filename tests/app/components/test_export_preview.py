@@ -3,7 +3,7 @@
 from app.components.export_preview import MOST_ROWS, in_sight
 
 
-def test_of_many_classes_those_that_change_come_first_and_the_others_as_they_were() -> None:
+def test_classes_that_change_come_first_and_the_others_keep_their_order() -> None:
     classes = [{"class": str(one), "given": 2, "label": 2} for one in range(MOST_ROWS)]
     assert in_sight(classes) == classes
     classes += [{"class": "less", "given": 2, "label": 1}, {"class": "more", "given": 2, "label": 9}]

@@ -36,7 +36,7 @@ def test_a_cookie_is_a_name_or_nobody(cookie: str, name: str | None, monkeypatch
         ("annotator", "%FF", " "),  # no name is one of no member
     ],
 )
-def test_who_looks_is_limited_unless_an_admin_or_without_login(
+def test_a_viewer_is_limited_unless_an_admin_or_without_login(
     role: str | None, cookie: str, looks: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     headers = {} if role is None else {identity.ROLE: role}

@@ -13,9 +13,9 @@ from core.config import RoundConfig
 from core.data.formats.source import SourceFormat
 from core.types import FindingFilter, JobStatus, Recipe
 from db.queries import rounds
+from tests.app.evaluated import deal_splits
 from tests.app.pairs import draw_pair, draw_stripes, mask_of
 from tests.app.services.reviewed import NOW, digits, digits_home, make_unlabelled
-from tests.app.splits import deal_splits
 from tests.core.data.formats.drawn import draw, draw_all
 
 __all__ = ["digits", "digits_home"]
@@ -254,7 +254,9 @@ def test_a_tenth_is_drawn_on_the_page_where_there_are_no_splits(
     assert not [button for button in at.button if button.key == "splits_1_draw"]
 
 
-def test_what_a_protected_split_lacks_is_drawn_on_the_page(digits: AppContext, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_images_that_a_protected_split_lacks_are_drawn_on_the_page(
+    digits: AppContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
     deal_splits(digits, every=60)
     at = page(digits, monkeypatch).switch_page("pages/datasets.py")
     at.query_params["splits"] = "1"

@@ -76,7 +76,7 @@ def test_an_export_is_started_watched_and_cancelled(
 
 
 @pytest.mark.parametrize("form", [ExportFormat.CLASS_FOLDERS, ExportFormat.PATCH])
-def test_what_is_done_can_be_found_and_fetched(
+def test_a_finished_export_is_listed_and_downloaded(
     digits: AppContext,  # noqa: F811
     form: ExportFormat,
     monkeypatch: pytest.MonkeyPatch,

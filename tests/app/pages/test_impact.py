@@ -12,10 +12,9 @@ from app.services.workers import WorkerState
 from core.types import JobStatus, Progress, Recipe
 from db.queries import rounds as rows
 from db.queries.workers import WorkerInfo
-from tests.app.compared import add_comparison, impact_of, judge, spoil_and_clean
+from tests.app.evaluated import add_comparison, impact_of, judge, protect, spoil_and_clean
 from tests.app.services.reviewed import digits, digits_home
 from tests.app.small import NOW, add_dataset, add_done_round
-from tests.app.splits import protect
 
 __all__ = ["digits", "digits_home"]
 MAIN = Path(__file__).parents[3] / "app" / "main.py"
@@ -39,9 +38,7 @@ def test_without_a_dataset_the_page_sends_people_to_the_import(
     assert "Import a dataset first" in words(screen)
 
 
-def test_what_is_missing_is_said_with_a_link_to_where_it_is_done(
-    digits: AppContext, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_precondition_has_a_link_to_its_page(digits: AppContext, monkeypatch: pytest.MonkeyPatch) -> None:
     screen = open_page(digits, monkeypatch).run()
     assert not screen.exception
     assert "no split of digits is for evaluation" in words(screen)

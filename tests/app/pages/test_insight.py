@@ -17,8 +17,8 @@ from app.services.rounds import jobs as rounds_of
 from core.config import RoundConfig
 from core.types import NO_LABEL, FindingKind, JobStatus, Recipe, Task
 from db.models import RoundRow
+from db.new_findings import NewFinding
 from db.queries import findings, rounds
-from db.queries.findings import NewFinding
 from tests.app.sampled import sample, sample_both
 from tests.app.services.test_audits import add_round as add_sampled_round
 from tests.app.small import METRICS, add_dataset, add_done_round
@@ -159,7 +159,7 @@ def test_two_classes_that_most_changes_are_between_lead_to_their_merge(
     assert links() == []
 
 
-def test_of_masks_regions_and_pixels_have_an_interval(screen: AppTest, app_context: AppContext, tmp_path: Path) -> None:
+def test_regions_and_pixels_of_masks_have_an_interval(screen: AppTest, app_context: AppContext, tmp_path: Path) -> None:
     round_id = add_round(app_context, add_scenes(app_context, tmp_path / "scenes", count=20))
     screen.run()
     assert "Wrong regions: unknown" in words(screen)
@@ -199,7 +199,7 @@ def test_a_round_that_is_not_there_is_told_and_one_of_another_dataset_is_not(
     assert screen.query_params["round"] == "2"
 
 
-def test_what_is_of_another_page_goes_from_the_address(screen: AppTest, app_context: AppContext) -> None:
+def test_parameters_of_another_page_leave_the_address(screen: AppTest, app_context: AppContext) -> None:
     done = add_done_round(app_context, add_dataset(app_context, PETS))
     screen.query_params.update({"round": str(done), "show": "suspicious", "given": "1", "pseudo": "0"})
     screen.run()
@@ -207,7 +207,7 @@ def test_what_is_of_another_page_goes_from_the_address(screen: AppTest, app_cont
     assert set(screen.query_params) == {"dataset", "round"}
 
 
-def test_of_a_dataset_without_a_finished_round_nothing_else_is_shown(screen: AppTest, app_context: AppContext) -> None:
+def test_a_dataset_without_a_finished_round_shows_nothing_else(screen: AppTest, app_context: AppContext) -> None:
     add_done_round(app_context, add_dataset(app_context, PETS))
     bare = add_dataset(app_context, PETS, name="bare")
     screen.query_params["dataset"] = str(bare)
@@ -367,9 +367,7 @@ def test_it_says_that_there_were_too_few_labels_to_compare(screen: AppTest, app_
     assert any("too few labels to compare" in one.value for one in screen.caption)
 
 
-def test_what_teacher_and_student_propose_is_counted_and_linked_wherever_the_round_is(
-    screen: AppTest, app_context: AppContext
-) -> None:
+def test_proposals_of_teacher_and_student_are_counted_and_linked(screen: AppTest, app_context: AppContext) -> None:
     round_id = add_iterated(app_context, add_dataset(app_context, [*PETS, None, None]), proposed=2)
     screen.run()
     assert not screen.exception

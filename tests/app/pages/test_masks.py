@@ -95,7 +95,7 @@ def test_an_image_that_is_not_of_the_round_is_not_opened(
         assert shown(page.run())[:2] == (1, 1)
 
 
-def test_what_cannot_be_painted_is_told_and_something_else_opened(
+def test_an_image_that_cannot_be_painted_is_named_and_another_opened(
     page: AppTest, scenes: AppContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use(scenes, monkeypatch)

@@ -22,11 +22,11 @@ from core.types import JobStatus, Progress, Recipe
 from db.models import ImportRow, RoundRow, SampleRow
 from db.queries import rounds as rows
 from db.queries.workers import WorkerInfo
-from tests.app.sampled import everything, sample_both
+from tests.app.evaluated import protect
+from tests.app.sampled import sample_both, suspicious_from
 from tests.app.services.rounds.test_history import add_past
 from tests.app.services.test_audits import add_round as add_sampled_round
 from tests.app.small import NOW, add_dataset, add_done_round
-from tests.app.splits import protect
 from tools.fixtures.scenes import TABLE, add_round as add_mask_round, add_scenes, draw
 
 MAIN = Path(__file__).parents[3] / "app" / "main.py"
@@ -189,9 +189,9 @@ def test_wrong_labels_are_unknown_before_and_told_after_random_samples(
     assert not screen.exception
     assert "Wrong labels: unknown until a random sample is judged" in words(screen).replace("\\", "")
     assert listed(screen) == ["unknown"]
-    reviews.accept_all(app_context, everything(round_id, 0.9), by="Ada")
+    reviews.accept_all(app_context, suspicious_from(round_id, 0.9), by="Ada")
     sample_both(app_context, round_id)
-    reviews.accept_all(app_context, everything(round_id, 0.8), by="Ada")
+    reviews.accept_all(app_context, suspicious_from(round_id, 0.8), by="Ada")
     screen.run()
     assert not screen.exception
     assert re.fullmatch(r"\d+ \(\d+ to \d+\)", listed(screen)[0])
@@ -204,7 +204,7 @@ def listed(screen: AppTest) -> list[str]:
     return list(next(table.value for table in screen.dataframe if "Network" in table.value)["Wrong labels"])
 
 
-def test_what_cannot_start_says_why_on_the_page(screen: AppTest, app_context: AppContext) -> None:
+def test_a_round_that_cannot_start_says_why_on_the_page(screen: AppTest, app_context: AppContext) -> None:
     dataset_id = add_dataset(app_context, [0] * 20)
     screen.run()
     screen.button(f"form_{dataset_id}_start").click().run()
@@ -434,9 +434,7 @@ def test_a_dataset_that_is_not_there_is_told_with_what_is_shown_instead(
     assert screen.query_params["dataset"] == str(shown)
 
 
-def test_what_changed_from_round_to_round_is_shown_and_leads_to_its_findings(
-    screen: AppTest, app_context: AppContext
-) -> None:
+def test_changes_between_rounds_are_shown_and_lead_to_their_findings(screen: AppTest, app_context: AppContext) -> None:
     add_past(app_context)
     screen.run()
     assert not screen.exception

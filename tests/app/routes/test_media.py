@@ -18,7 +18,7 @@ from app.services.exports import jobs as exports
 from app.services.exports.jobs import ExportRequest
 from app.services.imports import jobs as imports
 from app.services.imports.jobs import ImportRequest
-from app.worker.snapshots import current_snapshot
+from app.services.rounds.snapshots import current_snapshot
 from tests.app.services.reviewed import digits, digits_home  # noqa: F401 fixtures
 
 

@@ -24,7 +24,7 @@ from app.services.programs import POSTGRESQL, find_postgresql
 from app.services.reviews import ActKey, Choice
 from app.settings import Settings
 from core.types import FindingFilter, FindingKind, JobStatus, Role, Verdict
-from db.models import FoldRunRow, RoundRow
+from db.models import FoldRunRow, RoundRow, ShardRunRow
 from db.queries.workers import WorkerInfo
 from tests.app.commands.test_installation import answers, until
 from tests.needs import lack
@@ -164,12 +164,14 @@ def test_metrics_count_jobs_verdicts_queues_and_workers(opened: AppContext) -> N
         session.execute(update(RoundRow).values(status=JobStatus.RUNNING))
         for fold, status in enumerate((JobStatus.DONE, JobStatus.QUEUED, JobStatus.QUEUED)):
             session.add(FoldRunRow(round_id=1, fold=fold, attempt=1, status=status))
+        session.add(ShardRunRow(round_id=1, shard=0, attempt=0, status=JobStatus.QUEUED))
     after = values(client)
     assert after["outfold_verdicts_total", "verdict"] == 3
     assert after["outfold_verdicts_total", "accept_all"] == 5
     assert after["outfold_verdict_seconds_count",] - before["outfold_verdict_seconds_count",] == 2
     assert after["outfold_verdict_seconds_sum",] > before["outfold_verdict_seconds_sum",]
     assert after["outfold_queue_depth", "folds"] == 2
+    assert after["outfold_queue_depth", "shards"] == 1
     assert after["outfold_queue_depth", "rounds"] == 0
     assert after["outfold_jobs", "round", "running"] == 1
     assert 0 <= after["outfold_worker_heartbeat_age_seconds", "gpu-1:0"] < 10

@@ -19,9 +19,10 @@ from app.settings import Settings
 from core.config import RoundConfig
 from core.types import NO_LABEL, FindingKind, JobStatus
 from db.models import FindingRow
+from db.new_findings import NewFinding
 from db.queries import findings, rounds, snapshots
-from db.queries.findings import NewFinding
 from db.queries.projection import count_again
+from tests.app.in_files import move_into_file
 
 CLASSES = 10
 NOW = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
@@ -38,10 +39,12 @@ def digits_home(tmp_path_factory: pytest.TempPathFactory, digits_folder: Path) -
 
 
 @pytest.fixture
-def digits(digits_home: Path, tmp_path: Path) -> Iterator[AppContext]:
+def digits(request: pytest.FixtureRequest, digits_home: Path, tmp_path: Path) -> Iterator[AppContext]:
     """Return an installation with the digits as dataset 1 and its finished round 1."""
     shutil.copytree(digits_home, tmp_path / "home")
     opened = open_app(Settings(home=tmp_path / "home", demo=False, embedded_worker=False))
+    if "kept" in request.fixturenames and request.getfixturevalue("kept") == "file":
+        move_into_file(opened, 1)
     yield opened
     opened.database.close()
 

@@ -19,10 +19,12 @@ from core.config import RoundConfig
 from core.judge.certificate import Claim, follow
 from core.types import FindingFilter, FindingKind, JobStatus, Status, Verdict
 from db.models import AuditLeaseRow, ChangesetRow, DatasetRow, SampleRow
+from db.new_findings import NewFinding
 from db.queries import audits as queries, filters, findings, rounds
-from db.queries.findings import NewFinding
 from tests.app.small import NOW, add_dataset
 from tools.fixtures import scenes as masked
+
+pytestmark = pytest.mark.usefixtures("kept")
 
 SIZE, AGREEING = 150, 60
 

@@ -19,11 +19,12 @@ from app.services.exports import jobs as exports
 from app.services.exports.jobs import ExportRequest
 from app.services.imports import jobs as imports
 from app.services.masks import current as masks, round_masks
+from app.services.recipes.predictions import PredictionsSettings
 from app.services.reviews import ActKey, Choice, RefusedError
 from app.services.rounds import predictions
+from app.services.rounds.snapshots import current_snapshot
 from app.services.tags import current as tags
-from app.worker.snapshots import current_snapshot
-from core.config import PredictionsSettings, RoundConfig
+from core.config import RoundConfig
 from core.data.export.items import ExportFormat, ExportOptions
 from core.data.export.placing import content_hash
 from core.data.formats.detect import FORMATS, detect
@@ -38,6 +39,8 @@ from db.engine import alembic_config
 from db.queries import classes as class_queries, decisions, snapshots
 from tests.app.services.reviewed import CLASSES, add_round, digits, digits_home  # noqa: F401 fixtures
 from tools.fixtures.scenes import CAR, HOUSE, ROAD, SKY, TABLE, TREE
+
+pytestmark = pytest.mark.usefixtures("kept")
 
 ADA, BOB = "Ada", "Bob"
 EVERYTHING = FindingFilter(round_id=1, kinds=frozenset(), statuses=frozenset())
@@ -128,7 +131,7 @@ def test_merges_chain_and_are_undone_in_any_order(app_context: AppContext) -> No
     assert everything(app_context) == before
 
 
-def test_what_contradicts_other_acts_is_refused(app_context: AppContext) -> None:
+def test_a_merge_that_contradicts_other_acts_is_refused(app_context: AppContext) -> None:
     names = datasets.get_dataset(app_context, 1).classes
     added = reviews.add_class(app_context, 1, "smudge", by=BOB)
     reviews.merge_classes(app_context, 1, [3], added.id, by=ADA)
@@ -419,7 +422,7 @@ def test_probabilities_of_merged_classes_are_added_up_with_or_without_their_colu
             np.testing.assert_allclose(kept["probs"], wanted, atol=1e-4)
 
 
-def test_the_release_before_reads_what_rounds_found_as_it_was(app_context: AppContext) -> None:
+def test_the_release_before_reads_what_rounds_found_as_it_was(app_context: AppContext, kept: str) -> None:
     reviews.decide(app_context, [Choice(pair_of(app_context, 5, 4), Verdict.RELABEL, 3)], by=ADA)
     query = "SELECT kind, given, pseudo, label, status FROM finding ORDER BY id"
     counted = (
@@ -434,6 +437,12 @@ def test_the_release_before_reads_what_rounds_found_as_it_was(app_context: AppCo
     assert merged.changeset is not None
     assert rows_of(path, query, counted, acts) != before
     app_context.database.close()
+    if kept == "file":
+        after = rows_of(path, query, counted, acts)
+        with pytest.raises(RuntimeError, match="findings in a file"):
+            command.downgrade(alembic_config(f"sqlite:///{path}"), "0015")
+        assert rows_of(path, query, counted, acts) == after
+        return
     command.downgrade(alembic_config(f"sqlite:///{path}"), "0015")
     assert rows_of(path, query, counted, acts) == before
 

@@ -17,6 +17,8 @@ from core.judge.class_acts import resolve_classes
 from core.types import DatasetError, FindingFilter, Verdict
 from tests.app.services.reviewed import CLASSES, digits, digits_home  # noqa: F401 fixtures
 
+pytestmark = pytest.mark.usefixtures("kept")
+
 ADA, BOB = "Ada", "Bob"
 
 

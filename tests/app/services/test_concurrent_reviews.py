@@ -23,9 +23,12 @@ from core.types import Decision, FindingFilter, Status, Verdict
 from db.queries import decisions
 from tools.fixtures.reviews import fill
 
+pytestmark = pytest.mark.usefixtures("kept")
+
 ROOT = Path(__file__).parents[3]
 COUNT = 40
 EACH = 8
+EVERYTHING = FindingFilter(round_id=1, kinds=frozenset())
 JUDGE = """
 import sys
 from pathlib import Path
@@ -54,8 +57,9 @@ uvicorn.run(Starlette(routes=routes(lambda: app_context)), fd=int(sys.argv[2]), 
 
 
 @pytest.fixture
-def filled(app_context: AppContext) -> AppContext:
-    fill(app_context, COUNT, suspicious=1)
+def filled(app_context: AppContext, kept: str) -> AppContext:
+    """Return an installation with a round: each finding is a row, or none is."""
+    fill(app_context, COUNT, suspicious=0 if kept == "file" else 1)
     return app_context
 
 
@@ -89,11 +93,11 @@ def test_one_act_sent_many_times_at_once_is_stored_once(filled: AppContext) -> N
 def test_one_bulk_act_sent_twice_at_once_is_stored_once(filled: AppContext) -> None:
     def send() -> reviews.Saved:
         key = ActKey("tab", 1)
-        return reviews.accept_all(filled, FindingFilter(round_id=1), by="ada", expected=COUNT, key=key)
+        return reviews.accept_all(filled, EVERYTHING, by="ada", expected=COUNT, key=key)
 
     first, second = at_once(send, send)
     assert first == second
-    assert reviews.counts(filled, FindingFilter(round_id=1)).by_status == {Status.BULK: COUNT}
+    assert reviews.counts(filled, EVERYTHING).by_status == {Status.BULK: COUNT}
 
 
 def test_a_double_click_is_one_decision(filled: AppContext) -> None:
@@ -118,10 +122,10 @@ def test_two_people_on_one_card_make_one_decision_each_and_the_later_one_stands(
 def test_a_bulk_act_and_verdicts_at_once_never_lose_the_verdicts(filled: AppContext) -> None:
     ids = range(1, 9)
     at_once(
-        lambda: reviews.accept_all(filled, FindingFilter(round_id=1), by="ada"),
+        lambda: reviews.accept_all(filled, EVERYTHING, by="ada"),
         *[lambda one=one: reviews.decide(filled, [Choice(one, Verdict.KEEP)], by="bob") for one in ids],
     )
-    counted = reviews.counts(filled, FindingFilter(round_id=1)).by_status
+    counted = reviews.counts(filled, EVERYTHING).by_status
     assert counted == {Status.KEEP: len(ids), Status.BULK: COUNT - len(ids)}
 
 
@@ -134,10 +138,10 @@ def test_processes_that_write_at_once_lose_nothing(filled: AppContext) -> None:
     ]
     bulk = reviews.accept_all(filled, FindingFilter(round_id=1, min_confidence=0.9), by="max")
     assert [process.wait(60) for process in running] == [0, 0]
-    counted = reviews.counts(filled, FindingFilter(round_id=1)).by_status
+    counted = reviews.counts(filled, EVERYTHING).by_status
     assert counted[Status.EXCLUDE] == EACH * len(people)
     reviews.undo(filled, 1, by="max", changeset_id=bulk.changeset)
-    counted = reviews.counts(filled, FindingFilter(round_id=1)).by_status
+    counted = reviews.counts(filled, EVERYTHING).by_status
     assert counted == {Status.EXCLUDE: EACH * len(people), Status.OPEN: COUNT - EACH * len(people)}
 
 

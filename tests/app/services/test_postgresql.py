@@ -63,6 +63,7 @@ def test_migrations_make_what_the_models_say_and_go_back(postgres_url: str) -> N
     engine.dispose()
 
 
+@pytest.mark.usefixtures("kept")
 def test_a_review_from_import_to_export(digits: AppContext, digits_folder: Path) -> None:
     (card,) = datasets.list_datasets(digits)
     assert card.images == 300
@@ -98,6 +99,7 @@ def test_a_review_from_import_to_export(digits: AppContext, digits_folder: Path)
     assert done.status is JobStatus.DONE, done.message
 
 
+@pytest.mark.usefixtures("kept")
 def test_a_bulk_act_and_verdicts_at_once_lose_nothing(digits: AppContext) -> None:
     chosen = [finding.id for finding in reviews.page(digits, SUSPICIOUS, limit=8).items]
 

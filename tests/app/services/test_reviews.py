@@ -13,17 +13,22 @@ from sqlalchemy import select
 from app.services import reviews
 from app.services.app_context import AppContext
 from app.services.reviews import ActKey, Choice, audits
+from app.services.rounds.snapshots import current_snapshot
 from app.settings import Settings
-from app.worker.snapshots import current_snapshot
 from core.data.snapshot import Snapshot
 from core.judge.review import finding_state, resolve
 from core.judge.similarity import order_by_similarity
 from core.types import NO_LABEL, Decision, FindingFilter, FindingKind, FloatArray, Order, Recipe, Status, Verdict
 from db.engine import Database, migrate
 from db.models import FindingCountRow, FindingRow, RoundRow, SampleRow
+from db.percents import percent_of
 from db.queries import decisions
+from db.queries.findings import findings_page
 from db.queries.projection import COUNTED
+from tests.app.in_files import move_into_file
 from tools.fixtures.reviews import add_round, fill
+
+pytestmark = pytest.mark.usefixtures("kept")
 
 COUNT = 28
 EVERYTHING = FindingFilter(round_id=1, kinds=frozenset(), statuses=frozenset())
@@ -49,8 +54,8 @@ def two_rounds(one_round: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 
 @pytest.fixture
-def filled(one_round: Path, tmp_path: Path) -> Iterator[AppContext]:
-    with copied(one_round, tmp_path) as app_context:
+def filled(one_round: Path, tmp_path: Path, kept: str) -> Iterator[AppContext]:
+    with copied(one_round, tmp_path, kept) as app_context:
         yield app_context
 
 
@@ -64,13 +69,20 @@ def opened(path: Path) -> Iterator[AppContext]:
 
 
 @contextmanager
-def copied(template: Path, folder: Path) -> Iterator[AppContext]:
+def copied(template: Path, folder: Path, kept: str) -> Iterator[AppContext]:
     path = folder / "copy.sqlite"
     for suffix in ("", "-wal", "-shm"):
         Path(f"{path}{suffix}").unlink(missing_ok=True)
     shutil.copy(template, path)
     with opened(path) as app_context:
+        for round_id in round_ids(app_context) if kept == "file" else ():
+            move_into_file(app_context, round_id)
         yield app_context
+
+
+def round_ids(app_context: AppContext) -> list[int]:
+    with app_context.database.read() as session:
+        return list(session.scalars(select(RoundRow.id).order_by(RoundRow.id)))
 
 
 def all_decisions(app_context: AppContext) -> list[Decision]:
@@ -84,6 +96,8 @@ def assert_projections_hold(app_context: AppContext) -> None:
     made = all_decisions(app_context)
     with app_context.database.read() as session:
         findings = session.scalars(select(FindingRow)).all()
+        everything = [replace(EVERYTHING, round_id=one) for one in round_ids(app_context)]
+        shown = [one for chosen in everything for one in findings_page(session, chosen, Order.SUSPICION, None, 10_000)]
         counted = Counter(
             {
                 tuple(getattr(row, name) for name in COUNTED): row.count
@@ -94,7 +108,15 @@ def assert_projections_hold(app_context: AppContext) -> None:
         expected = finding_state(finding.round_id, [one for one in made if one.sample_id == finding.sample_id])
         number = expected.decision.number if expected.decision else None
         assert (finding.status, finding.label, finding.decision_id) == (expected.status, expected.label, number)
-    assert +counted == Counter(tuple(getattr(finding, name) for name in COUNTED) for finding in findings)
+    for one in shown:  # those without a row too
+        expected = finding_state(one.round_id, [decision for decision in made if decision.sample_id == one.sample_id])
+        assert (one.status, one.label) == (expected.status, expected.label)
+    percents = [percent_of(one.confidence) for one in shown]
+    cells = [
+        tuple(percent if name == "percent" else getattr(one, name) for name in COUNTED)
+        for one, percent in zip(shown, percents, strict=True)
+    ]
+    assert +counted == Counter(cells)
     with app_context.database.read() as session:
         given = {row.id: row.label for row in session.scalars(select(SampleRow))}
     resolved = reviews.resolved_labels(app_context, 1)
@@ -138,8 +160,10 @@ def steps(draw: st.DrawFn) -> Step:
 
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @drawn(history=st.lists(steps(), min_size=3, max_size=12))
-def test_what_is_kept_equals_what_the_pure_functions_say(history: list[Step], two_rounds: Path, tmp_path: Path) -> None:
-    with copied(two_rounds, tmp_path) as app_context:
+def test_what_is_kept_equals_what_the_pure_functions_say(
+    history: list[Step], two_rounds: Path, tmp_path: Path, kept: str
+) -> None:
+    with copied(two_rounds, tmp_path, kept) as app_context:
         for step in history:
             step(app_context)
         assert_projections_hold(app_context)
@@ -148,9 +172,9 @@ def test_what_is_kept_equals_what_the_pure_functions_say(history: list[Step], tw
 @settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @drawn(history=st.lists(steps(), min_size=1, max_size=8))
 def test_undoing_everything_leaves_nothing_and_redoing_everything_brings_it_back(
-    history: list[Step], two_rounds: Path, tmp_path: Path
+    history: list[Step], two_rounds: Path, tmp_path: Path, kept: str
 ) -> None:
-    with copied(two_rounds, tmp_path) as app_context:
+    with copied(two_rounds, tmp_path, kept) as app_context:
         for step in history:
             step(app_context)
         stood = [finding.status for finding in reviews.page(app_context, EVERYTHING, limit=COUNT).items]
@@ -419,12 +443,15 @@ def test_a_cursor_that_is_none_is_refused(filled: AppContext, cursor: str) -> No
         reviews.page(filled, EVERYTHING, Order.SUSPICION, after=cursor)
 
 
-def test_without_similarity_the_order_is_by_suspicion(filled: AppContext) -> None:
-    with filled.database.write() as session:
-        for row in session.scalars(select(FindingRow)):
-            row.similarity_rank = None
-    by_likeness = reviews.page(filled, EVERYTHING, Order.SIMILARITY, limit=4)
-    assert by_likeness == reviews.page(filled, EVERYTHING, Order.SUSPICION, limit=4)
+def test_without_similarity_the_order_is_by_suspicion(one_round: Path, tmp_path: Path, kept: str) -> None:
+    with copied(one_round, tmp_path, "rows") as app_context:
+        with app_context.database.write() as session:
+            for row in session.scalars(select(FindingRow)):
+                row.similarity_rank = None
+        if kept == "file":
+            move_into_file(app_context, 1)
+        by_likeness = reviews.page(app_context, EVERYTHING, Order.SIMILARITY, limit=4)
+        assert by_likeness == reviews.page(app_context, EVERYTHING, Order.SUSPICION, limit=4)
 
 
 def test_a_round_says_what_its_filters_can_be_set_to(filled: AppContext) -> None:
@@ -439,7 +466,8 @@ def test_a_round_says_what_its_filters_can_be_set_to(filled: AppContext) -> None
 def embedded(app_context: AppContext, points: FloatArray) -> None:
     """Store the neighbours of a round's samples by these embeddings, (N, D)."""
     with app_context.database.read() as session:
-        rows = {row.row: row.sample_id for row in session.scalars(select(FindingRow))}
+        shown = findings_page(session, EVERYTHING, Order.SUSPICION, None, len(points))
+    rows = {one.row: one.sample_id for one in shown}
     count, folder = len(points), app_context.round_folder(1)
     ids, nothing = np.array([rows[row] for row in range(count)]), [""] * count
     Snapshot(ids, nothing, np.zeros(count, np.int32), nothing, nothing, ["cat"]).save(folder)

@@ -11,7 +11,7 @@ from app.services import datasets, images
 from app.services.app_context import AppContext
 from app.services.imports import jobs as imports
 from app.services.imports.jobs import ImportInfo, ImportRequest
-from app.worker.snapshots import current_snapshot
+from app.services.rounds.snapshots import current_snapshot
 from core.types import Cure, DatasetError, JobStatus
 from db.queries import datasets as dataset_rows
 

@@ -10,11 +10,11 @@ from sqlalchemy import select, update
 
 from app.services import reviews
 from app.services.app_context import AppContext
+from app.services.recipes import RECIPES
+from app.services.recipes.entry import RoundContext
 from app.services.reviews import Choice
 from app.services.rounds import jobs as rounds
 from app.worker import finding_writer, steps
-from app.worker.recipe_runner import RoundContext
-from app.worker.recipes import RUNNERS
 from core.config import RoundConfig
 from core.data.snapshot import Snapshot
 from core.judge.found import Judged
@@ -33,7 +33,7 @@ def rows_of(app_context: AppContext) -> list[int]:
 
 def when_judged(monkeypatch: pytest.MonkeyPatch, act: Act) -> None:
     """Have `act` done once, when the first process has judged and has not written yet."""
-    own, acts = RUNNERS[Recipe.CROSS_FOLD], [act]
+    own, acts = RECIPES[Recipe.CROSS_FOLD], [act]
 
     def judge(at_work: RoundContext) -> Judged:
         judged = own.judge(at_work)
@@ -41,7 +41,7 @@ def when_judged(monkeypatch: pytest.MonkeyPatch, act: Act) -> None:
             acts.pop()()
         return judged
 
-    monkeypatch.setattr(steps, "RUNNERS", {Recipe.CROSS_FOLD: replace(own, judge=judge)})
+    monkeypatch.setattr(steps, "RECIPES", {Recipe.CROSS_FOLD: replace(own, judge=judge)})
 
 
 @pytest.mark.parametrize("decided", [False, True])
@@ -139,14 +139,14 @@ def test_who_opens_late_and_fails_does_not_end_the_round(
 ) -> None:
     round_id = rounds.start_round(app_context, add_dataset(app_context, PETS), RoundConfig(folds=2), "ada").id
     others = [partial(steps.take_snapshot, app_context, go_on, round_id=round_id)]
-    own = RUNNERS[Recipe.CROSS_FOLD]
+    own = RECIPES[Recipe.CROSS_FOLD]
 
     def open_(*_: object) -> None:
         if others:
             others.pop()()
             raise RoundError("every label is 'cat'")
 
-    monkeypatch.setattr(steps, "RUNNERS", {Recipe.CROSS_FOLD: replace(own, open=open_)})
+    monkeypatch.setattr(steps, "RECIPES", {Recipe.CROSS_FOLD: replace(own, open=open_)})
     steps.take_snapshot(app_context, go_on, round_id=round_id)
     assert rounds.get_round(app_context, round_id).status is JobStatus.RUNNING
     info = rounds.get_round(app_context, round_id)

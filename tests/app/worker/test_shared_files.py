@@ -18,12 +18,13 @@ from app.services.imports import jobs as imports
 from app.services.imports.jobs import ImportRequest
 from app.services.rounds import jobs as rounds
 from app.settings import Settings
-from app.worker import steps
+from app.worker import sharing, steps
 from core.config import SMALL_MASK_NETWORK, RoundConfig
 from core.data.local_copies import prune_copies
 from core.data.shared_folders import STATE
 from core.data.store import close_store
-from core.types import JobStatus
+from core.learn import crossfold, training
+from core.types import JobStatus, Progress, RoundCancelledError
 from db.queries import rounds as round_rows
 from tests.app.worker.test_worker import TINY, children_of, ended, is_alive, start_worker, until
 from tools.fixtures.object_store import ObjectStore
@@ -105,6 +106,46 @@ def test_a_round_whose_steps_are_done_in_turn_by_two_homes_is_that_of_a_plain_fo
     for app_context in homes:
         assert rounds.get_round(app_context, 1).status is JobStatus.DONE
         assert kept(app_context.round_folder(1)) == wanted
+    assert measured(other) == measured(plain)
+    plain.database.close()
+
+
+@pytest.mark.slow
+def test_a_fold_that_another_home_takes_over_continues_from_its_checkpoint_to_the_same_bits(
+    homes: tuple[AppContext, AppContext], tmp_path: Path, digits_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = RoundConfig(epochs=5, **TINY)
+    plain = new_home(tmp_path / "plain")
+    one, other = homes
+    for app_context in (plain, one):
+        import_digits(app_context, digits_folder)
+        steps.take_snapshot(app_context, never, round_id=queue_round(app_context, config))
+    for fold in range(2):
+        steps.train_fold(plain, never, round_id=1, fold=fold)
+    steps.judge(plain, never, round_id=1)
+    monkeypatch.setattr(sharing, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(crossfold, "CHECKPOINT_SHARE", 1.0)
+    monkeypatch.setattr(training, "LOOK_SECONDS", 0.0)
+    epochs: list[int] = []
+    report = steps.HeldFold.report
+
+    def noted(held: steps.HeldFold, progress: Progress) -> None:
+        epochs.append(progress.epoch)
+        report(held, progress)
+
+    monkeypatch.setattr(steps.HeldFold, "report", noted)
+    store = one.shared
+    assert store is not None
+    with pytest.raises(RoundCancelledError):
+        steps.train_fold(one, lambda: 3 in epochs, round_id=1, fold=0)
+    assert store.remote.list("rounds/1/under_way/fold_0")
+    epochs.clear()
+    steps.train_fold(other, never, round_id=1, fold=0)
+    assert min(epoch for epoch in epochs if epoch) == 4
+    assert not store.remote.list("rounds/1/under_way")
+    steps.train_fold(one, never, round_id=1, fold=1)
+    steps.judge(other, never, round_id=1)
+    assert kept(other.round_folder(1)) == kept(plain.round_folder(1))
     assert measured(other) == measured(plain)
     plain.database.close()
 

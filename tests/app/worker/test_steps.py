@@ -19,9 +19,18 @@ from app.worker import finding_writer, steps
 from core.config import Member, ProbabilityMethod, RoundConfig, Weights
 from core.data.snapshot import Snapshot
 from core.rounds import fold_split
-from core.types import NO_LABEL, FindingFilter, FindingKind, JobStatus, RoundCancelledError, RoundError, Verdict
+from core.types import (
+    NO_LABEL,
+    FindingFilter,
+    FindingKind,
+    JobStatus,
+    Progress,
+    RoundCancelledError,
+    RoundError,
+    Verdict,
+)
 from db.models import FindingRow, SampleRow
-from db.queries import evaluation as evaluation_rows, filters, projection
+from db.queries import evaluation as evaluation_rows, filters, projection, rounds as round_rows
 from tests.app.small import NOW, add_dataset, add_done_round
 
 PETS = [0, 1] * 10
@@ -46,6 +55,28 @@ def opened_round(app_context: AppContext) -> int:
         logits = 4 * np.eye(2, dtype=np.float32)[predicted]
         np.savez(app_context.round_folder(round_id) / f"fold_{fold}.npz", rows=rows, logits=logits)
     return round_id
+
+
+def test_short_epochs_write_their_progress_twice_a_second_and_each_stage_at_once(
+    app_context: AppContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    round_id = opened_round(app_context)
+    with app_context.database.write() as session:
+        attempt = round_rows.begin_fold(session, round_id, 0, NOW)
+    assert attempt is not None
+    held = steps.HeldFold(app_context, round_id, 0, attempt)
+    now = 100.0
+    monkeypatch.setattr(steps.time, "monotonic", lambda: now)
+    seen: list[tuple[str, int]] = []
+    for epoch in range(40):
+        held.report(Progress("training", 0, 2, epoch, 40))
+        now += 0.0625
+        run = rounds.progress(app_context, round_id).folds[0]
+        seen.append((run.stage, run.epoch))
+    assert len(set(seen)) == 5
+    assert seen[-1] == ("training", 32)
+    held.report(Progress("predicting", 0, 2, 40, 40))
+    assert rounds.progress(app_context, round_id).folds[0].epoch == 40
 
 
 def test_a_round_never_takes_the_folds_of_another_one_for_its_own(app_context: AppContext) -> None:

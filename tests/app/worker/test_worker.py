@@ -151,9 +151,7 @@ def test_a_round_survives_kill_9_and_keeps_its_finished_folds(
 
 
 @pytest.mark.slow
-def test_of_two_waiting_rounds_the_one_asked_for_first_is_trained_first(
-    installation: AppContext, digits_folder: Path
-) -> None:
+def test_the_round_that_was_started_first_is_trained_first(installation: AppContext, digits_folder: Path) -> None:
     again = imports.add_import(installation, ImportRequest(name="again", source=str(digits_folder)))
     other = imports.run_import(installation, again).dataset_id
     assert other

@@ -99,8 +99,28 @@ def test_a_fold_is_tried_again_unchanged_then_with_half_the_batch_then_no_more(
     ended = rounds.get_round(app_context, started.id)
     assert killed.runs == runs
     assert ended.status is status
-    assert (noted_batch(ended, 0), noted_batch(ended, 1)) == (None, None if batch == 256 else batch)
+    noted = [noted_batch(ended, "fold", fold) for fold in range(2)]
+    assert noted == [None, None if batch == 256 else batch]
     assert (ended.versions or {}) == ({} if batch == 256 else {"batch size of fold 2": batch})
+
+
+def test_a_shard_that_is_killed_twice_is_embedded_with_half_the_batch(
+    app_context: AppContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = rounds.start_round(app_context, add_dataset(app_context, [0, 1] * 5), RoundConfig(folds=2), "ada")
+    place, killed = WorkerProcesses(app_context), Killed(2)
+
+    async def child(_self: WorkerProcesses, _round_id: int) -> Killed:
+        return killed
+
+    monkeypatch.setattr(WorkerProcesses, "_child", child)
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(asyncio.run, place.embed(started.id, 1)).result()
+    info = rounds.get_round(app_context, started.id)
+    assert killed.runs == 3
+    assert (info.versions or {}) == {"batch size of shard 2": 128}
+    assert noted_batch(info, "shard", 1) == 128
+    assert noted_batch(info, "fold", 1) is None
 
 
 class WithoutDatabase(Killed):

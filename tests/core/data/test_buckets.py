@@ -4,12 +4,18 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import given, strategies as st
 
-from core.data.buckets import bucket_of, list_bucket, original, prune_originals
+from core.data.arrays import decode_squares
+from core.data.buckets import bucket_of, fetch_labels, list_bucket, original, prune_originals, reading_labels
+from core.data.masks.pixels import PixelCode
+from core.data.masks.reading import read_masks
+from core.data.reading import read_many
 from core.data.remote import Remote
 from core.data.store import local
-from core.types import DatasetError
+from core.types import ClassTable, DatasetError, StorageAwayError
 from tools.fixtures.object_store import ObjectStore
+from tools.fixtures.postgres import free_port
 
 pytest_plugins = ["tests.object_store"]
 OLD = 1_000_000_000.0  # seconds since the epoch
@@ -32,12 +38,39 @@ def test_a_listing_is_a_folder_of_empty_files_that_are_fetched_when_read(bucket:
         remote.write(name, name.encode())
     folder = listed(files, bucket.url)
     names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.png"))
-    assert names == ["cat/1.png", "cat/a b%252F.png", "dog/2.png"]
+    assert names == ["cat/1.png", "cat/a b%2F.png", "dog/2.png"]
     assert all(path.stat().st_size == 0 for path in folder.rglob("*.png"))
     assert local(folder / "cat" / "1.png").read_bytes() == b"cat/1.png"
-    assert local(folder / "cat" / "a b%252F.png").read_bytes() == b"cat/a b%2F.png"
+    assert local(folder / "cat" / "a b%2F.png").read_bytes() == b"cat/a b%2F.png"
     remote.remove("cat/1.png")
     assert local(folder / "cat" / "1.png").read_bytes() == b"cat/1.png"
+
+
+def test_an_object_that_has_gone_is_no_file(bucket: ObjectStore, files: Path) -> None:
+    Remote(bucket.url).write("cat/1.png", b"image")
+    folder = listed(files, bucket.url)
+    Remote(bucket.url).remove("cat/1.png")
+    assert not local(folder / "cat" / "1.png").exists()
+
+
+def test_label_files_are_fetched_before_they_are_read_and_stay_while_they_are(bucket: ObjectStore, files: Path) -> None:
+    remote = Remote(bucket.url)
+    for name in ("1.png", "labels/1.txt", "labels/empty.txt", "data.YAML"):
+        remote.write(name, b"" if "empty" in name else name.encode())
+    found = bucket_of(files, bucket.url)
+    assert found is not None
+    with reading_labels(files):
+        folder = list_bucket(found, 10**9)
+        fetch_labels(found, folder)
+        assert (folder / "labels" / "1.txt").read_bytes() == b"labels/1.txt"
+        assert (folder / "data.YAML").read_bytes() == b"data.YAML"
+        assert (folder / "1.png").stat().st_size == (folder / "labels" / "empty.txt").stat().st_size == 0
+        local(folder / "1.png")
+        assert prune_originals(files / "buckets", 0, grace_seconds=-1) == len("1.png")
+        assert (folder / "labels" / "1.txt").read_bytes() == b"labels/1.txt"
+    assert prune_originals(files / "buckets", 0, grace_seconds=-1) == len("labels/1.txt") + len("data.YAML")
+    fetch_labels(found, folder)
+    assert (folder / "labels" / "1.txt").read_bytes() == b"labels/1.txt"
 
 
 def test_a_new_listing_forgets_what_is_gone_and_fetches_what_changed(bucket: ObjectStore, files: Path) -> None:
@@ -76,16 +109,43 @@ def test_copies_used_longest_ago_are_emptied_first(bucket: ObjectStore, files: P
     assert local(paths[3]).read_bytes() == bytes([3]) * 100
 
 
-def test_a_part_of_a_key_that_would_lead_elsewhere_stays_a_name(bucket: ObjectStore, files: Path) -> None:
-    found = bucket_of(files, "s3://bucket/a/../b")
+PARTS = st.lists(st.sampled_from(["%", "25", "2E", ".", "a", "%2E", "%25"]), max_size=5).map("".join)
+
+
+@given(parts=st.lists(PARTS, min_size=1, max_size=3))
+def test_a_key_is_the_path_of_a_file_below_its_folder_and_back(parts: list[str]) -> None:
+    key = "/".join(["pets", *parts])
+    found = bucket_of(Path("/home/files"), f"s3://bucket/{key}x")
     assert found is not None
-    assert ".." not in found.folder.parts
-    again = bucket_of(files, str(found.folder))
-    assert again is not None
-    assert again.url == "s3://bucket/a/../b"
+    assert {"", ".", ".."}.isdisjoint(found.folder.parts)
+    again = bucket_of(Path("/home/files"), str(found.folder))
+    assert again == found
+    assert again.url == f"s3://bucket/{key}x"
 
 
-@pytest.mark.parametrize("source", ["/data/photos", "photos", "C:/photos", "/x/files/buckets/s3/bucket/photos"])
+def test_a_name_with_a_percent_sign_is_that_of_its_file(files: Path) -> None:
+    found = bucket_of(files, "s3://bucket/50%/a%b.png")
+    assert found is not None
+    assert found.folder.parts[-2:] == ("50%", "a%b.png")
+
+
+@pytest.mark.parametrize("home", ["other", "link"])
+def test_a_folder_of_another_home_or_behind_a_link_is_its_buckets(home: str, files: Path, tmp_path: Path) -> None:
+    found = bucket_of(files, "s3://bucket/pets")
+    assert found is not None
+    if home == "link":
+        found.folder.mkdir(parents=True)
+        (tmp_path / home).symlink_to(files.parent)
+    assert bucket_of(files, str(tmp_path / home / "files/buckets/s3/bucket/pets")) == found
+
+
+def test_a_folder_that_only_looks_like_a_buckets_is_none(files: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "x/files/buckets/s3/bucket/photos"
+    folder.mkdir(parents=True)
+    assert bucket_of(files, str(folder)) is None
+
+
+@pytest.mark.parametrize("source", ["/data/photos", "photos", "C:/photos", "a,b", "camvid-exact-11"])
 def test_a_folder_is_no_bucket(source: str, files: Path) -> None:
     assert bucket_of(files, source) is None
 
@@ -97,6 +157,8 @@ def test_a_folder_is_no_bucket(source: str, files: Path) -> None:
         ("file:///etc/photos", "not from file"),
         ("s3://bucket", "a whole bucket"),
         ("gs://bucket/photos", "install the Python package gcsfs"),
+        ("abfs://bucket@account.dfs.core.windows.net/photos", "install the Python package adlfs"),
+        ("az://bucket/photos", "install the Python package adlfs"),
     ],
 )
 def test_what_cannot_be_read_is_refused_with_its_cure(source: str, cause: str, files: Path) -> None:
@@ -107,3 +169,34 @@ def test_what_cannot_be_read_is_refused_with_its_cure(source: str, cause: str, f
 def test_an_empty_prefix_is_refused(bucket: ObjectStore, files: Path) -> None:
     with pytest.raises(DatasetError, match="there is nothing below it"):
         listed(files, f"{bucket.url}/nothing")
+
+
+@pytest.fixture
+def away(files: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the folder of a bucket whose store does not answer."""
+    address = f"http://127.0.0.1:{free_port()}"
+    for name, value in {"ENDPOINT_URL": address, "ACCESS_KEY_ID": "a", "SECRET_ACCESS_KEY": "b"}.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    return files / "buckets/s3/bucket-of-a-store-that-went-away/photos"
+
+
+@pytest.mark.parametrize("count", [1, 65])
+def test_images_of_a_store_that_is_away_are_not_called_damaged(away: Path, count: int) -> None:
+    with pytest.raises(StorageAwayError, match="it cannot be reached"):
+        list(read_many([f"{away}/1.png"] * count, 10**6, processes=1))
+
+
+@pytest.mark.parametrize("count", [1, 33])
+def test_masks_of_a_store_that_is_away_are_not_called_damaged(away: Path, count: int) -> None:
+    reference = PixelCode(coloured=False).reference(f"{away}/1.png")
+    with pytest.raises(StorageAwayError, match="it cannot be reached"):
+        list(read_masks([(reference, 4, 4)] * count, ClassTable(("a",), ("#000000",)), processes=1))
+
+
+@pytest.mark.parametrize("count", [1, 401])
+def test_a_round_waits_for_a_store_that_is_away(away: Path, count: int, tmp_path: Path) -> None:
+    paths, keys = [f"{away}/1.png"] * count, [str(number) for number in range(count)]
+    with pytest.raises(StorageAwayError, match="it cannot be reached"):
+        decode_squares(
+            paths, keys, size=8, grey=True, cache=tmp_path, report=lambda *_: None, should_stop=lambda: False
+        )

@@ -107,6 +107,6 @@ def test_a_scene_is_a_matter_of_its_seed() -> None:
     assert (paint(3, 7)[0] != paint(3, 8)[0]).any()
 
 
-def test_what_finds_no_room_is_left_out() -> None:
+def test_digits_without_room_are_left_out() -> None:
     _, mask = paint(60, 1)
     assert len(np.unique(mask)) - 1 < 20

@@ -35,7 +35,7 @@ def test_no_fewer_than_the_least_are_drawn_where_there_are_more(
     assert len(rows) < count * size
 
 
-def test_what_the_groups_are_called_changes_nothing() -> None:
+def test_names_of_groups_change_nothing() -> None:
     groups = np.arange(50) // 5
     np.testing.assert_array_equal(draw_rows(groups, 0.3, 4), draw_rows(groups * 7 + 3, 0.3, 4))
 

@@ -34,7 +34,7 @@ def keep(folder: Path, name: str, tensors: bytes = b"tensors", about: About = AB
     return describe(folder, name, about)
 
 
-def test_what_is_said_of_a_network_is_read_as_it_was_written(tmp_path: Path) -> None:
+def test_the_description_of_a_network_reads_back_as_written(tmp_path: Path) -> None:
     kept = keep(tmp_path, "fold_0")
     assert find_network(tmp_path, "fold_0") == kept
     assert kept.about == ABOUT

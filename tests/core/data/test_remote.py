@@ -4,6 +4,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 from core.data.remote import FilesAwayError, Remote, check_url, shown_url
 from core.types import ConfigError, StorageError
@@ -89,6 +90,50 @@ def test_missing_credentials_are_named(bucket: ObjectStore, monkeypatch: pytest.
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nowhere")
     with pytest.raises(StorageError, match=r"no credentials.*AWS_ACCESS_KEY_ID"):
         Remote("s3://bucket-without-credentials/prefix").read("a")
+
+
+@pytest.mark.parametrize(
+    ("above", "name", "kind", "cause"),
+    [
+        ("AzureError", "ServiceRequestError", FilesAwayError, "cannot be reached"),
+        ("AzureError", "ClientAuthenticationError", StorageError, "access is denied"),
+        ("AzureError", "HttpResponseError", StorageError, "HttpResponseError: told"),
+        ("GoogleAuthError", "TransportError", FilesAwayError, "cannot be reached"),
+        ("GoogleAuthError", "DefaultCredentialsError", StorageError, "no credentials"),
+        ("GoogleAuthError", "RefreshError", StorageError, "access is denied"),
+        ("Exception", "HttpError", StorageError, "HttpError: told"),
+    ],
+)
+def test_faults_of_other_services_are_sentences(
+    above: str, name: str, kind: type[StorageError], cause: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Named as the packages of Google and Azure name them, which are not installed here."""
+    error = type(name, (type(above, (Exception,), {}),), {})
+
+    def fail(*_: object, **__: object) -> None:
+        raise error("told")
+
+    monkeypatch.setattr(MemoryFileSystem, "cat_file", fail)
+    with pytest.raises(StorageError, match=cause) as caught:
+        Remote("memory://faults").read("a")
+    assert type(caught.value) is kind
+    assert caught.value.cure
+
+
+def test_a_folder_in_a_listing_is_no_object(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As adlfs lists a folder without objects, without a size."""
+    found = {"/folders/a": {"name": "/folders/a", "type": "directory", "size": None}}
+    monkeypatch.setattr(MemoryFileSystem, "find", lambda *_, **__: found)
+    assert Remote("memory://folders").list("a") == {}
+
+
+@pytest.mark.parametrize(
+    ("url", "package"), [("gs://bucket/a", "gcsfs"), ("abfs://bucket/a", "adlfs"), ("az://bucket/a", "adlfs")]
+)
+def test_a_package_that_is_not_installed_is_named_with_its_cure(url: str, package: str) -> None:
+    with pytest.raises(ConfigError, match="needs a package that is not installed") as caught:
+        check_url(url)
+    assert caught.value.cure == f"install the Python package {package} where Outfold runs"
 
 
 @pytest.mark.parametrize(

@@ -84,7 +84,7 @@ def test_renaming_the_classes_changes_nothing(seed: int, names: list[int]) -> No
 
 @drawn(SEEDS)
 @settings(deadline=None, max_examples=20)
-def test_who_asks_for_more_gets_no_lower_threshold(seed: int) -> None:
+def test_a_higher_target_has_no_lower_threshold(seed: int) -> None:
     for modest, strict in zip(found(seed, target=0.8), found(seed, target=0.97), strict=True):
         if modest.basis == strict.basis == "precision":
             assert modest.percent <= strict.percent

@@ -62,7 +62,7 @@ def test_the_side_with_fewer_labels_learns_some_twice_and_none_thrice() -> None:
     assert found.changed == 10
 
 
-def test_of_masks_those_count_as_changed_that_are_other_masks_whatever_class_they_are_dealt_by() -> None:
+def test_a_mask_counts_as_changed_whatever_class_it_is_dealt_by() -> None:
     def masked(labels: list[int], masks: list[str]) -> Snapshot:
         sizes = np.full((len(labels), 2), 4)
         return replace(snapshot(labels), masks=SnapshotMasks(masks, [""] * len(labels), sizes))

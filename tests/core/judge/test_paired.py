@@ -30,7 +30,7 @@ def test_mcnemar_is_the_exact_binomial_test(better: int, worse: int) -> None:
 
 
 @given(splits, splits)
-def test_who_wins_does_not_matter_to_mcnemar(better: int, worse: int) -> None:
+def test_mcnemars_p_is_the_same_for_either_winner(better: int, worse: int) -> None:
     assert mcnemar(better, worse).p == mcnemar(worse, better).p
     assert mcnemar(better, worse).p_mid == mcnemar(worse, better).p_mid
 

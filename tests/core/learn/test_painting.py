@@ -224,7 +224,7 @@ def test_under_the_tags_only_present_classes_are_painted() -> None:
     assert (mask_of(logits(), canvas(), 1, np.zeros(3, np.bool_)) == IGNORE).all()
 
 
-def test_how_sure_it_is_is_shared_by_what_is_there() -> None:
+def test_confidence_is_normalised_over_the_present_classes() -> None:
     large = F.interpolate(logits()[None, :, :8, :6], (16, 12), mode="bilinear", align_corners=False)[0]
     mask, sure = sure_mask_of(logits(), canvas(), 1, np.array([True, False, True]))
     probs = large[[0, 2]].softmax(dim=0)

@@ -54,7 +54,7 @@ def test_like_lies_beside_like_and_only_unlabelled_images_are_found(folder: Path
     assert max(progress.fraction for progress in told) <= 1
 
 
-def test_what_is_ordered_is_only_read_and_a_cancel_is_heard(folder: Path, tmp_path: Path) -> None:
+def test_a_written_order_is_only_read_and_a_cancel_is_heard(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(RoundCancelledError):
         order_images(
             folder, packaged_probe(48), image_cache=tmp_path / "cache", report=lambda _: None, should_stop=lambda: True

@@ -17,11 +17,11 @@ def test_pixels_are_counted_over_all_images_and_ignored_ones_nowhere() -> None:
     assert score.accuracy == pytest.approx(4 / 5)
 
 
-def test_of_nothing_nothing_is_said() -> None:
+def test_no_predictions_have_no_score() -> None:
     assert MaskScore.of(empty_confusion(2)) == MaskScore(mean_iou=None, ious=[None, None], accuracy=None)
 
 
-def test_of_two_equal_scores_the_likelier_one_is_better() -> None:
+def test_the_likelier_of_two_equal_scores_is_better() -> None:
     one = Score(value=0.9, per_class=[0.9], accuracy=0.9, log_likelihood=-0.3)
     assert replace(one, value=0.91, log_likelihood=-0.5).beats(one)
     assert replace(one, log_likelihood=-0.2).beats(one)

@@ -8,8 +8,10 @@ from sqlalchemy import event, text
 from app.services.app_context import AppContext, open_app
 from app.settings import Settings
 from core.types import FindingFilter, FindingKind, Order
+from db.new_findings import NewFinding
+from db.percents import percent_of
 from db.queries import filters, findings
-from db.queries.findings import NewFinding, add_findings, open_findings, percent_of, remove_findings
+from db.queries.findings import add_findings, open_findings, remove_findings
 from tools.fixtures.reviews import fill
 
 COUNT = 60

@@ -14,7 +14,7 @@ from app.services.app_context import AppContext
 from app.services.evaluation import lookalikes, splits as evaluation
 from app.services.imports import jobs as imports
 from app.services.imports.jobs import ImportRequest
-from app.worker.snapshots import current_snapshot
+from app.services.rounds.snapshots import current_snapshot
 from db.models import SampleRow
 from tests.app.commands.running import run, run_json
 
@@ -127,7 +127,7 @@ def test_the_command_and_the_page_warn_of_them(leaking: AppContext, monkeypatch:
     assert [one["other"] for one in said["alike"]["pairs"]] == [other for _, other, _ in PAIRS]
 
 
-def test_of_many_copies_each_outside_is_told_once(app_context: AppContext, tmp_path: Path) -> None:
+def test_each_copy_outside_the_split_is_listed_once(app_context: AppContext, tmp_path: Path) -> None:
     root = tmp_path / "set"
     for split, copies in (("test", 3), ("train", 4)):
         (root / split / "cat").mkdir(parents=True)

@@ -29,10 +29,12 @@ from core.types import (
 )
 from db.models import SampleRow
 from db.queries import evaluation as rows, rounds as round_rows
+from tests.app.evaluated import deal_splits, everything, protect, shown
 from tests.app.services.reviewed import add_round, digits, digits_home, import_folder
 from tests.app.small import add_dataset
-from tests.app.splits import deal_splits, everything, protect, shown
 from tools.fixtures.scenes import NOW
+
+pytestmark = pytest.mark.usefixtures("kept")
 
 __all__ = ["digits", "digits_home"]
 OPEN = FindingFilter(round_id=1)
@@ -99,7 +101,7 @@ def test_people_judge_its_cards_also_several_at_once(digits: AppContext) -> None
     assert seen.lines() == [f"{rule}; people judged {len(cards)} of its 75 images."]
 
 
-def test_what_was_accepted_in_bulk_before_does_not_count_as_judged(digits: AppContext) -> None:
+def test_labels_accepted_in_bulk_do_not_count_as_judged(digits: AppContext) -> None:
     deal_splits(digits)
     reviews.accept_all(digits, OPEN, by="ada")
     held = len(shown(digits, replace(everything(), statuses=frozenset({Status.BULK}), split="test")))
@@ -123,7 +125,7 @@ def test_a_verdict_without_a_usable_label_judges_nothing(digits: AppContext, ver
     assert evaluation.protection(digits, 1).judged == 0
 
 
-def test_what_cannot_be_protected_is_refused_with_the_cure(digits: AppContext) -> None:
+def test_a_split_that_cannot_be_protected_is_refused_with_the_cure(digits: AppContext) -> None:
     with pytest.raises(DatasetError, match="or import its images below folders train/ and test/"):
         evaluation.protect(digits, 1, "test")
     protect(digits)
@@ -219,7 +221,7 @@ def test_no_fewer_are_drawn_than_a_comparison_needs(app_context: AppContext, sha
     assert seen.drawing.images == 0
 
 
-def test_of_few_images_none_are_proposed_and_why_is_said(app_context: AppContext) -> None:
+def test_a_small_dataset_gets_no_proposed_split_and_a_reason(app_context: AppContext) -> None:
     add_dataset(app_context, [0, 1] * 29)
     assert "pets is too small to measure the impact of cleaning" in evaluation.protection(app_context, 1).lines()[1]
     with pytest.raises(DatasetError, match="30 of its 58 images are more than half; import more"):
@@ -244,7 +246,7 @@ def test_beside_a_protected_split_only_what_is_missing_is_proposed(app_context: 
     assert evaluation.protection(app_context, 1).drawing.images == 0
 
 
-def test_what_is_drawn_out_of_a_named_split_stays_where_it_is_when_its_source_is_read_again(
+def test_drawn_images_stay_in_their_split_when_the_source_is_read_again(
     app_context: AppContext, digits_folder: Path, tmp_path: Path
 ) -> None:
     names = sorted(path.relative_to(digits_folder) for path in digits_folder.rglob("*.png"))[:200]

@@ -26,8 +26,10 @@ from core.types import DatasetError, ExportError, FindingFilter, JobStatus, Verd
 from db.faults import DatabaseAwayError
 from db.queries import exports as rows, snapshots
 from tests.app.outages import outage_at
-from tests.app.sampled import everything, sample_both
+from tests.app.sampled import sample_both, suspicious_from
 from tests.app.services.reviewed import digits, digits_home  # noqa: F401 fixtures
+
+pytestmark = pytest.mark.usefixtures("kept")
 
 ROOT = Path(__file__).parents[4]
 
@@ -94,10 +96,10 @@ def test_manifest_and_card_tell_what_each_bulk_accept_rested_on(
     assert before["bulk_acts"] == []
     assert before["wrong_labels"]["estimate"] is None
     assert before["wrong_labels"]["text"].startswith("Wrong labels: unknown")
-    reviews.accept_all(app_context, everything(round_id, 0.9), by="Ada")
+    reviews.accept_all(app_context, suspicious_from(round_id, 0.9), by="Ada")
     sample_both(app_context, round_id)
-    reviews.accept_all(app_context, everything(round_id, 0.8), by="Grace")
-    undone = reviews.accept_all(app_context, everything(round_id, 0.7), by="Ada")
+    reviews.accept_all(app_context, suspicious_from(round_id, 0.8), by="Grace")
+    undone = reviews.accept_all(app_context, suspicious_from(round_id, 0.7), by="Ada")
     reviews.undo(app_context, dataset_id, by="Ada", changeset_id=undone.changeset)
     done = export(app_context, dataset_id, tmp_path / "out", format=ExportFormat.CSV)
     assert done.manifest is not None

@@ -154,7 +154,7 @@ def test_another_folder_is_taken_for_a_moved_one_only_when_it_is_said(
     assert datasets.get_dataset(app_context, dataset_id).root == str(tmp_path / "copy")
 
 
-def test_of_copies_the_one_that_kept_its_name_is_the_one(app_context: AppContext) -> None:
+def test_the_copy_that_kept_its_name_is_matched(app_context: AppContext) -> None:
     known = [Address(1, "a/1.png", 0), Address(2, "a/2.png", 0, decided=True), Address(3, "b/3.png", 1)]
     found = [Address(10, "c/2.png", 5), Address(11, "x/a/1.png", 5), Address(12, "c/9.png", 1)]
     assert sorted(pair_moved(known, found)) == [(1, 11), (2, 10), (3, 12)]

@@ -20,6 +20,8 @@ from tests.app.services.reviewed import add_round, import_folder
 from tests.app.services.test_removals import again, consistent, images, pets
 from tests.core.data.formats.drawn import draw
 
+pytestmark = pytest.mark.usefixtures("kept")
+
 LATER = datetime.now(UTC) + timedelta(days=8)
 
 

@@ -230,7 +230,7 @@ def test_an_accept_all_leaves_a_persons_verdict_on_a_region_alone(app_context: A
     assert_everything_holds(app_context)
 
 
-def test_of_two_editors_who_began_from_one_mask_the_later_is_told(app_context: AppContext) -> None:
+def test_the_later_of_two_edits_of_one_mask_is_refused_as_stale(app_context: AppContext) -> None:
     base, mask = masks.read_mask(app_context, 1)
     first, second = mask.copy(), mask.copy()
     first[0], second[1] = CAR, CAR
@@ -319,7 +319,7 @@ def test_an_image_without_a_mask_is_labelled_by_an_edit(template: Path, app_cont
     np.testing.assert_array_equal(mask_of(app_context), drawn_mask)
 
 
-def test_what_a_round_opened_with_stays_while_people_decide(app_context: AppContext) -> None:
+def test_the_masks_of_a_round_stay_while_people_decide(app_context: AppContext) -> None:
     sample = masks.view_mask(app_context, 1, 1).sample
     reviews.decide(app_context, [Choice(1, Verdict.ACCEPT)], by="ada")
     np.testing.assert_array_equal(round_masks.opened_mask(app_context, 1, sample), draw(0, 48, 36).given)
@@ -477,7 +477,7 @@ def test_a_region_that_an_edit_painted_over_is_left_out_of_bulk_acts(app_context
     assert_everything_holds(app_context)
 
 
-def test_what_was_accepted_in_bulk_and_painted_over_since_is_not_counted_as_accepted(app_context: AppContext) -> None:
+def test_a_bulk_accepted_region_painted_over_since_does_not_count_as_accepted(app_context: AppContext) -> None:
     reviews.accept_all(app_context, FindingFilter(round_id=1), by="bob")
     region, _ = region_of(app_context, 1)
     painted = mask_of(app_context).copy()

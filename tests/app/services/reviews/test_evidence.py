@@ -8,6 +8,8 @@ from app.services.reviews import evidence
 from app.services.reviews.evidence import set_name
 from core.types import FindingFilter, FindingKind
 
+pytestmark = pytest.mark.usefixtures("kept")
+
 CLASSES = ("cat", "dog")
 
 

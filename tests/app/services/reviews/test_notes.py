@@ -11,6 +11,8 @@ from core.data.export.items import ExportOptions
 from core.types import Verdict
 from tests.app.services.reviewed import digits, digits_home  # noqa: F401 fixtures
 
+pytestmark = pytest.mark.usefixtures("kept")
+
 
 def told(app_context: AppContext, finding_id: int) -> list[tuple[str, str, bool]]:
     """Return text, annotator and whether it counts, of each note of a card."""

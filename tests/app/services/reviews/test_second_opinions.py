@@ -26,6 +26,8 @@ from tests.app.services.test_reviews import assert_projections_hold
 from tests.app.worker.test_mask_steps import go_on, opened, predict
 from tests.core.data.formats.drawn import draw_all
 
+pytestmark = pytest.mark.usefixtures("kept")
+
 pytest_plugins = ["tests.postgres"]
 IMAGES = [f"{number:02}.png" for number in range(12)]
 DIFFERING = {0, 1, 5}

@@ -1,6 +1,7 @@
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from sqlalchemy import update
 
 from app.services import reviews
@@ -11,9 +12,11 @@ from app.services.rounds.history import BulkAct, history
 from core.config import RoundConfig
 from core.types import Recipe, Verdict
 from db.models import ChangesetRow, RoundRow
-from tests.app.sampled import everything, order_of
+from tests.app.sampled import order_of, suspicious_from
 from tests.app.services.reviewed import digits, digits_home  # noqa: F401 fixtures
 from tests.app.small import METRICS, add_dataset, add_done_round
+
+pytestmark = pytest.mark.usefixtures("kept")
 
 CHANGES: dict[str, Any] = {
     "given": {
@@ -59,7 +62,7 @@ def test_bulk_accepts_stand_with_what_was_known_when_they_were_made(digits: AppC
         return past.bulk_acts
 
     assert acts() == ()
-    reviews.accept_all(digits, everything(1, 0.9), by="Ada")
+    reviews.accept_all(digits, suspicious_from(1, 0.9), by="Ada")
     (act,) = acts()
     assert (act.round, act.annotator, act.threshold, act.certified) == (1, "Ada", 0.9, False)
     assert act.set == "suspicious from 0.9 on"
@@ -67,7 +70,7 @@ def test_bulk_accepts_stand_with_what_was_known_when_they_were_made(digits: AppC
     reviews.undo(digits, 1, by="Ada")
     assert acts() == ()
     certify(digits)
-    saved = reviews.accept_all(digits, everything(1, 0.75), by="Ada", certified=True)
+    saved = reviews.accept_all(digits, suspicious_from(1, 0.75), by="Ada", certified=True)
     (act,) = acts()
     assert (act.size, act.certified) == (saved.size, True)
     assert act.text.startswith("Certified: at least ")
@@ -76,7 +79,7 @@ def test_bulk_accepts_stand_with_what_was_known_when_they_were_made(digits: AppC
 
 def certify(app_context: AppContext) -> None:
     """Judge so much of the set from .75 on that it is certified."""
-    seen = audits.start(app_context, everything(1, 0.75), by="Ada")
+    seen = audits.start(app_context, suspicious_from(1, 0.75), by="Ada")
     for one in order_of(app_context, seen):
         reviews.decide(app_context, [reviews.Choice(one, Verdict.ACCEPT)], by="Ada")
         if audits.view_audit(app_context, seen.audit.id).certificate:
@@ -84,7 +87,7 @@ def certify(app_context: AppContext) -> None:
 
 
 def test_an_act_older_than_such_notes_is_not_certified(digits: AppContext) -> None:  # noqa: F811
-    reviews.accept_all(digits, everything(1, 0.9), by="Ada")
+    reviews.accept_all(digits, suspicious_from(1, 0.9), by="Ada")
     with digits.database.write() as session:
         session.execute(update(ChangesetRow).values(note={"threshold": 0.9}))
     (past,) = history(digits, rounds.list_rounds(digits))

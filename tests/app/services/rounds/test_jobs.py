@@ -13,7 +13,7 @@ from app.services import jobs, reviews
 from app.services.app_context import AppContext
 from app.services.rounds import jobs as rounds
 from app.services.rounds.checks import model_names
-from app.services.rounds.jobs import FoldRun
+from app.services.rounds.jobs import FoldRun, ShardRun
 from core.config import SMALL_NETWORK, Member, ProbabilityMethod, RoundConfig, Weights
 from core.types import (
     EVERY_FOLD,
@@ -28,8 +28,8 @@ from core.types import (
     RoundError,
 )
 from db.models import SampleRow
+from db.new_findings import NewFinding
 from db.queries import findings as finding_rows, rounds as rows
-from db.queries.findings import NewFinding
 from tests.app.small import NOW, add_dataset, add_done_round
 
 PETS = [0, 1] * 10
@@ -164,7 +164,7 @@ def test_networks_are_known_without_loading_any() -> None:
     assert {"resnet18", "convnext_tiny", "vit_small_patch16_224"} <= set(model_names())
 
 
-def test_what_is_proposed_follows_from_the_images(app_context: AppContext) -> None:
+def test_the_proposed_config_suits_the_images(app_context: AppContext) -> None:
     proposal = rounds.propose(app_context, add_dataset(app_context, PETS))
     assert (proposal.config.model, proposal.config.input_size, proposal.config.grey) == (SMALL_NETWORK, 28, True)
     assert proposal.images == "28 x 28 grey images"
@@ -211,6 +211,21 @@ def test_time_left_follows_from_finished_folds_or_the_first_one() -> None:
     assert rounds.seconds_left([waiting], now) is None
     assert rounds.seconds_left([running, waiting], now) == pytest.approx(15, rel=0.01)
     assert rounds.seconds_left([fold(0, JobStatus.DONE, 1.0, 20), running, waiting], now) == pytest.approx(25)
+
+
+def test_time_left_of_shards_is_shared_by_those_at_work() -> None:
+    def shard(number: int, status: JobStatus, fraction: float) -> ShardRun:
+        finished = now if status is JobStatus.DONE else None
+        return ShardRun(number, 1, status, "", fraction, None, "", now - timedelta(seconds=20), None, finished)
+
+    now = datetime.now(UTC)
+    fold = FoldRun(0, 0, JobStatus.QUEUED, "", 0, 0, 0.0, None, None, None, None, "", None, None, None, None)
+    waiting = ShardRun(9, 0, JobStatus.QUEUED, "", 0.0, None, "", None, None, None)
+    done, running = shard(0, JobStatus.DONE, 1.0), [shard(one, JobStatus.RUNNING, 0.5) for one in (1, 2)]
+    assert rounds.round_seconds_left([fold], [waiting], now) is None
+    assert rounds.round_seconds_left([fold], [done, *running, waiting, waiting], now) == pytest.approx(40)
+    assert rounds.round_seconds_left([fold], [done, waiting], now) == pytest.approx(20)
+    assert rounds.round_seconds_left([fold], [done, done], now) is None
 
 
 def test_time_left_shrinks_between_two_reports() -> None:

@@ -20,6 +20,8 @@ from core.types import ConfigError, DatasetError, FindingFilter, JobStatus, Orde
 from db.models import FindingRow, SampleRow
 from tests.app.small import add_dataset
 
+pytestmark = pytest.mark.usefixtures("kept")
+
 PETS = [0, 1, 2] * 20
 NAMES = ("cat", "dog", "horse")
 

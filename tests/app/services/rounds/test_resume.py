@@ -11,9 +11,10 @@ from sqlalchemy import update
 
 from app.services import jobs
 from app.services.app_context import AppContext
+from app.services.recipes import RECIPES
+from app.services.recipes.entry import RecipeEntry, RoundContext
 from app.services.rounds import jobs as rounds, resume as resuming
 from app.worker import steps
-from app.worker.recipes import RUNNERS, RecipeRunner, RoundContext
 from core.config import RoundConfig
 from core.types import JobStatus, RoundError
 from db.models import RoundRow
@@ -60,7 +61,7 @@ def test_a_cancelled_round_goes_on_with_its_finished_fold(
     assert not jobs.is_active(app_context, jobs.round_job(half_done)), "the cancelled job is another one"
 
     learnt: list[int] = []
-    monkeypatch.setitem(RUNNERS, before.recipe, _learning(RUNNERS[before.recipe], learnt))
+    monkeypatch.setitem(RECIPES, before.recipe, _learning(RECIPES[before.recipe], learnt))
     steps.take_snapshot(app_context, go_on, round_id=half_done)
     for fold in range(2):
         steps.train_fold(app_context, go_on, round_id=half_done, fold=fold)
@@ -76,7 +77,7 @@ def test_a_pause_is_no_work_and_a_changed_device_is_named(
     app_context: AppContext, half_done: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe = rounds.get_round(app_context, half_done).recipe
-    monkeypatch.setitem(RUNNERS, recipe, _learning(RUNNERS[recipe], []))
+    monkeypatch.setitem(RECIPES, recipe, _learning(RECIPES[recipe], []))
     begun = datetime.now(UTC) - timedelta(hours=3)
     values = {"started_at": begun, "finished_at": begun + timedelta(minutes=20), "versions": {"device": "a large GPU"}}
     with app_context.database.write() as session:
@@ -94,7 +95,7 @@ def test_a_pause_is_no_work_and_a_changed_device_is_named(
     assert done.versions["device"].count("then") == 1
 
 
-def _learning(doing: RecipeRunner, learnt: list[int]) -> RecipeRunner:
+def _learning(doing: RecipeEntry, learnt: list[int]) -> RecipeEntry:
     def note(at_work: RoundContext, fold: int) -> None:
         learnt.append(fold)
         learn(at_work.folder, fold)
@@ -114,7 +115,7 @@ def test_a_failed_round_goes_on_too_and_the_process_that_it_had_is_not_heard(
         assert not rows.holds_fold(session, half_done, 1, 1)
 
 
-def test_what_still_waits_of_a_failed_rounds_job_does_not_run_for_the_resumed_one(app_context: AppContext) -> None:
+def test_waiting_folds_of_a_failed_job_do_not_run_for_the_resumed_round(app_context: AppContext) -> None:
     round_id = rounds.start_round(app_context, add_dataset(app_context, PETS), CONFIG, "ada").id
     assert jobs.is_active(app_context, jobs.round_job(round_id))
     with app_context.database.write() as session:
@@ -169,7 +170,7 @@ def update_torch(app_context: AppContext, round_id: int) -> None:
         (update_torch, "was trained with torch 1.0"),
     ],
 )
-def test_what_cannot_go_on_says_why(
+def test_a_round_that_cannot_be_resumed_says_why(
     app_context: AppContext, half_done: int, change: Callable[[AppContext, int], None], why: str
 ) -> None:
     assert resuming.resumption_problem(app_context, rounds.get_round(app_context, half_done)) == ""

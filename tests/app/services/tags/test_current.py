@@ -8,10 +8,10 @@ from sqlalchemy import text
 from app.services import deletions
 from app.services.app_context import AppContext
 from app.services.reviews import ActKey, DeletedError, NotFoundError, RefusedError
+from app.services.rounds.snapshots import current_snapshot
 from app.services.tags import current as tags
 from app.services.tags.current import TagFilter
 from app.services.tags.tables import BY_IMPORT, BY_MASK, export_tags, find_doubts, import_tags, known_tags
-from app.worker.snapshots import current_snapshot
 from core.judge.tag_checks import Contradiction
 from core.types import DatasetError, ExportError
 from tests.app.services.reviewed import digits, digits_home  # noqa: F401 fixtures
@@ -37,7 +37,7 @@ def said(app_context: AppContext, sample_id: int = FIRST_BARE) -> list[int] | No
     return tags.suggest_tags(app_context, sample_id).image.classes
 
 
-def test_what_is_said_later_stands_and_everything_is_kept(few: AppContext) -> None:
+def test_later_tags_stand_and_earlier_ones_are_kept(few: AppContext) -> None:
     tags.tag(few, FIRST_BARE, [CAR, SKY, CAR], by="ada")
     assert said(few) == [SKY, CAR]
     tags.tag(few, FIRST_BARE, [ROAD], by="grace")
@@ -185,7 +185,7 @@ def test_a_table_of_tags_may_name_paths_as_windows_does(few: AppContext, tmp_pat
     assert said(few, 6) == [TREE]
 
 
-def test_what_is_exported_is_imported_again(few: AppContext, tmp_path: Path) -> None:
+def test_exported_tags_are_imported_again(few: AppContext, tmp_path: Path) -> None:
     tags.tag(few, 4, [SKY, CAR], by="ada")
     assert export_tags(few, 1, tmp_path / "out.csv") == 1
     assert import_tags(few, 1, tmp_path / "out.csv").unchanged == 1

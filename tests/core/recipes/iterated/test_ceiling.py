@@ -58,7 +58,7 @@ def test_a_round_that_learnt_nearly_all_labels_sets_it_and_others_do_not(tmp_pat
 
 
 @pytest.mark.usefixtures("one_thread")
-def test_of_masks_it_is_the_mean_iou_of_the_masks_predicted_out_of_fold(tmp_path: Path) -> None:
+def test_the_ceiling_of_masks_is_the_mean_iou_out_of_fold(tmp_path: Path) -> None:
     scenes = drawn(tmp_path / "scenes", 9)
     network = RoundConfig(folds=2, model="small_unet", input_size=32, epochs=1, batch_size=4, device="cpu")
     folder = tmp_path / "round"
@@ -78,7 +78,7 @@ def test_of_masks_it_is_the_mean_iou_of_the_masks_predicted_out_of_fold(tmp_path
     assert value == pytest.approx(np.mean(ious))
 
 
-def test_what_is_written_is_read(tmp_path: Path) -> None:
+def test_a_written_ceiling_is_read_back(tmp_path: Path) -> None:
     assert read_ceiling(tmp_path) is None
     own = Ceiling(value=0.97, source="round 1")
     write_ceiling(tmp_path, own)

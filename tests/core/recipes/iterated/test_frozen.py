@@ -29,7 +29,7 @@ def run(data: RecipeData, folder: Path, settings: IteratedSettings | None = None
     folder.mkdir(parents=True, exist_ok=True)
     data.snapshot.save(folder)
     chosen: dict[str, Any] = {"image_cache": folder.parent / "cache", "report": lambda _: None}
-    return run_and_propose(data, NETWORK, settings or IteratedSettings(), folder, asked=data.unlabelled, **chosen)
+    return run_and_propose(data, NETWORK, settings or IteratedSettings(), folder, to_predict=data.unlabelled, **chosen)
 
 
 def proposed(folder: Path) -> dict[str, IntArray]:
@@ -60,7 +60,7 @@ def test_networks_are_kept_and_the_chosen_one_predicts(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("asked", "best"), [(PROBE, "baseline"), (SPREAD, "spread")])
-def test_what_is_asked_for_by_name_is_learnt(tmp_path: Path, asked: str, best: str) -> None:
+def test_the_named_learner_is_used(tmp_path: Path, asked: str, best: str) -> None:
     data = parts_of(pictures(tmp_path / "pictures"))
     assert run(data, tmp_path / "run", IteratedSettings(frozen=asked)).best == best
     found = proposed(tmp_path / "run")

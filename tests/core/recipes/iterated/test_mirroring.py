@@ -48,7 +48,7 @@ def parts(folder: Path, bright: tuple[object, object], validation: int = 24) -> 
 def run(data: RecipeData, folder: Path, settings: IteratedSettings = SETTINGS) -> IteratedResult:
     cache = folder.parent / "cache"
     return run_and_propose(
-        data, NETWORK, settings, folder, asked=data.unlabelled, image_cache=cache, report=lambda _: None
+        data, NETWORK, settings, folder, to_predict=data.unlabelled, image_cache=cache, report=lambda _: None
     )
 
 

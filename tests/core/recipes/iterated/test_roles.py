@@ -25,7 +25,7 @@ def test_splits_say_who_judges() -> None:
     parts = iterated_parts(snapshot(labels), splits, chosen, 0)
     data = parts.data
     assert [part.tolist() for part in (data.labelled, data.validation, data.test)] == [[0, 1], [2, 3], [4, 5]]
-    assert data.unlabelled.tolist() == parts.asked.tolist() == [6, 7]
+    assert data.unlabelled.tolist() == parts.to_predict.tolist() == [6, 7]
 
 
 def test_what_is_protected_is_the_test_and_its_group_is_only_asked_about() -> None:
@@ -36,7 +36,7 @@ def test_what_is_protected_is_the_test_and_its_group_is_only_asked_about() -> No
     assert parts.data.test.tolist() == [0]
     assert not {0, 1, 2} & {*parts.data.labelled.tolist(), *parts.data.validation.tolist()}
     assert parts.data.unlabelled.tolist() == [9, 10]
-    assert parts.asked.tolist() == [8, 9, 10]
+    assert parts.to_predict.tolist() == [8, 9, 10]
 
 
 @settings(max_examples=50, deadline=None)
@@ -54,8 +54,8 @@ def test_groups_stay_whole_and_nobody_plays_two_parts(seed: int, share: float, c
     assert judged
     assert not judged & set(whole[data.labelled].tolist())
     assert not judged & set(whole[data.unlabelled].tolist())
-    assert set(data.unlabelled.tolist()) <= set(parts.asked.tolist())
-    assert parts.asked.tolist() == np.flatnonzero(labels == NO_LABEL).tolist()
+    assert set(data.unlabelled.tolist()) <= set(parts.to_predict.tolist())
+    assert parts.to_predict.tolist() == np.flatnonzero(labels == NO_LABEL).tolist()
     again = iterated_parts(shown, [""] * count, IteratedSettings(validation_share=share), seed).data
     assert again.validation.tolist() == data.validation.tolist()
 
@@ -74,7 +74,7 @@ def test_they_are_kept_beside_the_snapshot(tmp_path: Path) -> None:
     shown.save(tmp_path)
     parts.save(tmp_path)
     read = IteratedParts.load(tmp_path)
-    assert read.asked.tolist() == parts.asked.tolist()
+    assert read.to_predict.tolist() == parts.to_predict.tolist()
     for name in ("labelled", "unlabelled", "validation", "test"):
         assert getattr(read.data, name).tolist() == getattr(parts.data, name).tolist()
 
@@ -87,6 +87,6 @@ def test_they_are_kept_beside_the_snapshot(tmp_path: Path) -> None:
         ([NO_LABEL] * 4, None, "too few to train on"),
     ],
 )
-def test_what_is_missing_is_said(labels: list[int], groups: list[str] | None, said: str) -> None:
+def test_missing_roles_are_named(labels: list[int], groups: list[str] | None, said: str) -> None:
     with pytest.raises(DatasetError, match=said):
         iterated_parts(snapshot(labels, groups), [""] * len(labels), IteratedSettings(), 0)

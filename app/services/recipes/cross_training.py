@@ -4,20 +4,52 @@ It is one piece, which resumes from the stages in the round's folder.
 """
 
 import json
+from pathlib import Path
 from typing import Any
 
-from app.worker.recipe_runner import RecipeRunner, RoundContext
+from sqlalchemy.orm import Session
+
+from app.services.allowed import refuse_outside
+from app.services.recipes.entry import RecipeEntry, RequestedRound, RoundContext
 from core.config import CrossTrainingSettings
 from core.data.masks.store import MaskStore
 from core.data.snapshot import Snapshot, masks_of
 from core.judge.found import Judged
-from core.judge.proposals import find_painted
-from core.judge.tag_checks import check_tags
 from core.recipes.cross_training.roles import Parts, parts_of
-from core.types import Progress
+from core.types import ConfigError, Progress, RoundError
+from db.queries import datasets, snapshots, tags
 
 _RESULT = "result.json"
 STAGES = ("baseline", "baseline_tagged", "hybrid", "pseudo", "retrained", "retrained_tagged")
+
+
+def _refuse(session: Session, request: RequestedRound) -> None:
+    """Raise `RoundError` if there is no mask to learn from, or no image with tags alone to be painted.
+
+    Splits and lists may leave none of them; the worker checks that when it opens the round.
+    """
+    settings = request.settings
+    if not isinstance(settings, CrossTrainingSettings):
+        raise TypeError(f"{settings} are no settings of cross training")
+    for name in ("labelled_list", "validation_list", "test_list"):
+        path = getattr(settings, name)
+        if path:
+            refuse_outside(request.app_context, Path(path))
+            if not Path(path).is_file():
+                raise ConfigError(f"{name} is {path}, and there is no such file", "name a list of images")
+    offered = datasets.get_dataset(session, request.dataset_id).class_state.offered_names
+    if settings.background and settings.background not in offered:
+        raise ConfigError(f"background is {settings.background!r}", f"name one of {', '.join(offered)}, or none")
+    counted = tags.count_tags(session, request.dataset_id)
+    if not counted.masked and not snapshots.labels_were_added(session, request.dataset_id):
+        raise RoundError(f"{request.dataset} has no masks to learn from", "import or paint a few first")
+    chosen = settings.labelled_list or settings.labelled_first
+    if not chosen and not counted.tagged_bare:
+        raise RoundError(
+            f"no image of {request.dataset} without a mask has tags",
+            "tag some on the Tags page or with `tags import`, "
+            "or set labelled_first to learn from some of the masks only",
+        )
 
 
 def _open(context: RoundContext, snapshot: Snapshot) -> None:
@@ -28,7 +60,7 @@ def _open(context: RoundContext, snapshot: Snapshot) -> None:
 
 
 def _learn(context: RoundContext, _piece: int) -> None:
-    from core.recipes.cross_training.recipe import (  # noqa: PLC0415  # torch, which imports and exports must not pay for
+    from core.recipes.cross_training.recipe import (  # noqa: PLC0415  # torch, which only a training must pay for
         CrossTrainingConfig,
         run_cross_training,
     )
@@ -50,6 +82,9 @@ def _learn(context: RoundContext, _piece: int) -> None:
 
 def _judge(context: RoundContext) -> Judged:
     """Return the predicted regions of unlabelled pixels, and the scores of each stage."""
+    from core.judge.proposals import find_painted  # noqa: PLC0415  # scipy, which starting the app need not wait for
+    from core.judge.tag_checks import check_tags  # noqa: PLC0415
+
     folder = context.folder
     result = json.loads((folder / _RESULT).read_text(encoding="utf-8"))
     parts, least = Parts.load(folder), context.config.min_region
@@ -82,4 +117,11 @@ def _settings(context: RoundContext) -> CrossTrainingSettings:
     return CrossTrainingSettings.from_json(context.info.recipe_config or {})
 
 
-CROSS_TRAINING = RecipeRunner(_open, _learn, _judge, refuse=lambda *_: None)  # `parts_of` refuses
+CROSS_TRAINING = RecipeEntry(
+    settings=CrossTrainingSettings,
+    refuse=_refuse,
+    refuse_labels=lambda *_: None,  # `parts_of` refuses
+    open=_open,
+    learn=_learn,
+    judge=_judge,
+)

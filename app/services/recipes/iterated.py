@@ -9,30 +9,51 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from app.worker.recipe_runner import RecipeRunner, RoundContext
+from sqlalchemy.orm import Session
+
+from app.services.recipes.entry import RecipeEntry, RequestedRound, RoundContext, StageResults
 from core.config import IteratedSettings
 from core.data.masks.store import MaskStore
 from core.data.snapshot import Snapshot
 from core.judge.found import Judged
-from core.judge.proposals import find_proposals, proposal_thresholds
-from core.recipes.iterated.ceiling import Ceiling, known_ceiling, write_ceiling
+from core.recipes.iterated.ceiling import Ceiling, known_ceiling, read_ceiling, write_ceiling
 from core.recipes.iterated.progress import stage_name, stage_scores
 from core.recipes.iterated.roles import IteratedParts, iterated_parts
-from core.types import JobStatus, Progress, Recipe, Report, Task
-from db.queries import datasets, rounds
+from core.types import ConfigError, JobStatus, Progress, Report, RoundError, Task
+from db.queries import datasets, evaluation, rounds, snapshots
+from db.queries.rounds import RoundInfo
 
 _RESULT = "result.json"
 _PARTS = ("labelled", "unlabelled", "validation", "test")
 
 
+def _refuse(session: Session, request: RequestedRound) -> None:
+    """Raise `RoundError` if every image has a label, `ConfigError` if a split of the settings does not exist.
+
+    Whether there are enough labels to learn from and to choose by is known when the worker opens the round.
+    """
+    counted = snapshots.label_counts(session, request.dataset_id)
+    images = sum(count for *_, count in snapshots.image_sizes(session, request.dataset_id))
+    if counted.labelled >= images:
+        raise RoundError(
+            f"every image of {request.dataset} has a label", "import images without labels, or choose another recipe"
+        )
+    known = [split.name for split in evaluation.splits(session, request.dataset_id) if split.name]
+    for name in ("validation_split", "test_split"):
+        split = request.settings.to_json().get(name)
+        if split and split not in known:
+            others = f"name one of {', '.join(known)}, or none" if known else "it has no splits, so name none"
+            raise ConfigError(f"{name} is {split!r}, which is no split of {request.dataset}", f"{others}")
+
+
 def _open(context: RoundContext, snapshot: Snapshot) -> None:
     """Assign each image to its part, and store the parts, and the ceiling that an earlier round sets, if one does."""
-    parts = iterated_parts(snapshot, context.splits_of(snapshot), _settings(context), context.config.seed)
+    parts = iterated_parts(snapshot, context.splits_of(snapshot), _settings(context.info), context.config.seed)
     parts.save(context.folder)
     with context.app_context.database.read() as session:
         others = rounds.list_rounds(session, context.info.dataset_id)  # newest first
     for other in others:
-        if other.status is JobStatus.DONE and other.recipe is Recipe.CROSS_FOLD:
+        if other.status is JobStatus.DONE and other.recipe.in_folds:
             folder, masks = context.app_context.round_folder(other.id), context.app_context.masks
             value = known_ceiling(folder, parts.data, masks)
             if value is not None:
@@ -41,7 +62,7 @@ def _open(context: RoundContext, snapshot: Snapshot) -> None:
 
 
 def _learn(context: RoundContext, _piece: int) -> None:
-    from core.recipes.iterated.proposals import run_and_propose  # noqa: PLC0415  # torch, which imports must not pay for
+    from core.recipes.iterated.proposals import run_and_propose  # noqa: PLC0415  # torch, which only a training must pay for
 
     folder = context.folder
     parts = IteratedParts.load(folder)
@@ -50,19 +71,24 @@ def _learn(context: RoundContext, _piece: int) -> None:
     run_and_propose(
         parts.data,
         context.config,
-        _settings(context),
+        _settings(context.info),
         folder,
         image_cache=context.app_context.image_caches,
         masks=context.app_context.masks,
         table=info.class_table,
-        asked=parts.asked,
-        report=as_one_piece(context.report, _settings(context), folder),
+        to_predict=parts.to_predict,
+        report=as_one_piece(context.report, _settings(context.info), folder),
         should_stop=context.should_stop,
     )
 
 
 def _judge(context: RoundContext) -> Judged:
     """Return the proposals for images without a label, and the scores of each iteration."""
+    from core.judge.proposals import (  # noqa: PLC0415  # scipy, which starting the app need not wait for
+        find_proposals,
+        proposal_thresholds,
+    )
+
     folder = context.folder
     result = json.loads((folder / _RESULT).read_text(encoding="utf-8"))
     data = IteratedParts.load(folder).data
@@ -95,26 +121,39 @@ def as_one_piece(report: Report, settings: IteratedSettings, folder: Path) -> Re
 
     Its message names the stage and the results of the networks before it, whose files are in `folder`.
     """
-    told: dict[int, str] = {}  # by stage
+    results: dict[int, str] = {}  # by stage
 
     def report_share(progress: Progress) -> None:
         whole = (progress.fold + progress.fraction) / max(1, progress.folds)
-        if progress.fold not in told:
+        if progress.fold not in results:
             done = stage_scores(settings, folder)
-            told[progress.fold] = ", ".join(f"{one.name} {one.value:.1%}" for one in done)
-        parts = (stage_name(progress.fold, settings), progress.message, told[progress.fold])
-        named = " · ".join(filter(None, parts))
-        report(replace(progress, fold=0, folds=1, fraction=min(1.0, whole), message=named))
+            results[progress.fold] = ", ".join(f"{one.name} {one.value:.1%}" for one in done)
+        parts = (stage_name(progress.fold, settings), progress.message, results[progress.fold])
+        message = " · ".join(filter(None, parts))
+        report(replace(progress, fold=0, folds=1, fraction=min(1.0, whole), message=message))
 
     return report_share
 
 
-def _settings(context: RoundContext) -> IteratedSettings:
-    return IteratedSettings.from_json(context.info.recipe_config or {})
+def _stages(info: RoundInfo, folder: Path) -> StageResults:
+    """Return the results of the networks that are done, and the ceiling of an earlier round."""
+    return StageResults(stage_scores(_settings(info), folder), read_ceiling(folder))
+
+
+def _settings(info: RoundInfo) -> IteratedSettings:
+    return IteratedSettings.from_json(info.recipe_config or {})
 
 
 _VALUE: Mapping[Task, str] = {
     Task.CLASSIFICATION: "accuracy",
     Task.SEGMENTATION: "miou",
 }
-ITERATED = RecipeRunner(_open, _learn, _judge, refuse=lambda *_: None)  # `iterated_parts` refuses
+ITERATED = RecipeEntry(
+    settings=IteratedSettings,
+    refuse=_refuse,
+    refuse_labels=lambda *_: None,  # `iterated_parts` refuses
+    open=_open,
+    learn=_learn,
+    judge=_judge,
+    stages=_stages,
+)

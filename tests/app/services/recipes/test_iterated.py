@@ -15,11 +15,11 @@ from app.services.app_context import AppContext
 from app.services.imports import jobs as imports
 from app.services.imports.jobs import ImportRequest
 from app.services.masks import current as masks, round_masks
+from app.services.recipes.iterated import as_one_piece
 from app.services.reviews import Choice
 from app.services.reviews.errors import NotFoundError
 from app.services.rounds import jobs as rounds, resume as resuming
 from app.worker import steps
-from app.worker.iterated import as_one_piece
 from core.config import SMALL_MASK_NETWORK, IteratedSettings, RoundConfig
 from core.data.networks import kept_networks
 from core.recipes.iterated.roles import IteratedParts
@@ -96,7 +96,7 @@ def test_labels_are_proposed_for_what_has_none(digits: AppContext) -> None:
     info = rounds.get_round(digits, round_id)
     assert info.status is JobStatus.DONE
     parts = IteratedParts.load(digits.round_folder(round_id))
-    assert len(parts.asked) == len(parts.data.unlabelled) == 200
+    assert len(parts.to_predict) == len(parts.data.unlabelled) == 200
     assert len(parts.data.labelled) + len(parts.data.validation) == 100
     assert len(parts.data.validation) == 20
 
@@ -112,7 +112,7 @@ def test_labels_are_proposed_for_what_has_none(digits: AppContext) -> None:
 
     found = found_in(digits, round_id)
     assert len(found) == 200
-    assert {one.sample_id for one in found} == set(parts.data.snapshot.sample_ids[parts.asked].tolist())
+    assert {one.sample_id for one in found} == set(parts.data.snapshot.sample_ids[parts.to_predict].tolist())
     assert {one.kind for one in found} == {FindingKind.UNLABELLED}
     assert {one.given for one in found} == {NO_LABEL}
     confidences = [one.confidence for one in found]
@@ -126,7 +126,7 @@ def test_labels_are_proposed_for_what_has_none(digits: AppContext) -> None:
     reviews.decide(digits, [Choice(found[0].id, Verdict.ACCEPT)], by="ada")
     again = start(digits, CLASSES)
     steps.take_snapshot(digits, go_on, round_id=again)
-    assert len(IteratedParts.load(digits.round_folder(again)).asked) == 199
+    assert len(IteratedParts.load(digits.round_folder(again)).to_predict) == 199
 
 
 def test_an_earlier_round_of_labels_that_are_hidden_now_is_the_ceiling(digits: AppContext) -> None:
@@ -157,7 +157,7 @@ def test_regions_are_proposed_for_what_has_no_mask(scenes: AppContext) -> None:
     assert rounds.get_round(scenes, round_id).status is JobStatus.DONE
     parts = IteratedParts.load(scenes.round_folder(round_id))
     assert parts.data.snapshot.sample_ids[parts.data.test].tolist() == [1, 4]
-    assert parts.data.snapshot.sample_ids[parts.asked].tolist() == [7, 8, 9, 10, 11, 12]
+    assert parts.data.snapshot.sample_ids[parts.to_predict].tolist() == [7, 8, 9, 10, 11, 12]
 
     measured = rounds.metrics(scenes, round_id)
     assert measured["miou"] == measured["test"]["value"]

@@ -9,10 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from sqlalchemy.orm import Session
 
 from app.services.evaluation.preconditions import refuse_incomparable
-from app.worker.recipe_runner import RecipeRunner, RoundContext
-from app.worker.snapshots import given_snapshot
+from app.services.recipes.entry import RecipeEntry, RequestedRound, RoundContext
 from core.config.comparison import LEAST_JUDGED, ComparisonSettings
 from core.data.snapshot import Snapshot
 from core.data.storage import atomic_path, write_atomically
@@ -24,12 +24,19 @@ from db.queries import datasets, evaluation, snapshots
 _ORIGINAL, _JUDGED, _RESULT = "original", "judged.npz", "worth.json"
 
 
-def open_comparison(context: RoundContext, cleaned: Snapshot) -> None:
+def _refuse(session: Session, request: RequestedRound) -> None:
+    """Raise `RoundError` if there is nothing to measure on, or both sides would learn the same."""
+    refuse_incomparable(session, request.dataset_id)
+
+
+def _open(context: RoundContext, cleaned: Snapshot) -> None:
     """Freeze the given labels, and the ids of judged and protected images.
 
     Raises:
         RoundError: there is too little to compare; the text names the cure.
     """
+    from app.services.rounds.snapshots import given_snapshot  # noqa: PLC0415  # which itself starts from a recipe
+
     app_context, folder = context.app_context, context.folder
     with app_context.database.read() as session:
         refuse_incomparable(session, context.info.dataset_id)
@@ -42,14 +49,14 @@ def open_comparison(context: RoundContext, cleaned: Snapshot) -> None:
     protected = [side.sample_ids[side.protected] for side in (original, cleaned) if side.protected is not None]
     labelled = cleaned.sample_ids[cleaned.labels != NO_LABEL]
     columns = {"judged": np.intersect1d(judged, labelled), "protected": np.unique(np.concatenate(protected))}
-    with atomic_path(folder / _JUDGED) as beside, beside.open("wb") as file:
+    with atomic_path(folder / _JUDGED) as partial, partial.open("wb") as file:
         np.savez(file, **columns, images=np.array(images))  # type: ignore[arg-type]  # as in `Snapshot.save`
     _refuse_identical(_comparison_input(context), LEAST_JUDGED[info.task])
 
 
-def learn_comparison(context: RoundContext, _piece: int) -> None:
+def _learn(context: RoundContext, _piece: int) -> None:
     """Train both sides with every seed and store the result."""
-    from core.comparing import run_comparison  # noqa: PLC0415  # torch, which imports and exports must not pay for
+    from core.comparing import run_comparison  # noqa: PLC0415  # torch, which only a training must pay for
 
     folder, comparison = context.folder, _comparison_input(context)
     found = run_comparison(
@@ -72,7 +79,7 @@ def learn_comparison(context: RoundContext, _piece: int) -> None:
     write_atomically(folder / _RESULT, json.dumps(result).encode())
 
 
-def judge_comparison(context: RoundContext) -> Judged:
+def _judge(context: RoundContext) -> Judged:
     """Return the result as metrics; a comparison has no findings."""
     path = context.folder / _RESULT
     if not path.exists():
@@ -126,4 +133,4 @@ def _refuse_identical(comparison: ComparisonInput, least: int) -> None:
         )
 
 
-COMPARISON = RecipeRunner(open_comparison, learn_comparison, judge_comparison)
+COMPARISON = RecipeEntry(settings=ComparisonSettings, refuse=_refuse, open=_open, learn=_learn, judge=_judge)

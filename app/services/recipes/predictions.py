@@ -1,15 +1,17 @@
 """Predictions of the user's own models as a round: nothing is trained, judging is that of folds."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from sqlalchemy.orm import Session
 
-from app.services.rounds.predictions import stored_path
-from app.worker.recipe_runner import RecipeRunner, RoundContext
-from core.config import PredictionsSettings
+from app.services.app_context import AppContext
+from app.services.recipes.entry import RecipeEntry, RequestedRound, RoundContext
+from core.config import RecipeSettings, RoundConfig
 from core.data.arrays import read_mask
-from core.data.formats.predicted_masks import files_of, find_predicted, read_predicted
 from core.data.formats.probabilities import some_names
 from core.data.masks.store import MaskStore
 from core.data.predictions import create_predictions
@@ -25,6 +27,40 @@ from core.types import Progress, RoundCancelledError, RoundError, SourceSample, 
 from db.queries import datasets, snapshots
 
 _AGAIN = "start it again with a file that has them"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PredictionsSettings(RecipeSettings):
+    """Source of the predictions, and whether they were made out of fold."""
+
+    file: str = ""  # of class labels see `core.data.formats.probabilities`, of masks a folder, see `predicted_masks`
+    ids: str = ""  # a file with the images' names, if `file` has none
+    out_of_fold: bool = False  # each image was predicted by a model that was not trained on it
+    stored: str = ""  # name of the copy that the round judges; set when a round of class labels is started
+
+
+def stored_path(app_context: AppContext, stored: str) -> Path:
+    """Return the path of the probabilities of a round that is not yet open."""
+    return app_context.files / "predictions" / f"{stored}.npz"
+
+
+def _prepare(
+    app_context: AppContext, dataset_id: int, settings: RecipeSettings, config: RoundConfig
+) -> tuple[RecipeSettings, dict[str, Any]]:
+    from app.services.rounds.predictions import (  # noqa: PLC0415 pyarrow, which other commands need not wait for
+        prepare_predictions,
+    )
+
+    if not isinstance(settings, PredictionsSettings):
+        raise TypeError(f"{settings} are no settings of predictions")
+    return prepare_predictions(app_context, dataset_id, settings, config)
+
+
+def _refuse(session: Session, request: RequestedRound) -> None:
+    """Raise `RoundError` if no image has a label that predictions could contradict."""
+    counted = snapshots.label_counts(session, request.dataset_id)
+    if not counted.labelled and not snapshots.labels_were_added(session, request.dataset_id):
+        raise RoundError(f"{request.dataset} has no labels to compare with", "import or give some first")
 
 
 def _open(context: RoundContext, snapshot: Snapshot) -> None:
@@ -63,6 +99,12 @@ def _open_masks(context: RoundContext, snapshot: Snapshot) -> None:
         RoundError: the ids of the files fit the given masks much better in another order.
         RoundCancelledError: the round was cancelled.
     """
+    from core.data.formats.predicted_masks import (  # noqa: PLC0415 pyarrow, which other commands need not wait for
+        files_of,
+        find_predicted,
+        read_predicted,
+    )
+
     masks = masks_of(snapshot)
     with context.app_context.database.read() as session:
         state = datasets.get_dataset(session, context.info.dataset_id).class_state
@@ -78,14 +120,14 @@ def _open_masks(context: RoundContext, snapshot: Snapshot) -> None:
         if context.should_stop():
             raise RoundCancelledError(f"round {context.info.id} was cancelled")
         one, (height, width) = by_sample[sample_id], masks.sizes[row].tolist()
-        said = read_predicted(found, one, (height, width), classes)
+        mask = read_predicted(found, one, (height, width), classes)
         stored = read_mask(store, masks.labels[row], height, width, len(snapshot.classes))
         given = renumber_mask(stored, state.places, len(classes))
         predicted, confidence, likely = predictions.of(row)
-        predicted[:], confidence[:], likely[:] = ids[said.predicted], said.confidence, said.given_probability(given)
+        predicted[:], confidence[:], likely[:] = ids[mask.predicted], mask.confidence, mask.given_probability(given)
         predictions.fold[row] = found.folds.get(one.name, 0)
-        if not said.named:
-            confusion += pixel_confusion(given, said.predicted, len(classes))
+        if not mask.named:
+            confusion += pixel_confusion(given, mask.predicted, len(classes))
         context.report(Progress("reading the predictions", 0, 1, fraction=(row + 1) / len(snapshot)))
     predictions.flush()
     better = None if found.named else better_order(confusion)
@@ -118,4 +160,12 @@ _OPEN: Mapping[Task, Callable[[RoundContext, Snapshot], None]] = {
     Task.CLASSIFICATION: _open_labels,
     Task.SEGMENTATION: _open_masks,
 }
-PREDICTIONS = RecipeRunner(_open, _learn_nothing, _judge, refuse=lambda *_: None)  # nothing is trained
+PREDICTIONS = RecipeEntry(
+    settings=PredictionsSettings,
+    prepare=_prepare,
+    refuse=_refuse,
+    refuse_labels=lambda *_: None,  # nothing is trained
+    open=_open,
+    learn=_learn_nothing,
+    judge=_judge,
+)

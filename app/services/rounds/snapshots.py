@@ -28,8 +28,8 @@ from app.services.datasets import window_of
 from app.services.evaluation import lookalikes
 from app.services.masks import current as masks
 from app.services.masks.history import seen_version
+from app.services.recipes.entry import RoundContext
 from app.services.rounds.resume import extended_round, refuse_extension
-from app.worker.recipe_runner import RoundContext
 from core.config import RoundConfig
 from core.data.children import cores
 from core.data.masks.store import MaskStore, classes_in
@@ -301,12 +301,12 @@ def _sizes(samples: Sequence[Sample]) -> IntArray:
     return np.array([(one.height, one.width) for one in samples], dtype=np.int32).reshape(-1, 2)
 
 
-def _tag_matrix(snapshot: Snapshot, said: Mapping[int, Tagging]) -> BoolArray | None:
+def _tag_matrix(snapshot: Snapshot, tagged: Mapping[int, Tagging]) -> BoolArray | None:
     """Return the tags of each image, (N, K); None without tags."""
     present = np.zeros((len(snapshot), len(snapshot.classes)), np.bool_)
     for row, sample_id in enumerate(snapshot.sample_ids.tolist()):
-        if sample_id in said:
-            present[row, said[sample_id].classes or []] = True
+        if sample_id in tagged:
+            present[row, tagged[sample_id].classes or []] = True
     return present if present.any() else None
 
 

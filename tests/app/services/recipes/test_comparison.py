@@ -8,19 +8,18 @@ import pytest
 from app.services import reviews
 from app.services.app_context import AppContext
 from app.services.evaluation import impact, splits as evaluation
+from app.services.recipes.comparison import as_one_piece
 from app.services.reviews import Choice
 from app.services.rounds import jobs as rounds
 from app.worker import steps
-from app.worker.comparison import as_one_piece
 from core.config import SMALL_MASK_NETWORK, Member, RoundConfig
 from core.data.snapshot import Snapshot
 from core.learn import training
 from core.types import FindingFilter, JobStatus, Progress, Recipe, RoundCancelledError, RoundError, Verdict
 from db.models import RoundRow
 from db.queries import rounds as round_rows
-from tests.app.compared import CONFIG, judge, spoil_and_clean
+from tests.app.evaluated import CONFIG, everything, judge, shown, spoil_and_clean
 from tests.app.services.reviewed import digits, digits_home
-from tests.app.splits import everything, shown
 from tools.fixtures.scenes import add_round, add_scenes
 
 __all__ = ["digits", "digits_home"]
@@ -93,7 +92,7 @@ def test_its_trainings_are_told_as_one_piece_of_work() -> None:
     assert (seen[0].fold, seen[0].folds, seen[0].fraction) == (0, 1, 0.375)
 
 
-def test_what_is_missing_is_refused_at_the_start_with_the_cure(digits: AppContext) -> None:
+def test_a_missing_precondition_is_refused_at_the_start_with_the_cure(digits: AppContext) -> None:
     with pytest.raises(RoundError, match=r"no split of digits is for .*“Evaluation splits”"):
         started(digits)
     spoil_and_clean(digits, judged=18)
@@ -127,7 +126,7 @@ def test_one_click_takes_the_settings_of_the_newest_round(digits: AppContext) ->
     assert impact.view(digits, 1).at_work == info
 
 
-def test_of_a_round_of_several_networks_the_first_is_compared(digits: AppContext) -> None:
+def test_the_first_of_several_networks_is_compared(digits: AppContext) -> None:
     spoil_and_clean(digits)
     first = RoundConfig(folds=2)
     with digits.database.write() as session:

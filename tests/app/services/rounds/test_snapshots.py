@@ -14,12 +14,13 @@ from sqlalchemy import select
 from app.services import reviews
 from app.services.app_context import AppContext
 from app.services.evaluation import splits as evaluation
+from app.services.recipes.cross_fold import CrossFoldSettings
 from app.services.reviews import Choice
 from app.services.rounds import jobs as rounds, networks
 from app.services.rounds.resume import add_network
 from app.worker import steps
 from core import rounds as round_module
-from core.config import CrossFoldSettings, Member, RoundConfig
+from core.config import Member, RoundConfig
 from core.data.networks import drop_networks, kept_networks, network_folder
 from core.data.snapshot import Snapshot
 from core.judge.judgement import fold_file

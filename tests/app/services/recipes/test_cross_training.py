@@ -204,7 +204,9 @@ def test_a_cancelled_round_stops_and_leaves_no_findings(few: AppContext, monkeyp
     assert rounds.get_round(few, round_id).status is JobStatus.CANCELLED
 
 
-def test_what_cannot_be_learnt_is_refused_at_the_start_with_its_cure(app_context: AppContext, tmp_path: Path) -> None:
+def test_a_round_without_masks_tags_or_valid_settings_is_refused_at_the_start(
+    app_context: AppContext, tmp_path: Path
+) -> None:
     add_scenes(app_context, tmp_path / "scenes", 6, unlabelled=2)
     with pytest.raises(RoundError, match=r"without a mask has tags; tag some on the Tags page or with `tags import`"):
         start(app_context)
@@ -219,7 +221,7 @@ def test_what_cannot_be_learnt_is_refused_at_the_start_with_its_cure(app_context
         rounds.start_round(app_context, other, CONFIG, "ada", recipe=Recipe.CROSS_TRAINING, recipe_config=SETTINGS)
 
 
-def test_what_splits_leave_of_it_is_refused_when_the_round_opens(few: AppContext) -> None:
+def test_masks_of_test_splits_alone_are_refused_when_the_round_opens(few: AppContext) -> None:
     round_id = start(few, test_split="test,train")
     with pytest.raises(DatasetError, match="no image outside the test and validation splits has a finished mask"):
         steps.take_snapshot(few, go_on, round_id=round_id)

@@ -1,0 +1,111 @@
+"""Entry of a recipe in the registry, the request of a round, and the round that the recipe works on.
+
+A round is requested, opened, learnt piece by piece, and judged. The worker's jobs (`app.worker.steps`) are the same for
+all recipes; each may be killed and repeated. Each fold is a piece; every other recipe is one piece, which resumes from
+the files in the round's folder.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from app.services.app_context import AppContext
+from app.services.rounds.checks import refuse_unlearnable
+from core.config import RecipeSettings, RoundConfig
+from core.data import shards
+from core.data.snapshot import Snapshot
+from core.judge.found import Judged
+from core.recipes.iterated.ceiling import Ceiling
+from core.recipes.iterated.progress import StageScore
+from core.types import Report
+from db.queries import snapshots
+from db.queries.rounds import RoundInfo
+from db.queries.snapshots import LabelCounts
+
+ShouldStop = Callable[[], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class RequestedRound:
+    """A round about to be started."""
+
+    app_context: AppContext
+    dataset_id: int
+    dataset: str
+    classes: list[str]
+    config: RoundConfig
+    settings: RecipeSettings
+
+
+@dataclass(frozen=True, slots=True)
+class RoundContext:
+    """A round, its folder, and the callbacks for progress and cancellation."""
+
+    app_context: AppContext
+    info: RoundInfo
+    folder: Path  # while the round opens: a new folder, which becomes the round's
+    report: Report
+    should_stop: ShouldStop
+
+    @property
+    def config(self) -> RoundConfig:
+        """Return the training configuration."""
+        return RoundConfig.from_json(self.info.config)
+
+    def splits_of(self, snapshot: Snapshot) -> list[str]:
+        """Return the split of each of the snapshot's samples, (N,)."""
+        with self.app_context.database.read() as session:
+            splits = {sample.id: sample.split for sample in snapshots.samples_of(session, self.info.dataset_id)}
+        return [splits.get(number, "") for number in snapshot.sample_ids.tolist()]
+
+
+@dataclass(frozen=True, slots=True)
+class StageResults:
+    """Results of the networks of a running round that are done, and the ceiling that an earlier round sets."""
+
+    scores: list[StageScore] = field(default_factory=list)
+    ceiling: Ceiling | None = None
+
+
+def prepare_nothing(
+    _app_context: AppContext, _dataset_id: int, settings: RecipeSettings, config: RoundConfig
+) -> tuple[RecipeSettings, dict[str, Any]]:
+    """Return the settings as they are, and the facts that are stored as the round's config."""
+    return settings, config.to_json()
+
+
+def no_stages(_info: RoundInfo, _folder: Path) -> StageResults:
+    """Return the results of a recipe whose networks are no stages."""
+    return StageResults()
+
+
+def plan_shards(context: RoundContext, snapshot: Snapshot) -> None:
+    """Divide the images of a large round over a frozen network into shards, as the round opens."""
+    if len(snapshot) > shards.IMAGES:
+        from core.embedding import plan_shards as plan  # noqa: PLC0415  # torch, which smaller rounds need not wait for
+
+        plan(context.folder, context.config, snapshot)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecipeEntry:
+    """Settings and work of a recipe; its facts are those of the member of `Recipe`.
+
+    `refuse` raises `RoundError` or `ConfigError` for a request; `refuse_labels` for the labels that the round opens
+    with: dataset, classes, counts, config. `open` stores the inputs beside the snapshot, which is stored already;
+    `learn` does the piece with this number; `judge` returns findings and figures.
+    """
+
+    settings: type[RecipeSettings]
+    refuse: Callable[[Session, RequestedRound], None]
+    open: Callable[[RoundContext, Snapshot], None]
+    learn: Callable[[RoundContext, int], None]
+    judge: Callable[[RoundContext], Judged]
+    refuse_labels: Callable[[str, Sequence[str], LabelCounts, RoundConfig], None] = refuse_unlearnable
+    prepare: Callable[[AppContext, int, RecipeSettings, RoundConfig], tuple[RecipeSettings, dict[str, Any]]] = (
+        prepare_nothing
+    )
+    stages: Callable[[RoundInfo, Path], StageResults] = no_stages

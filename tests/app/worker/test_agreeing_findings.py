@@ -1,0 +1,189 @@
+"""Large rounds: rows of what is suspicious alone, the rest in a file that appears once, whoever writes it."""
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sqlalchemy import select, update
+
+from app.services import reviews
+from app.services.app_context import AppContext, open_app
+from app.services.backups.make import make
+from app.services.backups.restore import restore
+from app.services.reviews import Choice
+from app.services.rounds import jobs as rounds
+from app.settings import Settings
+from app.worker import finding_writer, steps
+from core.config import RoundConfig
+from core.data.store import close_store
+from core.types import Finding, FindingFilter, FindingKind, JobStatus, RoundCancelledError, Status, Task, Verdict
+from db.models import FindingRow, SampleRow
+from tests.app.worker.test_finding_writer import after
+from tests.app.worker.test_steps import PETS, found, go_on, opened_round
+from tools.fixtures.object_store import ObjectStore
+
+pytest_plugins = ["tests.object_store"]
+
+
+@pytest.fixture(autouse=True)
+def large(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(finding_writer.LEAST_IMAGES, Task.CLASSIFICATION, 1)
+    monkeypatch.setattr(finding_writer, "CHUNK", 6)
+
+
+def shown(app_context: AppContext, round_id: int) -> list[Finding]:
+    return reviews.page(app_context, FindingFilter(round_id=round_id, kinds=frozenset(), statuses=frozenset())).items
+
+
+def rows_of(app_context: AppContext, round_id: int) -> list[int]:
+    with app_context.database.read() as session:
+        return list(session.scalars(select(FindingRow.sample_id).where(FindingRow.round_id == round_id)))
+
+
+def files_of(app_context: AppContext, round_id: int) -> list[str]:
+    return sorted(path.name for path in app_context.round_folder(round_id).iterdir() if "agreeing" in path.name)
+
+
+def test_only_suspicious_findings_get_a_row(app_context: AppContext) -> None:
+    round_id = opened_round(app_context)
+    steps.judge(app_context, go_on, round_id=round_id)
+    assert rows_of(app_context, round_id) == [1]
+    cards = shown(app_context, round_id)
+    assert [card.rank for card in cards] == list(range(len(PETS)))
+    assert {card.sample_id for card in cards} == set(range(1, 1 + len(PETS)))
+    assert found(app_context, round_id) == len(PETS)
+
+
+def test_small_rounds_are_rows_and_nothing_else(app_context: AppContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(finding_writer.LEAST_IMAGES, Task.CLASSIFICATION, len(PETS) + 1)
+    round_id = opened_round(app_context)
+    steps.judge(app_context, go_on, round_id=round_id)
+    assert len(rows_of(app_context, round_id)) == len(PETS)
+    assert files_of(app_context, round_id) == []
+
+
+def test_what_is_interrupted_leaves_no_file_and_can_be_repeated(app_context: AppContext) -> None:
+    round_id = opened_round(app_context)
+    with pytest.raises(RoundCancelledError):
+        steps.judge(app_context, lambda: True, round_id=round_id)
+    assert files_of(app_context, round_id) == []
+    steps.judge(app_context, go_on, round_id=round_id)
+    assert len(files_of(app_context, round_id)) == 2
+    assert len(shown(app_context, round_id)) == len(PETS)
+
+
+def test_files_of_a_killed_attempt_go_with_the_next(app_context: AppContext) -> None:
+    round_id = opened_round(app_context)
+    with pytest.raises(RoundCancelledError):
+        steps.judge(app_context, lambda: True, round_id=round_id)  # which has reserved ids from 1 on
+    folder = app_context.round_folder(round_id)
+    for name in (".agreeing.1.parquet.0123456789ab.partial", "agreeing.1.samples.parquet"):
+        (folder / name).write_bytes(b"left by a kill")
+    steps.judge(app_context, go_on, round_id=round_id)
+    assert len(files_of(app_context, round_id)) == 2
+    assert not any(".1." in name for name in files_of(app_context, round_id))
+
+
+@pytest.mark.parametrize("written_by_other", [0, 1])
+def test_of_two_that_write_at_once_one_is_read(app_context: AppContext, written_by_other: int) -> None:
+    round_id = opened_round(app_context)
+    waits, goes_on = threading.Event(), threading.Event()
+
+    def wait() -> None:
+        waits.set()
+        assert goes_on.wait(60)
+
+    other = threading.Thread(
+        target=lambda: steps.judge(app_context, after(written_by_other, wait), round_id=round_id), daemon=True
+    )
+
+    def wake_later() -> None:
+        other.start()
+        assert waits.wait(60) or not other.is_alive()
+
+    steps.judge(app_context, after(0, wake_later), round_id=round_id)
+    goes_on.set()
+    other.join(60)
+    assert not other.is_alive()
+    assert rounds.get_round(app_context, round_id).status is JobStatus.DONE
+    cards = shown(app_context, round_id)
+    assert [card.rank for card in cards] == list(range(len(PETS)))
+    assert len({card.id for card in cards}) == len(PETS) == found(app_context, round_id)
+
+
+def test_what_people_decided_before_is_decided_in_the_next_round(app_context: AppContext) -> None:
+    first = opened_round(app_context)
+    steps.judge(app_context, go_on, round_id=first)
+    card = shown(app_context, first)[-1]
+    reviews.decide(app_context, [Choice(card.id, Verdict.KEEP)], by="ada")
+    assert sorted(rows_of(app_context, first)) == sorted([1, card.sample_id])
+    second = rounds.start_round(app_context, 1, RoundConfig(folds=2), "ada").id
+    steps.take_snapshot(app_context, go_on, round_id=second)
+    predict(app_context, second)
+    steps.judge(app_context, go_on, round_id=second)
+    kept = {one.sample_id: (one.kind, one.status) for one in shown(app_context, second)}
+    assert kept[card.sample_id] == (FindingKind.AGREEING, Status.KEEP)
+    assert card.sample_id in rows_of(app_context, second)
+
+
+def predict(app_context: AppContext, round_id: int) -> None:
+    """Let both folds agree with every label."""
+    labels = np.array(PETS)
+    for fold in range(2):
+        rows = np.arange(fold, len(PETS), 2)
+        logits = 4 * np.eye(2, dtype=np.float32)[labels[rows]]
+        np.savez(app_context.round_folder(round_id) / f"fold_{fold}.npz", rows=rows, logits=logits)
+
+
+@pytest.mark.parametrize("step", ["share_finished", "note_file"])
+def test_an_image_that_changed_its_split_while_the_round_ran_is_in_its_split(
+    app_context: AppContext, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    round_id = opened_round(app_context)
+    own = getattr(steps, step)
+
+    def move(*arguments: Any) -> None:
+        if step == "note_file":
+            own(*arguments)
+        with app_context.database.write() as session:
+            session.execute(update(SampleRow).where(SampleRow.id == 7).values(split="evaluation"))
+        if step == "share_finished":
+            own(*arguments)
+
+    monkeypatch.setattr(steps, step, move)
+    steps.judge(app_context, go_on, round_id=round_id)
+    assert {one.split for one in shown(app_context, round_id) if one.sample_id == 7} == {"evaluation"}
+    chosen = FindingFilter(round_id=round_id, kinds=frozenset(), split="evaluation")
+    assert reviews.count(app_context, chosen) == 1
+
+
+def test_a_backup_brings_them_along(app_context: AppContext, tmp_path: Path) -> None:
+    round_id = opened_round(app_context)
+    steps.judge(app_context, go_on, round_id=round_id)
+    make(app_context, tmp_path / "backup.tar")
+    chosen = Settings(home=tmp_path / "restored", demo=False, embedded_worker=False)
+    restore(chosen, tmp_path / "backup.tar")
+    restored = open_app(chosen)
+    assert shown(restored, round_id) == shown(app_context, round_id)
+    restored.database.close()
+
+
+def test_another_home_reads_what_one_has_published(tmp_path: Path, bucket: ObjectStore) -> None:
+    urls = [f"sqlite:///{tmp_path / name}.sqlite" for name in ("shared", "engine")]
+    shared = {"database_url": urls[0], "engine_url": urls[1], "files_url": bucket.url}
+    one, other = (
+        open_app(Settings(home=tmp_path / name, demo=False, embedded_worker=False, **shared))
+        for name in ("one", "other")
+    )
+    round_id = opened_round(one)
+    steps.judge(one, go_on, round_id=round_id)
+    cards = shown(other, round_id)
+    assert cards == shown(one, round_id)
+    assert len(cards) == len(PETS)
+    assert reviews.decide(other, [Choice(cards[-1].id, Verdict.KEEP)], by="ada").size == 1
+    assert shown(one, round_id)[-1].status.name == "KEEP"
+    for app_context in (one, other):
+        app_context.database.close()
+        close_store(app_context.files)
