@@ -69,6 +69,7 @@ def show(*, dataset: DatasetName, as_json: JsonFlag = False) -> None:
     from app.services.datasets import list_datasets, wrong_labels
     from app.services.members import members_by_dataset
     from app.services.rounds import jobs as rounds
+    from core.data.buckets import shown_place
 
     opened = app_context()
     info = get_dataset(opened, dataset)
@@ -81,7 +82,9 @@ def show(*, dataset: DatasetName, as_json: JsonFlag = False) -> None:
         say_json(_card_values(card, wrong) | {"class_counts": classes, "split_counts": splits, "rounds": finished})
         return
     masks = "" if card.masks is None else f", {card.masks:,} with a mask"
-    say(f"{info.name}: {card.images:,} images{masks}, {len(info.classes)} classes, {info.format}, {info.root}")
+    say(
+        f"{info.name}: {card.images:,} images{masks}, {len(info.classes)} classes, {info.format}, {shown_place(info.root)}"
+    )
     if (seen_by := members_by_dataset(opened).get(info.id)) is not None:
         say(_seen_by(seen_by))
     if info.evaluation_splits:
@@ -251,13 +254,15 @@ def _last_imports(info: "DatasetInfo") -> tuple[int, ...]:
 
 
 def _card_values(card: "DatasetCard", wrong: "WrongLabels | None") -> dict[str, Any]:
+    from core.data.buckets import shown_place
+
     newest, found = card.newest, card.reviewable
     judging = card.contradicting if found and found.recipe.proposes else found
     proposed = (found.left if found.recipe.proposes else found.proposed) if found else None
     return {
         "id": card.dataset.id,
         "name": card.dataset.name,
-        "root": card.dataset.root,
+        "root": shown_place(card.dataset.root),
         "format": card.dataset.format,
         "images": card.images,
         "masks": card.masks,

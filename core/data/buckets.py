@@ -105,7 +105,7 @@ def list_bucket(bucket: BucketFolder, budget: int) -> Path:
     Where the URL names one object, the folder is that of all objects beside it, and its file is returned.
 
     Raises:
-        DatasetError: nothing is there, or one object alone in a whole bucket.
+        DatasetError: nothing is there, one object alone in a whole bucket, or one whose name is a folder of others.
         StorageError: the store cannot be used.
     """
     folder = bucket.folder
@@ -118,6 +118,8 @@ def list_bucket(bucket: BucketFolder, budget: int) -> Path:
             raise DatasetError(f"{bucket.url}: it lies in no folder of its bucket", "put it into one, with its images")
         return list_bucket(BucketFolder(folder.parent, above), budget) / folder.name
     listed.pop("", None)  # an object of the folder's own name
+    if both := sorted(listed.keys() & {above for key in listed for above in _folders_above(key)}):
+        raise DatasetError(f"{bucket.url}/{both[0]}: it is an object, and a folder of others", "rename the object")
     known = _versions(folder)
     for key in known.keys() - listed.keys():
         _path(folder, key).unlink(missing_ok=True)
@@ -134,6 +136,12 @@ def list_bucket(bucket: BucketFolder, budget: int) -> Path:
     }
     write_atomically(folder / _LISTING, json.dumps(facts).encode(), durable=False)
     return folder
+
+
+def shown_place(path: str) -> str:
+    """Return the URL of what a path lists of a bucket; any other path as it is."""
+    found = _BELOW.fullmatch(path)
+    return path if found is None else f"{found[2]}://{found[3]}/{_names(found[4])}"
 
 
 def lies_in_bucket(path: Path) -> bool:
@@ -271,6 +279,12 @@ def _versions(folder: Path) -> dict[str, str]:
     except (FileNotFoundError, ValueError):
         return {}
     return versions
+
+
+def _folders_above(key: str) -> Iterator[str]:
+    while "/" in key:
+        key = key.rpartition("/")[0]
+        yield key
 
 
 def _path(folder: Path, key: str) -> Path:

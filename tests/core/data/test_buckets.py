@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given, strategies as st
 
 from core.data.arrays import decode_squares
-from core.data.buckets import bucket_of, fetch_labels, list_bucket, original, prune_originals, reading_labels
+from core.data.buckets import (
+    bucket_of,
+    fetch_labels,
+    list_bucket,
+    original,
+    prune_originals,
+    reading_labels,
+    shown_place,
+)
 from core.data.masks.pixels import PixelCode
 from core.data.masks.reading import read_masks
 from core.data.reading import read_many
@@ -164,6 +172,23 @@ def test_a_folder_is_no_bucket(source: str, files: Path) -> None:
 def test_what_cannot_be_read_is_refused_with_its_cure(source: str, cause: str, files: Path) -> None:
     with pytest.raises(DatasetError, match=cause):
         bucket_of(files, source)
+
+
+def test_an_object_named_like_a_folder_of_others_is_refused(bucket: ObjectStore, files: Path) -> None:
+    for name in ("cat", "cat/1.png", "dog/1.png"):
+        Remote(bucket.url).write(name, b"bytes")
+    with pytest.raises(DatasetError, match="/cat: it is an object, and a folder of others") as refused:
+        listed(files, bucket.url)
+    assert refused.value.cure == "rename the object"
+
+
+def test_a_place_is_shown_as_its_url(files: Path) -> None:
+    source = "s3://photos/pets/..%2F/cats"
+    bucket = bucket_of(files, source)
+    assert bucket is not None
+    assert shown_place(str(bucket.folder)) == source
+    assert shown_place("/files/buckets/s3/photos/pets") == "s3://photos/pets"
+    assert shown_place("/data/pets") == "/data/pets"
 
 
 def test_an_empty_prefix_is_refused(bucket: ObjectStore, files: Path) -> None:
