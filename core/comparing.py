@@ -145,7 +145,7 @@ def _learn(
     split = FoldSplit(0, plan.learn_rows[side], plan.judged, snapshot.labels.astype(np.int64))
     outcome = train_and_predict(snapshot, config, split, places=places, callbacks=callbacks, task=task)
     answers = measure.answers(outcome.kept, snapshot, plan.judged, places)
-    with atomic_path(done) as beside, beside.open("wb") as file:
+    with atomic_path(done) as partial, partial.open("wb") as file:
         np.savez(file, answers=answers, batch_size=np.array(outcome.batch_size))
 
 

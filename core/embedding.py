@@ -207,13 +207,13 @@ def _make_shard(
     progress = Progress("reading images", shard, shards.count)
     fetch_weights(config, replace(progress, stage="downloading"), callbacks)
     images = _images_of(snapshot, np.array(shards.rows(shard)))
-    beside = array_path(cache, images.keys, probe.embeddings_kind(config, inputs_of(config)[0]))
+    cached = array_path(cache, images.keys, probe.embeddings_kind(config, inputs_of(config)[0]))
 
     def embed_missing(rows: IntArray) -> FloatArray:
         missing = replace(images, paths=[images.paths[row] for row in rows], keys=[images.keys[row] for row in rows])
         return (embed or embed_here)(config, missing, cache, progress, callbacks)
 
-    embeddings = probe.extend_embeddings(beside, images.keys, embed_missing)
+    embeddings = probe.extend_embeddings(cached, images.keys, embed_missing)
     stop_if(callbacks.should_stop)
     if not path.exists():
         with atomic_path(path) as partial_path, partial_path.open("wb") as file:

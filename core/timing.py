@@ -141,7 +141,7 @@ def _seconds_of_probe(
     network = for_inference(probe.build_frozen(config, build), images.device, images.channels, config.input_size)
     building = time.monotonic() - began
     embedding, width = _seconds_an_image(network, images, config.batch_size)
-    counted = min(config.folds, ceil(probe.ENOUGH_HELD / max(1, trial.count / config.folds)))
+    counted = min(config.folds, ceil(probe.ENOUGH_LABELS / max(1, trial.count / config.folds)))
     fits = counted * _DECAYS_TRIED + config.folds
     learnt = trial.count * (config.folds - 1) / config.folds
     regressions = fits * _EVALUATIONS * learnt * _seconds_an_evaluation(width, trial.classes, images.device)

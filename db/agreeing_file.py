@@ -1,7 +1,7 @@
 """Agreeing findings of a large round as columns of a file instead of rows: written once, read in parts, never changed.
 
 Of 10 million images a round suspects some per cent. The others agree with their label; that a person looks at one of
-them is rare, so they have no row until somebody decides on them (`db.queries.agreeing` makes it then). A place is the
+them is rare, so they have no row until one is decided on (`db.queries.agreeing` makes it then). A place is the
 index of a finding in the file, which is in the order of rank. Beside it lies a second file that leads from samples to
 places. Both are named by the first id of the round's block, so that what a late process writes is never read.
 
@@ -56,7 +56,7 @@ class AgreeingWriter:
     """Takes the agreeing findings out of a round's and writes them; `count` says how many it took."""
 
     def __init__(self, path: Path) -> None:
-        """Write to `path`, which nobody reads yet."""
+        """Write to `path`, which is not read before it is renamed."""
         pa = _arrow()
         self.count = 0
         self._splits: dict[str, int] = {}
@@ -77,7 +77,7 @@ class AgreeingWriter:
     def pass_on(self, rows: Iterable[NewFinding]) -> Iterator[NewFinding]:
         """Yield the findings that become rows; those that agree with their label are kept for the file."""
         for row in rows:
-            if row.kind is not FindingKind.AGREEING or row.area is not None or row.given != row.pseudo:
+            if row.kind is not FindingKind.AGREEING or row.given != row.pseudo:
                 yield row
                 continue
             self._waiting.append(row)

@@ -8,10 +8,10 @@ All figures are read from the syntax tree of `app`, `core` and `db` without migr
   name contains one of its words (see `FORMS`).
 - *Files crossed* by an act are the modules that define what its entry points (see `ACTS`) reach: functions, classes
   and values named in a body, followed through imports and re-exports. A class that is reached counts with all its
-  methods. Annotations are left out. So are the entries of a registry (a dict at module level), of which one act uses
-  one; `ACTS` names that one. Methods of objects are not resolved unless their class is reached, so each figure is a
-  lower bound. A verdict is the entry "decide" of the table of `app.routes.acts`; until 2026-11-30 its figure included
-  notes, undo, redo and acts on classes, which the same route stores.
+  methods. Annotations are left out. So are the entries of a registry (a dict at the level of a module or class), of
+  which one act uses one; `ACTS` names that one. Methods of objects are not resolved unless their class is reached, so
+  each figure is a lower bound. A verdict is the entry "decide" of the table of `app.routes.acts`; until 2026-11-30
+  its figure included notes, undo, redo and acts on classes, which the same route stores.
 - *Long modules* have more than `LONG` lines: a sign to look whether they hold one idea, no failure.
 """
 
@@ -204,7 +204,7 @@ class CallGraph:
         return found
 
     def _used(self, module: str, definition: Definition) -> Iterator[tuple[str, str]]:
-        for node in _outside_annotations(definition):
+        for node in _outside_annotations(_without_registries(definition)):
             found = None
             if isinstance(node, ast.Name):
                 found = self._resolve(module, node.id)
@@ -258,6 +258,14 @@ def _imports(module: Module) -> Iterator[tuple[str, tuple[str, str]]]:
             for name in node.names:
                 first = name.name.partition(".")[0]
                 yield (name.asname, (name.name, "")) if name.asname else (first, (first, ""))
+
+
+def _without_registries(definition: Definition) -> Definition:
+    """Return a class without the dicts at its level, any other definition as it is."""
+    if not isinstance(definition, ast.ClassDef):
+        return definition
+    body = [node for node in definition.body if not isinstance(getattr(node, "value", None), ast.Dict)]
+    return ast.ClassDef(**{**dict(ast.iter_fields(definition)), "body": body})
 
 
 def _outside_annotations(node: ast.AST) -> Iterator[ast.AST]:

@@ -157,13 +157,13 @@ def import_(
         raise DatasetError(f"there is no format {form}", f"there are {', '.join(SourceFormat)}") from None
     request = ImportRequest(
         name=name,
-        source=_place(opened, source),
+        source=_url_of(opened, source) or str(source.absolute()),
         format=chosen,
         path_column=path_column,
         label_column=label_column,
         split_column=split_column,
         group_column=group_column,
-        image_root=_place(opened, Path(image_root)) if image_root else "",
+        image_root=_root_of_images(opened, image_root),
         class_level=class_level,
         literal_labels=literal_labels,
         merged_classes=tuple(merge_class or ()),
@@ -212,9 +212,10 @@ def move(
 
     opened = app_context()
     info = get_dataset(opened, dataset)
-    request = replace(imports.move_request(opened, info.id, folder), source=_place(opened, folder))
+    place = _url_of(opened, folder) or str(folder.absolute())
+    request = replace(imports.move_request(opened, info.id, folder), source=place)
     if image_root:
-        request = replace(request, image_root=_place(opened, Path(image_root)))
+        request = replace(request, image_root=_root_of_images(opened, image_root))
     _import(opened, request, as_json=as_json)
 
 
@@ -284,12 +285,16 @@ def _tell_repaired(counts: "dict[str, int]") -> None:
         tell(f"{counts['left']:,} images with other masks in the source were decided on here, and left as they are")
 
 
-def _place(opened: "AppContext", named: Path) -> str:
-    """Return a path from the root, of a bucket its URL."""
+def _url_of(opened: "AppContext", named: Path) -> str:
+    """Return the URL of a bucket, whose slashes a path collapses; "" for a path of this machine."""
     from app.services.imports.buckets import find_bucket
 
     bucket = find_bucket(opened, str(named))
-    return str(named.absolute()) if bucket is None else bucket.url
+    return "" if bucket is None else bucket.url
+
+
+def _root_of_images(opened: "AppContext", named: str) -> str:
+    return _url_of(opened, Path(named)) or str(Path(named).resolve()) if named else ""
 
 
 def _absolute(text: str) -> str:

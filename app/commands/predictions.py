@@ -80,17 +80,17 @@ def predict(
     refuse_target(target, suffixes_for(info.task))
     if not suffixes_for(info.task) and (root := originals_around(opened, target)) is not None:
         raise ExportError(f"{target} and the originals in {root} lie within one another", "choose a folder elsewhere")
-    with networks.hold_networks(opened, info.id, round_) as asked:
+    with networks.hold_networks(opened, info.id, round_) as chosen:
         reading = ReadOptions(allow_outside_links=allow_outside_links, allowed_roots=allowed_roots(opened))
         images = find_images(sources, reading, problems)
-        values = {"round": asked.round.number, "networks": [one.hash for one in asked.asked], "path": target}
+        values = {"round": chosen.round.number, "networks": [one.hash for one in chosen.predicting], "path": target}
         if dry_run:
             values |= {"images": len(images), "problems": problems.kept}
             _show_plan(values, problems.kept, as_json=as_json)
             return
         from core.predicting import ListedClasses, PredictionOptions, open_ensemble, predict as write_predictions
 
-        count, state, colours = len(asked.asked[0].about.classes), info.class_state, info.colours or ()
+        count, state, colours = len(chosen.predicting[0].about.classes), info.class_state, info.colours or ()
         shown = state.among(count)
         names = tuple(state.names[one] for one in shown)
         places = tuple(
@@ -106,13 +106,13 @@ def predict(
                 problems=problems,
                 listed=ListedClasses(names, tuple(colours[one] for one in shown) if colours else (), places),
             )
-            tally = write_predictions(open_ensemble(asked.asked, device), images, target, options)
+            tally = write_predictions(open_ensemble(chosen.predicting, device), images, target, options)
     values |= _count_values(tally, len(images), names) | {"problems": problems.kept}
     values |= {"seconds": round(time.monotonic() - started, 2)}
     if as_json:
         say_json(values)
     else:
-        _show(values, asked, problems.kept)
+        _show(values, chosen, problems.kept)
 
 
 def models(*, dataset: DatasetName, as_json: JsonFlag = False) -> None:
@@ -281,9 +281,9 @@ def _show_plan(values: dict[str, Any], problems: "list[Problem]", *, as_json: bo
     _show_problems(problems)
 
 
-def _show(values: dict[str, Any], asked: "RoundNetworks", problems: "list[Problem]") -> None:
-    count, unit = _networks(len(asked.asked)), "images" if not values["path"].is_dir() else "pixels"
-    say(f"{values['images']:,} images predicted by {count} of {asked.round.name} in {values['seconds']:.0f} s")
+def _show(values: dict[str, Any], chosen: "RoundNetworks", problems: "list[Problem]") -> None:
+    count, unit = _networks(len(chosen.predicting)), "images" if not values["path"].is_dir() else "pixels"
+    say(f"{values['images']:,} images predicted by {count} of {chosen.round.name} in {values['seconds']:.0f} s")
     say_table(["class", unit], values["by_class"].items(), numbers=[unit])
     if values["unsure"]:
         say(f"{values['unsure']:,} {unit} without a label: not sure enough")

@@ -289,7 +289,7 @@ def kept_networks(kept: RoundNetworks, key: str) -> None:
     }
     known = pd.DataFrame(rows).dropna(axis="columns", how="all")
     st.dataframe(known, column_config=columns, hide_index=True, key=key, alt="the networks that are kept")
-    if kept.asked:
+    if kept.predicting:
         st.caption("They can label new images too: see *Command line* in the README.")
 
 

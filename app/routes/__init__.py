@@ -85,7 +85,9 @@ def routes(opened: Callable[[], AppContext] = app_context) -> list[BaseRoute]:
     ]
     edits = answer_upload(opened, masks.save, Right.DECIDE, masks.LARGEST_MASK)
     found.append(Route("/outfold/masks/{sample_id:int}", edits, methods=["POST"]))
-    found.append(Route("/outfold/me", answer_post(opened, people.sign_in, Right.DECIDE, named=False), methods=["POST"]))
+    found.append(
+        Route("/outfold/me", answer_post(opened, people.sign_in, Right.DECIDE, needs_name=False), methods=["POST"])
+    )
     found += login_routes(opened)
     found.append(Route("/worth", _redirect_to_impact, methods=["GET"]))
     return found

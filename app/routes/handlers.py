@@ -99,9 +99,9 @@ def answer_get(
 
 
 def answer_post(
-    opened: Callable[[], AppContext], handler: PostHandler, right: Right, *, named: bool = True
+    opened: Callable[[], AppContext], handler: PostHandler, right: Right, *, needs_name: bool = True
 ) -> Callable[[Request], Awaitable[Response]]:
-    """Return the endpoint of a POST that asks for a right; `named`: an annotator's name is required."""
+    """Return the endpoint of a POST that asks for a right; `needs_name`: the name of an annotator is required."""
 
     def handle(post: JsonPost, app_context: AppContext) -> Any:  # noqa: ANN401  # JSON or a response
         _refuse_hidden(app_context, [post.body, *_acts_in(post.body)])
@@ -110,7 +110,7 @@ def answer_post(
     async def endpoint(request: Request) -> Response:
         try:
             require(request.scope, right)
-            post = await _read_post(request, named=named)
+            post = await _read_post(request, needs_name=needs_name)
         except RequestError as error:
             return _answer_error(error.answer, error.status)
         with seen_by(_limited(request.scope)):
@@ -127,7 +127,7 @@ def answer_upload(
     async def endpoint(request: Request) -> Response:
         try:
             require(request.scope, right)
-            name = _annotator(request, named=True)
+            name = _annotator(request, needs_name=True)
             data = await _read_body(request, largest)
         except RequestError as error:
             return _answer_error(error.answer, error.status)
@@ -149,9 +149,9 @@ def role_of(request: Request) -> Role | None:
     return None if user is None else user.role
 
 
-def _refuse_hidden(app_context: AppContext, named: Iterable[Mapping[str, Any]]) -> None:
+def _refuse_hidden(app_context: AppContext, bodies: Iterable[Mapping[str, Any]]) -> None:
     """Refuse a request that names a dataset or round which is hidden from its user."""
-    for one in named:
+    for one in bodies:
         numbers = {name: _number(one.get(name)) for name in ("dataset", "round")}
         if any(numbers.values()):
             members.refuse_hidden(app_context, dataset_id=numbers["dataset"], round_id=numbers["round"])
@@ -270,8 +270,8 @@ def _answer_error(answer: dict[str, Any], status: int) -> Response:
     return JSONResponse(answer, status, headers={"Cache-Control": "no-store"})
 
 
-async def _read_post(request: Request, *, named: bool) -> JsonPost:
-    name = _annotator(request, named=named)
+async def _read_post(request: Request, *, needs_name: bool) -> JsonPost:
+    name = _annotator(request, needs_name=needs_name)
     raw = await _read_body(request, LARGEST_BODY)
     try:
         body = json.loads(raw, parse_constant=_refuse_constant)
@@ -282,11 +282,11 @@ async def _read_post(request: Request, *, named: bool) -> JsonPost:
     return JsonPost(body, name, role_of(request))
 
 
-def _annotator(request: Request, *, named: bool) -> str:
+def _annotator(request: Request, *, needs_name: bool) -> str:
     if request.headers.get("x-outfold") != "1":
         raise RequestError("the header X-Outfold is missing", "send X-Outfold: 1 with every POST", FORBIDDEN)
     name = name_in(request)
-    if named and name is None:
+    if needs_name and name is None:
         raise RequestError("you have no name yet", "say your name first", NO_NAME)
     return name or ""
 

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from app.services.app_context import AppContext
-from app.services.masks.painted_regions import note_samples
+from app.services.masks.history import note_samples
 from core.types import NO_LABEL, DatasetError, DeletionKind, FindingFilter, RoundError, Task
 from db.queries import datasets, deletions, imports, removals, snapshots
 from db.queries.deletions import Deletion

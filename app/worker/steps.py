@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from app.services.app_context import AppContext
 from app.services.imports.buckets import list_again
-from app.services.masks.painted_regions import note_round
+from app.services.masks.history import note_round
 from app.services.recipes import RECIPES
 from app.services.recipes.entry import RoundContext, ShouldStop
 from app.services.reviews.acts import ask_second_opinions

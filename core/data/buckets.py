@@ -13,7 +13,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -148,8 +148,12 @@ def reading_labels(files: Path) -> Iterator[None]:
         yield
 
 
-def fetch_labels(bucket: BucketFolder, listed: Path) -> None:
+def fetch_labels(
+    bucket: BucketFolder, listed: Path, note: Callable[[int, int], None] = lambda _done, _total: None
+) -> None:
     """Fetch the label files in a folder that `list_bucket` returned, or beside the file that it returned.
+
+    `note` is called with the number fetched and that of all to fetch; where it raises, no further ones are.
 
     Raises:
         DatasetError: they are larger than there is room for, or one has changed or gone since it was listed.
@@ -167,11 +171,15 @@ def fetch_labels(bucket: BucketFolder, listed: Path) -> None:
             f"largest is {largest.relative_to(folder)}, {size_text(sizes[largest])}",
             "make room or raise OUTFOLD_CACHE_GIGABYTES, or mount the bucket as a folder and import that",
         )
-    with ThreadPoolExecutor(_AT_ONCE) as threads:
-        for path in threads.map(original, missing):
+    threads = ThreadPoolExecutor(_AT_ONCE)
+    try:
+        for done, path in enumerate(threads.map(original, missing), start=1):
             if _size(path) != sizes[path]:
                 what = "has gone" if not path.exists() else "has changed"
                 raise DatasetError(f"{bucket.url}: {path.relative_to(folder)} {what} since it was listed", "try again")
+            note(done, len(missing))
+    finally:
+        threads.shutdown(cancel_futures=True)
 
 
 def original(path: Path, files: Path | None = None) -> Path:

@@ -162,12 +162,12 @@ def _judge(
 ) -> Judgement:
     """Judge every sample by its final probabilities, (N, K), and write these into the round's folder."""
     labels, taught = snapshot.labels.astype(np.int64), _training_labels(snapshot)
-    known, asked = labels != NO_LABEL, taught != NO_LABEL
+    known, usable = labels != NO_LABEL, taught != NO_LABEL
     with store_probabilities(folder, probs.shape) as keep:
         columns = _Columns.of(probs, labels, noise, keep)
     pseudo = columns.pseudo
     suspicious = known & (pseudo != labels)
-    proposal = pseudo_labels.propose(columns.confidence[asked], columns.given_true[asked], suspicious[asked])
+    proposal = pseudo_labels.propose(columns.confidence[usable], columns.given_true[usable], suspicious[usable])
     return Judgement(
         fold=fold,
         pseudo=pseudo,

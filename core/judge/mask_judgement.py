@@ -162,8 +162,8 @@ def judge_chunk(judged: MaskRound, rows: range) -> JudgedPart:
     tally = judged.tallies.mine()
     findings: list[RegionFinding] = []
     scores = np.ones(len(rows))
-    asked = [row for row in rows if judged.masks.labels[row] or judged.masks.is_bare(row)]
-    for batch in batches(asked, judged.masks.sizes):
+    judged_rows = [row for row in rows if judged.masks.labels[row] or judged.masks.is_bare(row)]
+    for batch in batches(judged_rows, judged.masks.sizes):
         if judged.stopped.is_set():
             break
         pairs = [(row, _open_masks(judged, predictions, row)) for row in batch]
@@ -214,8 +214,8 @@ def merge_votes(votes: Sequence[tuple[IntArray, ByteArray]]) -> tuple[IntArray, 
     most = np.zeros(predicted.shape, dtype=np.uint16)
     for candidate, _ in votes:
         total = np.zeros(predicted.shape, dtype=np.uint16)
-        for named, confidence in votes:
-            np.add(total, confidence, out=total, where=named == candidate)
+        for vote, confidence in votes:
+            np.add(total, confidence, out=total, where=vote == candidate)
         better = total > most
         predicted[better] = candidate[better]
         most[better] = total[better]

@@ -35,7 +35,7 @@ _SCALINGS = (
     ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),  # ImageNet's
     ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
 )
-_LEARNT, _HELD, _FEWEST_HELD = 750, 750, 60  # labels of the sample
+_LEARNT, _TESTED, _FEWEST_TESTED = 750, 750, 60  # labels of the sample
 _TRIED_AT_ONCE = 64  # images, since a trained network still takes memory
 _DECAY = 0.3
 _SAME_WEIGHTS = 3.0, 0.02  # least z of the probabilities' paired differences, and least gain in agreement
@@ -111,7 +111,7 @@ def needs_check(config: RoundConfig) -> bool:
 def check_backbone(
     config: RoundConfig,
     embeddings: FloatArray,
-    held: FoldSplit,
+    fold: FoldSplit,
     learnable: NDArray[np.bool_],
     trial: BackboneTrial,
     *,
@@ -123,13 +123,13 @@ def check_backbone(
         own = torch.from_numpy(np.asarray(embeddings[_rows(sample)], np.float32))
         return _compare(config, own, sample, trial)
 
-    _check_once(config, held, learnable, check, trial, path=path)
+    _check_once(config, fold, learnable, check, trial, path=path)
 
 
 def check_trained(
     config: RoundConfig,
     logits: FloatArray | LikelyLogits,
-    held: FoldSplit,
+    fold: FoldSplit,
     learnable: NDArray[np.bool_],
     trial: BackboneTrial,
     *,
@@ -141,8 +141,8 @@ def check_trained(
     """
 
     def check(sample: FoldSplit) -> BackboneCheck:
-        asked = np.searchsorted(held.held_rows, sample.held_rows)  # held-out rows ascend
-        own = _judge_by_agreement(torch.from_numpy(logits[asked]), sample)
+        places = np.searchsorted(fold.held_rows, sample.held_rows)  # held-out rows ascend
+        own = _judge_by_agreement(torch.from_numpy(logits[places]), sample)
         frozen_config = replace(
             config, method=ProbabilityMethod.PROBE, batch_size=min(config.batch_size, _TRIED_AT_ONCE)
         )
@@ -152,24 +152,24 @@ def check_trained(
             return found
         return replace(found, better=BACKBONE, better_agreement=other.agreement)
 
-    _check_once(config, held, learnable, check, trial, path=path)
+    _check_once(config, fold, learnable, check, trial, path=path)
 
 
 def _check_once(
     config: RoundConfig,
-    held: FoldSplit,
+    fold: FoldSplit,
     learnable: NDArray[np.bool_],
     check: Callable[[FoldSplit], BackboneCheck],
     trial: BackboneTrial,
     *,
     path: Path,
 ) -> None:
-    known = held.held_rows[learnable[held.held_rows] & (held.labels[held.held_rows] != NO_LABEL)]
-    if len(known) < _FEWEST_HELD:
+    known = fold.held_rows[learnable[fold.held_rows] & (fold.labels[fold.held_rows] != NO_LABEL)]
+    if len(known) < _FEWEST_TESTED:
         return
     rng = np.random.default_rng(config.seed)
-    learn, asked = rng.permutation(held.learn_rows)[:_LEARNT], rng.permutation(known)[:_HELD]
-    sample = replace(held, learn_rows=learn, held_rows=asked)
+    learn, tested = rng.permutation(fold.learn_rows)[:_LEARNT], rng.permutation(known)[:_TESTED]
+    sample = replace(fold, learn_rows=learn, held_rows=tested)
     with exclusive_lock(lock_path(path), trial.callbacks.should_stop):
         if not path.exists():
             found = check(sample)
@@ -254,13 +254,13 @@ def _rows(sample: FoldSplit) -> IntArray:
 
 def _logits(features: Tensor, sample: FoldSplit, trial: BackboneTrial) -> Tensor:
     """Return the logits of the held-out rows, (N, K), by a regression on the features of the training rows."""
-    learn, held = features[: len(sample.learn_rows)], features[len(sample.learn_rows) :]
+    learn, tested = features[: len(sample.learn_rows)], features[len(sample.learn_rows) :]
     mean, std = learn.mean(dim=0), learn.std(dim=0).clamp_min(1e-6)
     labels = torch.from_numpy(sample.labels[sample.learn_rows])
     should_stop = trial.callbacks.should_stop
     layer = fit_regression((learn - mean) / std, labels, trial.classes, decay=_DECAY, should_stop=should_stop)
     with torch.inference_mode():
-        logits: Tensor = layer((held - mean) / std)
+        logits: Tensor = layer((tested - mean) / std)
     return logits
 
 

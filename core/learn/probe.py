@@ -30,7 +30,7 @@ from core.learn.training import predict_batches, stop_if
 from core.types import EMBEDDING_SHARE, NO_LABEL, FloatArray, IntArray, Progress, RoundError
 
 DECAYS = (1.0, 0.5, 0.3, 0.2, 0.1, 0.05, 0.03, 0.02, 0.01, 0.003, 0.001)  # of the weights; features have unit variance
-ENOUGH_HELD = 2000  # held-out labels that are enough to choose a decay
+ENOUGH_LABELS = 2000  # held-out labels that are enough to choose a decay
 _WORSE = 2  # decays in a row with falling likelihood end the search
 _ITERATIONS = 100
 _CHUNK = 65_536  # rows whose logits exist at once
@@ -181,7 +181,7 @@ def _choose(
     device: torch.device,
     callbacks: FoldCallbacks,
 ) -> DecayChoice:
-    totals, asked = np.zeros(len(DECAYS)), 0
+    totals, scored = np.zeros(len(DECAYS)), 0
     tried = len(DECAYS)  # decays that every fold so far has tried
     for split in splits:
         rows = split.held_rows[learnable[split.held_rows] & (split.labels[split.held_rows] != NO_LABEL)]
@@ -190,14 +190,14 @@ def _choose(
         found = _likelihoods(embeddings, split, rows, classes, tried, device=device, callbacks=callbacks)
         tried = len(found)
         totals[:tried] += found
-        asked += len(rows)
-        if asked >= ENOUGH_HELD:
+        scored += len(rows)
+        if scored >= ENOUGH_LABELS:
             break
-    if not asked:
+    if not scored:
         return DecayChoice(DECAYS[0], 0, {})
-    means = (totals[:tried] / asked).tolist()
+    means = (totals[:tried] / scored).tolist()
     return DecayChoice(
-        DECAYS[int(np.argmax(means))], asked, {f"{decay:g}": mean for decay, mean in zip(DECAYS, means, strict=False)}
+        DECAYS[int(np.argmax(means))], scored, {f"{decay:g}": mean for decay, mean in zip(DECAYS, means, strict=False)}
     )
 
 

@@ -106,11 +106,8 @@ def grouped(session: Session, chosen: FindingFilter, names: Sequence[str]) -> Co
     same: dict[str, Any] = {"kind": FindingKind.AGREEING, "status": Status.OPEN, "round_id": chosen.round_id}
     counted: Counter[tuple[Any, ...]] = Counter()
     for columns in columns_of(session, chosen, *(name for name in names if name not in same)):
-        varying = [columns[name] for name in names if name not in same]
-        cells = np.stack([*varying, np.zeros(len(columns["rank"]), np.int64)], axis=1)
-        values, sizes = np.unique(cells, axis=0, return_counts=True)
-        for row, size in zip(values.tolist(), sizes.tolist(), strict=True):
-            found = iter(row)
+        for values, size in _cells([columns[name] for name in names if name not in same], len(columns["rank"])):
+            found = iter(values)
             counted[tuple(same[name] if name in same else next(found) for name in names)] += size
     return counted
 
@@ -361,7 +358,7 @@ def _made(session: Session, files: AgreeingFiles, round_id: int, first_id: int) 
 
 
 def _may_hold(chosen: FindingFilter) -> bool:
-    """Return whether a filter may hold findings without a row: open ones that agree, of nobody and no region."""
+    """Return whether a filter may hold findings without a row: open ones that agree, without annotator and region."""
     kind = not chosen.kinds or FindingKind.AGREEING in chosen.kinds
     status = not chosen.statuses or Status.OPEN in chosen.statuses
     return kind and status and not any(one is not None for one in (chosen.annotator, chosen.min_area, chosen.max_area))
@@ -565,6 +562,22 @@ def _moved(session: Session, kept: _Kept, of_dataset: ColumnElement[bool]) -> It
         places = np.searchsorted(known[:-1], columns["sample_id"])
         here = known[places] == columns["sample_id"]
         yield columns["sample_id"][here & (present[places] != columns["split"])]
+
+
+def _cells(columns: Sequence[IntArray], length: int) -> Iterator[tuple[tuple[int, ...], int]]:
+    """Yield each combination of values that there is with its number, of columns of one length."""
+    low = [int(column.min()) for column in columns]
+    cell = np.zeros(length, np.int64)
+    spans = [int(column.max()) - least + 1 for column, least in zip(columns, low, strict=True)]
+    for column, least, span in zip(columns, low, spans, strict=True):
+        cell = cell * span + (column - least)
+    found, sizes = np.unique(cell, return_counts=True)
+    for number, size in zip(found.tolist(), sizes.tolist(), strict=True):
+        values: list[int] = []
+        for least, span in zip(reversed(low), reversed(spans), strict=True):
+            number, place = divmod(number, span)  # noqa: PLW2901  # the places before it
+            values.insert(0, place + least)
+        yield tuple(values), size
 
 
 def _array(ids: Iterable[int]) -> IntArray:

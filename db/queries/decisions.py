@@ -369,7 +369,7 @@ def overruled_verdicts(session: Session, round_id: int, annotator_id: int, after
     ).all()  # few: looked up one by one below
     if not newest:
         return []
-    finding, standing, mine = FindingRow, aliased(DecisionRow), aliased(DecisionRow)
+    finding, current, mine = FindingRow, aliased(DecisionRow), aliased(DecisionRow)
     own, own_act = aliased(DecisionRow), aliased(ChangesetRow)
     on_the_same = or_(finding.area.is_(None), own.finding_id == finding.id)
     last_own = (
@@ -383,15 +383,15 @@ def overruled_verdicts(session: Session, round_id: int, annotator_id: int, after
     own_label = present(mine.label, merges_of_round(session, round_id))
     query = (
         select(finding.id, SampleRow.name, AnnotatorRow.name, finding.status, finding.label, mine.verdict, own_label)
-        .join(standing, standing.id == finding.decision_id)
-        .join(act, act.id == standing.changeset_id)
+        .join(current, current.id == finding.decision_id)
+        .join(act, act.id == current.changeset_id)
         .join(SampleRow, SampleRow.id == finding.sample_id)
         .join(AnnotatorRow, AnnotatorRow.id == act.annotator_id)
         .join(mine, mine.id == last_own)
         .where(finding.sample_id.in_([row.sample_id for row in newest]))
         .where(finding.decision_id.in_([row.id for row in newest]))
         .where(finding.round_id + 0 == round_id)  # a sum keeps SQLite from beginning with every finding of the round
-        .order_by(standing.id.desc())
+        .order_by(current.id.desc())
     )
     return session.execute(query).all()
 

@@ -46,8 +46,8 @@ def stays(session: Session, import_id: int, dataset_id: int) -> ColumnElement[bo
     of_no_split = and_(
         IncomingRow.split == "", SampleRow.split != UNLABELLED_SPLIT
     )  # images of an added folder leave its split
-    named = select(IncomingRow.id).where(IncomingRow.import_id == import_id, IncomingRow.split == DRAWN)
-    if DRAWN not in splits_of_dataset(session, dataset_id) or session.scalar(named.limit(1)) is not None:
+    staged = select(IncomingRow.id).where(IncomingRow.import_id == import_id, IncomingRow.split == DRAWN)
+    if DRAWN not in splits_of_dataset(session, dataset_id) or session.scalar(staged.limit(1)) is not None:
         return of_no_split
     return or_(of_no_split, SampleRow.split == DRAWN)
 

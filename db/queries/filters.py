@@ -160,8 +160,8 @@ def _beyond_the_counts(chosen: FindingFilter) -> list[ColumnElement[bool]]:
     if chosen.fold is not None:
         found.append(FindingRow.fold == chosen.fold)
     if chosen.annotator is not None:
-        named = select(AnnotatorRow.id).where(AnnotatorRow.name == chosen.annotator).scalar_subquery()
-        found.append(FindingRow.annotator_id == named)
+        person = select(AnnotatorRow.id).where(AnnotatorRow.name == chosen.annotator).scalar_subquery()
+        found.append(FindingRow.annotator_id == person)
     if chosen.path_contains:
         within = SampleRow.name.icontains(chosen.path_contains, autoescape=True)
         found.append(select(SampleRow.id).where(SampleRow.id == FindingRow.sample_id, within).exists())

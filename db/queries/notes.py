@@ -70,11 +70,11 @@ def notes_on_findings(session: Session, cards: Sequence[Finding]) -> dict[int, s
     on_images: dict[int, str] = {}
     for sample_id, finding_id, text in session.execute(rows):  # later notes replace earlier ones
         on_regions[finding_id] = on_images[sample_id] = text
-    standing = {
+    notes = {
         card.id: on_images.get(card.sample_id, "") if card.area is None else on_regions.get(card.id, "")
         for card in cards
     }
-    return {finding_id: text for finding_id, text in standing.items() if text}
+    return {finding_id: text for finding_id, text in notes.items() if text}
 
 
 def _noted(*columns: Any) -> Select[*tuple[Any, ...]]:  # noqa: ANN401 columns of any type

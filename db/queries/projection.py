@@ -189,8 +189,8 @@ def count_again(session: Session, round_id: int) -> None:
     columns = [getattr(FindingRow, name) for name in COUNTED]
     counted = select(*columns, func.count()).where(FindingRow.round_id == round_id).group_by(*columns)
     session.execute(insert(FindingCountRow).from_select([*COUNTED, "count"], counted))
-    for cell in agreeing.counts_of_round(session, round_id):
-        session.execute(_added(cell, session.get_bind().dialect.name))
+    if cells := agreeing.counts_of_round(session, round_id):
+        session.execute(_summed(UPSERTS[session.get_bind().dialect.name](FindingCountRow.__table__)), cells)
 
 
 def uncount(session: Session, ids: Sequence[int]) -> None:
@@ -207,10 +207,6 @@ def _shift(findings: Ids | BindParameter[int], sign: int, dialect: str) -> Upser
 def _add(change: Select[*tuple[Any, ...]], dialect: str) -> Upsert:
     table = FindingCountRow.__table__  # the ORM would take what is bound for columns
     return _summed(UPSERTS[dialect](table).from_select([*COUNTED, "count"], change))
-
-
-def _added(cell: Mapping[str, Any], dialect: str) -> Upsert:
-    return _summed(UPSERTS[dialect](FindingCountRow.__table__).values(cell))
 
 
 def _summed(add: Upsert) -> Upsert:

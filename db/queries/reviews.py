@@ -77,8 +77,8 @@ def reviewable_datasets(session: Session) -> list[tuple[int, str, int]]:
     """Return (id, name, newest finished round) of every dataset that has one, by name."""
     done = (RoundRow.status == JobStatus.DONE, RoundRow.recipe.in_(_FINDING))
     newest = select(func.max(RoundRow.id)).where(*done).group_by(RoundRow.dataset_id)
-    named = select(DatasetRow.id, DatasetRow.name, RoundRow.id).join(RoundRow, RoundRow.dataset_id == DatasetRow.id)
-    rows = session.execute(named.where(RoundRow.id.in_(newest)).order_by(DatasetRow.name)).all()
+    datasets = select(DatasetRow.id, DatasetRow.name, RoundRow.id).join(RoundRow, RoundRow.dataset_id == DatasetRow.id)
+    rows = session.execute(datasets.where(RoundRow.id.in_(newest)).order_by(DatasetRow.name)).all()
     return [(row[0], row[1], row[2]) for row in rows]
 
 

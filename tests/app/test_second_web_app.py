@@ -6,111 +6,40 @@ import subprocess
 import sys
 import zipfile
 import zlib
-from collections.abc import Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx2
 import numpy as np
 import pytest
 from PIL import Image
 
-from app.services.app_context import AppContext, open_app
 from app.services.exports import jobs as exports
 from app.services.exports.jobs import ExportRequest
 from app.services.imports import jobs as imports
 from app.services.imports.jobs import ImportRequest
 from app.services.imports.sources import store_upload
-from app.services.reviews import audits
-from app.settings import Settings
 from app.worker import steps
 from core.config import ProbabilityMethod, RoundConfig
-from core.data.export.items import ExportFormat, ExportOptions
 from core.data.remote import Remote
-from core.data.shared_rounds import publish_done
-from core.data.store import close_store
-from core.types import FindingFilter, JobStatus
+from core.types import JobStatus
 from db.queries import rounds as round_rows, snapshots
 from tests.app.routes.test_members import REQUESTS, send
-from tests.e2e.conftest import ROOT, Server
+from tests.core.data.formats.embedded_tables import encoded
+from tests.e2e.conftest import ROOT
 from tools.fixtures.object_store import ObjectStore
-from tools.fixtures.postgres import empty_database
-from tools.fixtures.scenes import CAR, TABLE, add_round, draw
+from tools.fixtures.scenes import CAR
 
-pytest_plugins = ["tests.object_store", "tests.postgres"]
+if TYPE_CHECKING:
+    from tests.second_home import Homes
+
+pytest_plugins = ["tests.object_store", "tests.postgres", "tests.second_home"]
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
-SCENES = 6
 
 
-@dataclass(frozen=True)
-class Homes:
-    """Home of the first web app, opened beside it, and a client of either app."""
-
-    one: AppContext
-    first: httpx2.Client
-    second: httpx2.Client
-    other: dict[str, str]  # environment of the second app
-
-
-@pytest.fixture(scope="module")
-def homes(
-    postgres_server: str, object_store_server: ObjectStore, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Homes]:
-    """Start the two web apps, without workers."""
-    folder = tmp_path_factory.mktemp("homes")
-    with ExitStack() as stack:
-        patch = stack.enter_context(pytest.MonkeyPatch.context())
-        for name, value in object_store_server.variables.items():
-            patch.setenv(name, value)
-        url = stack.enter_context(empty_database(postgres_server))
-        shared = {"database_url": url, "engine_url": url, "files_url": f"{object_store_server.url}/second-app"}
-        one = open_app(Settings(home=folder / "one", demo=False, embedded_worker=False, **shared))
-        stack.callback(close_store, one.files)
-        stack.callback(one.database.close)
-        told = {f"OUTFOLD_{name.upper()}": value for name, value in shared.items()}
-        told |= {"OUTFOLD_EMBEDDED_WORKER": "false", "OUTFOLD_DEMO": "false"}
-        clients = []
-        for name in ("one", "other"):
-            server = Server(folder / name, told)
-            stack.callback(server.stop)
-            server.start()
-            headers, cookies = {"X-Outfold": "1"}, {"outfold_name": "ada"}
-            client = httpx2.Client(base_url=server.url, headers=headers, cookies=cookies, timeout=60)
-            clients.append(stack.enter_context(client))
-        yield Homes(one, clients[0], clients[1], {**told, "OUTFOLD_HOME": str(folder / "other")})
-
-
-def png(pixels: Any) -> bytes:
-    data = io.BytesIO()
-    Image.fromarray(pixels).save(data, "PNG")
-    return data.getvalue()
-
-
-def uploaded_scenes(homes: Homes) -> int:
-    """Upload scenes with their masks to the first home, import them with a round, an audit and an export."""
-    data = io.BytesIO()
-    with zipfile.ZipFile(data, "w") as file:
-        for number in range(SCENES):
-            scene = draw(number)
-            file.writestr(f"images/scene_{number:03d}.png", png(scene.image))
-            file.writestr(f"masks/scene_{number:03d}.png", png(scene.given))
-        file.writestr("classes.txt", "\n".join(TABLE.names))
-    one = homes.one
-    folder = store_upload(one, data, "scenes.zip")
-    done = imports.run_import(one, imports.add_import(one, ImportRequest(name="scenes", source=str(folder))))
-    assert done.status is JobStatus.DONE, done.message
-    assert done.dataset_id is not None
-    number = add_round(one, done.dataset_id)
-    assert one.shared is not None
-    publish_done(one.shared, number)
-    audits.start(one, FindingFilter(round_id=number, min_confidence=0.0), by="ada")
-    request = ExportRequest(dataset_id=done.dataset_id, options=ExportOptions(format=ExportFormat.VOC), by="ada")
-    written = exports.run_export(one, exports.add_export(one, request).id)
-    assert written.status is JobStatus.DONE, written.message
-    return number
+def grey(value: int) -> bytes:
+    return encoded(Image.fromarray(np.full((8, 8), value, np.uint8)))
 
 
 def content(answer: httpx2.Response) -> Any:
@@ -127,9 +56,9 @@ def content(answer: httpx2.Response) -> Any:
 
 
 def test_the_second_web_app_answers_every_route_as_the_first_and_stores_what_the_first_then_shows(
-    homes: Homes,
+    homes: "Homes",
 ) -> None:
-    assert uploaded_scenes(homes) == 1
+    assert homes.upload_scenes() == 1
     asked: list[tuple[tuple[str, str], dict[str, Any]]] = []
     for place, all_sent in REQUESTS.items():
         asked += [(place, sent) for sent in all_sent if place[0] == "GET"]
@@ -158,7 +87,7 @@ def test_the_second_web_app_answers_every_route_as_the_first_and_stores_what_the
 
 
 def test_a_round_of_classes_shows_its_neighbours_and_images_in_the_second_web_app(
-    homes: Homes, digits_folder: Path
+    homes: "Homes", digits_folder: Path
 ) -> None:
     data = io.BytesIO()
     with zipfile.ZipFile(data, "w") as file:
@@ -187,11 +116,11 @@ def test_a_round_of_classes_shows_its_neighbours_and_images_in_the_second_web_ap
 
 
 def test_images_of_a_bucket_that_one_home_imported_are_shown_and_imported_again_by_the_other(
-    homes: Homes, object_store_server: ObjectStore
+    homes: "Homes", object_store_server: ObjectStore
 ) -> None:
     photos = Remote(f"{object_store_server.url}/photos")
     for number in range(6):
-        photos.write(f"{'ab'[number % 2]}/{number}.png", png(np.full((8, 8), 20 * number, np.uint8)))
+        photos.write(f"{'ab'[number % 2]}/{number}.png", grey(20 * number))
     one = homes.one
     asked = imports.add_import(one, ImportRequest(name="photos", source=photos.url))
     done = imports.run_import(one, asked)
@@ -209,8 +138,8 @@ def test_images_of_a_bucket_that_one_home_imported_are_shown_and_imported_again_
     assert len(before) == 6
     assert shown(homes.second) == shown(homes.first)
     export_of(homes, done.dataset_id)
-    photos.write("a/0.png", png(np.full((8, 8), 201, np.uint8)))
-    photos.write("b/7.png", png(np.full((8, 8), 202, np.uint8)))
+    photos.write("a/0.png", grey(201))
+    photos.write("b/7.png", grey(202))
     command = [sys.executable, "-m", "app", "import", photos.url, "--name", "photos", "--json"]
     again = subprocess.run(
         command, cwd=ROOT, env=os.environ | homes.other, capture_output=True, text=True, timeout=120, check=False
@@ -223,10 +152,10 @@ def test_images_of_a_bucket_that_one_home_imported_are_shown_and_imported_again_
     assert shown(homes.second) == shown(homes.first)
     exported = export_of(homes, done.dataset_id)
     (changed,) = (data for name, data in exported.items() if name.endswith("a/0.png"))
-    assert changed == png(np.full((8, 8), 201, np.uint8))
+    assert changed == grey(201)
 
 
-def export_of(homes: Homes, dataset_id: int) -> dict[str, Any]:
+def export_of(homes: "Homes", dataset_id: int) -> dict[str, Any]:
     """Export a dataset in the first home and return what the second one's download holds."""
     written = exports.run_export(homes.one, exports.add_export(homes.one, ExportRequest(dataset_id=dataset_id)).id)
     assert written.status is JobStatus.DONE, written.message

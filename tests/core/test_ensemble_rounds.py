@@ -194,7 +194,7 @@ def test_versions_name_each_networks_first_weights(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_each_network_is_compared_with_the_installed_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("core.learn.backbone_check._FEWEST_HELD", 20)
+    monkeypatch.setattr("core.learn.backbone_check._FEWEST_TESTED", 20)
     snapshot, _ = drawn(tmp_path / "images")
     trained = Member(method=ProbabilityMethod.FINE_TUNE, model="test_resnet", input_size=32, batch_size=32)
     judged = run(snapshot, tmp_path, replace(CONFIG, epochs=1, members=(PROBE, trained)))

@@ -69,6 +69,22 @@ def test_annotations_and_entries_of_registries_are_not_crossed() -> None:
     assert crossed("app.start.run", *modules) == ["app.start", "core.table"]
 
 
+def test_entries_of_a_class_level_registry_are_not_crossed_but_its_methods_are() -> None:
+    base = """
+        from core.kinds import Kind
+        from core.disk import write
+        class Base:
+            types: dict = {Kind: 1}
+            def save(self): write()
+    """
+    modules = (
+        module("core.base", base),
+        module("core.kinds", "class Kind: pass"),
+        module("core.disk", "def write(): pass"),
+    )
+    assert crossed("core.base.Base", *modules) == ["core.base", "core.disk"]
+
+
 def test_functions_that_call_each_other_end() -> None:
     assert crossed("core.a.one", module("core.a", "def one(): two()\ndef two(): one()")) == ["core.a"]
 

@@ -1,7 +1,7 @@
 """Sources in a bucket: objects are listed, label files fetched, images and masks read in place."""
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -31,8 +31,14 @@ def with_listed_buckets(app_context: AppContext, request: ImportRequest) -> Impo
 
 
 @contextmanager
-def reading_buckets(app_context: AppContext, request: ImportRequest) -> Iterator[ImportRequest]:
+def reading_buckets(
+    app_context: AppContext,
+    request: ImportRequest,
+    note: Callable[[int, int], None] = lambda _done, _total: None,
+) -> Iterator[ImportRequest]:
     """Yield the request for its readers: as `with_listed_buckets`, with label files that are here during the block.
+
+    `note` is called with the number of label files fetched and that of all to fetch, and may raise to end it.
 
     Raises:
         DatasetError: as above, or the label files cannot be fetched.
@@ -44,7 +50,7 @@ def reading_buckets(app_context: AppContext, request: ImportRequest) -> Iterator
     with reading_labels(app_context.files):
         listed = _listed(app_context, request)
         for bucket, path in listed.values():
-            fetch_labels(bucket, path)
+            fetch_labels(bucket, path, note)
         yield _with_paths(app_context, request, listed)
 
 

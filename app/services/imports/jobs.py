@@ -111,8 +111,8 @@ def request_with_answers(info: ImportInfo, *, renamed: Sequence[str], kept: Sequ
 
 def open_questions(info: ImportInfo) -> list[Question]:
     """Return the questions on masks an import ended with; it stored nothing."""
-    asked = (info.report or {}).get(OPEN_QUESTIONS, [])
-    return [from_json_values(Question, one) for one in asked]
+    questions = (info.report or {}).get(OPEN_QUESTIONS, [])
+    return [from_json_values(Question, one) for one in questions]
 
 
 def gone_classes(info: ImportInfo) -> list[GoneClass]:
@@ -136,12 +136,12 @@ def get_import(app_context: AppContext, import_id: int) -> ImportInfo:
         return imports.get_import(session, import_id)
 
 
-def find_ended_import(app_context: AppContext, named: str) -> ImportInfo | None:
+def find_ended_import(app_context: AppContext, text: str) -> ImportInfo | None:
     """Return the import an address names, None where there is none, it goes on, or the text is no number."""
-    if not (named.isascii() and named.isdigit() and len(named) < _LONGEST_ID):
+    if not (text.isascii() and text.isdigit() and len(text) < _LONGEST_ID):
         return None
     with app_context.database.read() as session:
-        found = imports.find_import(session, int(named))
+        found = imports.find_import(session, int(text))
     return found if found is not None and found.status.ended else None
 
 
@@ -159,8 +159,8 @@ def imports_with_problems(app_context: AppContext, info: ImportInfo) -> list[int
     if info.dataset_id is None:
         return [info.id]
     with app_context.database.read() as session:
-        standing = imports.standing_imports(session, info.dataset_id)[info.dataset_id]
-    return standing if standing[-1] == info.id else [info.id]
+        current = imports.standing_imports(session, info.dataset_id)[info.dataset_id]
+    return current if current[-1] == info.id else [info.id]
 
 
 def problem_counts(app_context: AppContext, *import_ids: int) -> list[tuple[Severity, str, int]]:

@@ -17,8 +17,7 @@ import numpy as np
 from sqlalchemy.orm import Session
 
 from app.services.app_context import AppContext
-from app.services.masks.history import load_history, seen_version, widened_version
-from app.services.masks.painted_regions import painted_after
+from app.services.masks.history import load_history, painted_after, seen_version, widened_version
 from app.services.reviews.store import EDITED, TAKEN
 from core.data.formats.source import Problems
 from core.data.masks.colours import class_table

@@ -92,8 +92,8 @@ class OpenQuestionsError(DatasetError):
     def __init__(self, questions: Sequence[Question]) -> None:
         """Repeat the questions; `report` has their answers."""
         self.questions = tuple(questions)
-        asked = " ".join(question.text for question in questions)
-        super().__init__(f"{asked} Nothing was stored; import again with an answer")
+        texts = " ".join(question.text for question in questions)
+        super().__init__(f"{texts} Nothing was stored; import again with an answer")
 
     @property
     def report(self) -> dict[str, Any]:
@@ -128,7 +128,8 @@ class _ImportRun:
             with _own_folder(self.app_context.files / "imports" / str(self.import_id)) as folder:
                 clear_staged(self.app_context, self.import_id)
                 self.note("looking for images", 0, 0, at_once=True)
-                with reading_buckets(self.app_context, self.request) as readable:
+                fetching = partial(self.note, "fetching labels")
+                with reading_buckets(self.app_context, self.request, fetching) as readable:
                     self._import(folder, readable)
         except RoundCancelledError:
             self._end(JobStatus.CANCELLED, "Cancelled; nothing was stored.")

@@ -11,8 +11,7 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from app.services.app_context import AppContext
-from app.services.masks.history import Edit, MaskHistory, load_history, seen_version
-from app.services.masks.painted_regions import note_act, note_edit
+from app.services.masks.history import Edit, MaskHistory, load_history, note_act, note_edit, seen_version
 from app.services.masks.request import painted_tiles, whole_mask
 from app.services.reviews.errors import NotFoundError, RefusedError, StaleMaskError
 from app.services.reviews.store import EDITED, ActKey, Actor, finished_round, refuse_deleted_image, store_once

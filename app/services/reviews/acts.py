@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from sqlalchemy.orm import Session
 
 from app.services.app_context import AppContext
-from app.services.masks.painted_regions import note_act
+from app.services.masks.history import note_act
 from app.services.people import log_act
 from app.services.reviews import audits, classes, evidence, precision
 from app.services.reviews.errors import CountChangedError, NotFoundError, RefusedError
@@ -94,7 +94,7 @@ def decide(
         new = [
             decision
             for card in cards
-            if not _stands(decision := _decision(card, wanted[card.id], class_state), card, actor.name, class_state)
+            if not _is_current(decision := _decision(card, wanted[card.id], class_state), card, actor.name, class_state)
             or card.id in painted_over
         ]
         note = {"blind": True} if blind else {}
@@ -361,7 +361,7 @@ def _decision(card: Finding, choice: Choice, class_state: ClassState) -> decisio
     return decisions.NewDecision(card.sample_id, card.id, choice.verdict, _label(card, choice, class_state))
 
 
-def _stands(decision: decisions.NewDecision, card: Finding, by: str, class_state: ClassState) -> bool:
+def _is_current(decision: decisions.NewDecision, card: Finding, by: str, class_state: ClassState) -> bool:
     """Return whether the same verdict by this person is the card's current one."""
     label = class_state.present(decision.label)
     return (card.annotator, card.status, card.label) == (by, Status[decision.verdict.name], label)

@@ -164,10 +164,10 @@ def add_class(app_context: AppContext, dataset_id: int, name: str, *, by: str, k
             _refuse_merged(found, info)
         if found is not None and found not in info.retired_classes:
             return None
-        class_id, called = (len(info.classes), wanted) if found is None else (found, info.classes[found])
+        class_id, spelling = (len(info.classes), wanted) if found is None else (found, info.classes[found])
         if found is None:
             datasets.change_dataset(session, dataset_id, _LABELS[info.task].grown(info, wanted))
-        return _store(session, actor, dataset_id, {"kind": ClassActKind.ADD.value, "class": class_id, "name": called})
+        return _store(session, actor, dataset_id, {"kind": ClassActKind.ADD.value, "class": class_id, "name": spelling})
 
     saved = store_once(app_context, by, key, act)
     with app_context.database.read() as session:

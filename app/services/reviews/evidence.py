@@ -131,13 +131,13 @@ class AuditView:
         """Return everything as JSON values; `filter` has the names of the review page's address."""
         audit, stored = self.audit, self.audit.filter
         same = {name: stored[name] for name in ("given", "pseudo", "split", "fold", "min_area", "max_area")}
-        named = {"show": ",".join(stored["kinds"]), "min": stored["min_confidence"], "max": stored["max_confidence"]}
+        shown = {"show": ",".join(stored["kinds"]), "min": stored["min_confidence"], "max": stored["max_confidence"]}
         return {
             "id": audit.id,
             "round": audit.round_id,
             "dataset_id": audit.dataset_id,
             "kind": audit.kind.name.lower(),
-            "filter": named
+            "filter": shown
             | same
             | {"path": stored["path_contains"], "similar": "-".join(map(str, stored.get("similar") or ()))},
             "by_class": bool(stored["class_percents"]),

@@ -225,7 +225,7 @@ def recalibrated(app_context: AppContext, session: Session, in_round: ReviewedRo
     """Return a round's recalibration by the random samples of all its suspicious and of all its agreeing findings."""
     suspicious = _sample_of_kind(app_context, session, in_round, FindingKind.SUSPICIOUS)
     agreeing = _sample_of_kind(app_context, session, in_round, FindingKind.AGREEING)
-    verdicts, beside = suspicious.verdicts, agreeing.verdicts
+    verdicts, of_agreeing = suspicious.verdicts, agreeing.verdicts
     wrong = _wrong_labels(in_round, suspicious, agreeing)
     fitted = _fit(app_context, session, in_round, FindingKind.SUSPICIOUS)
     if fitted is None:
@@ -233,14 +233,14 @@ def recalibrated(app_context: AppContext, session: Session, in_round: ReviewedRo
         reason = f"a random sample of all suspicious findings says which threshold pays: {missing} more verdicts"
         if not suspicious.size:
             reason = "the round contradicts no label that a bulk act may change"
-        return Recalibration(verdicts, beside, None, (), None, reason, wrong, None, 0)
+        return Recalibration(verdicts, of_agreeing, None, (), None, reason, wrong, None, 0)
     points = method.curve(fitted, Findings(suspicious.levels), suspicious.cards, level=evidence.LEVEL)
     proposed = method.propose(points, suspicious.size + agreeing.size)
     share = method.share_right(fitted, Findings(suspicious.levels), suspicious.cards, level=evidence.LEVEL)
     upcoming = _next_levels(session, in_round)
     return Recalibration(
         verdicts,
-        beside,
+        of_agreeing,
         evidence.share_of(share, verdicts, "all suspicious findings", counted=verdicts == suspicious.size),
         tuple(points),
         proposed,

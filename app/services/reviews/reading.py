@@ -270,8 +270,8 @@ def preview(app_context: AppContext, chosen: FindingFilter) -> BulkPreview:
         if opened is None:
             return BulkPreview(0, [], [], threshold, known)
         count = counting.count(session, opened)
-        drawn = _first_of_order(app_context, session, chosen, in_round, known)
-        sample = finding_queries.findings_by_ids(session, drawn)
+        ids = _first_of_order(app_context, session, chosen, in_round, known)
+        sample = finding_queries.findings_by_ids(session, ids)
         changes = counting.count_by_pair(session, opened)
         left_out = counting.count(session, replace(opened, without_splits=frozenset())) - count if protected else 0
     return BulkPreview(count, changes, sample, threshold, known, left_out, tuple(protected))

@@ -30,8 +30,8 @@ class RoundNetworks:
     networks: list[KeptNetwork]
 
     @property
-    def asked(self) -> list[KeptNetwork]:
-        """Return those that are asked about new images."""
+    def predicting(self) -> list[KeptNetwork]:
+        """Return those that predict new images."""
         return [kept for kept in self.networks if kept.about.predicts]
 
 
@@ -55,7 +55,7 @@ def hold_networks(app_context: AppContext, dataset_id: int, number: int | None =
     Raises:
         RoundError: there are none, or not those that the round ended with; the text names them and the cure.
     """
-    known = [one for one in networks_of(app_context, dataset_id) if one.asked]
+    known = [one for one in networks_of(app_context, dataset_id) if one.predicting]
     chosen = next((one for one in known if number in (None, one.round.number)), None)
     if chosen is None:
         raise _none_kept(app_context, known, number)
@@ -105,7 +105,7 @@ def _refuse_others(app_context: AppContext, chosen: RoundNetworks) -> None:
     config = RoundConfig.from_json(chosen.round.config)
     for number in range(len(config.networks) if config.members else 0):  # a mix of some of them is not the round's
         own = network_folder(app_context.round_folder(chosen.round.id), number)
-        if sum(kept.folder == own for kept in chosen.asked) != config.folds:
+        if sum(kept.folder == own for kept in chosen.predicting) != config.folds:
             raise RoundError(
                 f"{chosen.round.name} mixes {len(config.networks)} networks, and network {number + 1} is not kept "
                 "whole",

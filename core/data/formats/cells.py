@@ -119,17 +119,17 @@ class PathFinder:
 
     def find(self, written: str) -> str:
         """Return the path of a cell's file; if there is no such file, the written path relative to the table."""
-        beside = os.path.normpath(os.path.join(self.folder, written))  # noqa: PTH118 without following links
-        if os.path.lexists(beside):
-            return beside
+        place = os.path.normpath(os.path.join(self.folder, written))  # noqa: PTH118 without following links
+        if os.path.lexists(place):
+            return place
         tried = [written.strip(), plain_path(written)] if not is_url(written) else []
         for text in tried:
             path = os.path.normpath(os.path.join(self.folder, text))  # noqa: PTH118
             if (found := self._with_ending(path)) is not None:
                 return found
         if self.image_root:
-            return self._below_root(plain_path(written)) or beside
-        return beside
+            return self._below_root(plain_path(written)) or place
+        return place
 
     def _below_root(self, text: str) -> str | None:
         parts = [part for part in text.split("/") if part not in ("", ".", "..")]

@@ -141,8 +141,8 @@ def _find(source: Path) -> list[Path]:
 def _files(paths: list[Path], problems: Problems) -> Iterator[_File]:
     for path, values in read_all(paths, dict, problems):
         info = values.get("info")
-        named = info.get("split") if isinstance(info, dict) else None
-        split = split_name(named) if isinstance(named, str) else split_in(path.stem) or split_in(path.parent.name)
+        written = info.get("split") if isinstance(info, dict) else None
+        split = split_name(written) if isinstance(written, str) else split_in(path.stem) or split_in(path.parent.name)
         yield _File(path, split, values)
 
 
@@ -182,9 +182,9 @@ def _is_box(annotation: dict[str, Any]) -> bool:
     return not _polygons(annotation.get("segmentation")) and _box(annotation) is not None
 
 
-def _polygons(drawn: Any) -> Any:  # noqa: ANN401 as the file has it
+def _polygons(polygons: Any) -> Any:  # noqa: ANN401 as the file has it
     """Return a list of polygons without the empty ones that tools write for erased shapes; other values unchanged."""
-    return [polygon for polygon in drawn if polygon != []] if isinstance(drawn, list) else drawn
+    return [polygon for polygon in polygons if polygon != []] if isinstance(polygons, list) else polygons
 
 
 def _box(annotation: dict[str, Any]) -> list[list[float]] | None:
@@ -264,11 +264,11 @@ class _Reading:
             return [0, "fault", ["ids outside the classes", message, _CURE]]
         number = self.ids.get(name, IGNORED)
         written = annotation.get("segmentation")
-        drawn = _polygons(written) if self.options.reading >= READING else written
-        if isinstance(drawn, dict):
-            return [number, "rle", {"size": drawn.get("size"), "counts": drawn.get("counts")}]
-        if isinstance(drawn, list) and drawn:
-            return [number, "polygons", drawn]
+        shape = _polygons(written) if self.options.reading >= READING else written
+        if isinstance(shape, dict):
+            return [number, "rle", {"size": shape.get("size"), "counts": shape.get("counts")}]
+        if isinstance(shape, list) and shape:
+            return [number, "polygons", shape]
         box = _box(annotation)
         if box is not None and self.options.reading >= READING:
             return box_shape("polygons", box, f"{where} has a box", self.options)

@@ -83,15 +83,15 @@ def read(source: Path, options: ReadOptions) -> SourceListing:
     images = ImageIndex(image_root(source) if source.is_file() else source, options, problems)
     for kind, count in sum((file.passed_over for file in files), Counter[str]()).items():
         problems.warn("not a mask", kind, f"{count:,} shapes are {kind}; only shapes with an area are read", "nothing")
-    drawn = [shape for file in files for _, shapes, _ in file.images for shape in shapes]
-    if not drawn:
+    shapes = [shape for file in files for _, shapes, _ in file.images for shape in shapes]
+    if not shapes:
         return SourceListing(_classes(files, images), problems)
-    names = {values.get("label", "") for _, values in drawn}.union(*(file.labels for file in files))
+    names = {values.get("label", "") for _, values in shapes}.union(*(file.labels for file in files))
     names = {name for name in names if name and not is_void(name) and name.lower() != BACKGROUND}
     table = class_table([BACKGROUND, *sorted(names, key=natural_order)])
     ids = {name: number for number, name in enumerate(table.names)}
     _note_tags(files, problems)
-    boxes = sum(kind == "box" for kind, _ in drawn)
+    boxes = sum(kind == "box" for kind, _ in shapes)
     photos = [photo for file in files for photo in _photos(file, images)]
     shown = combine_meanings(questions=[*boxes_question(boxes, options), *ask_turned(photos, options)])
     return SourceListing(_samples(files, images, ids, options), problems, table, shown)

@@ -188,9 +188,9 @@ def _find_masks(opened: _Source, folder: Path) -> tuple[ClassTable, MaskMeaning]
         )
     meaning = find_meaning(files, [folder], opened.options, DefaultClasses(), opened.problems, source=None)
     opened.code = replace(meaning.code, turn=opened.options.exif_masks == "turn")
-    asked = replace(opened, problems=Problems())  # the listing reads these rows again, with their problems
+    again = replace(opened, problems=Problems())  # the listing reads these rows again, with their problems
     rows = spread([f"{path}#{row}" for path, row in opened.masks], _TURNED_LOOKED_AT)
-    photos = list(_unpack(asked, (SourceSample(place, place, None, mask=_reference(asked, place)) for place in rows)))
+    photos = list(_unpack(again, (SourceSample(place, place, None, mask=_reference(again, place)) for place in rows)))
     turned = ask_turned([(photo.path, (photo.mask or {}).get("path")) for photo in photos], opened.options)
     return meaning.table, combine_meanings(meaning.shown, questions=turned)
 

@@ -20,7 +20,7 @@ from core.types import Cure, DatasetError, SourceSample
 
 _DEEPEST_WRAPPER = 3
 _FOLDERS_LOOKED_AT = 5
-_NAMED = 3  # folders in a message
+_SHOWN = 3  # folders in a message
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ def _level(source: Path, layout: ClassLayout) -> int:
     below = [name for names in folders for name in names]
     if are_roles(below):  # as in cat/images, dog/images
         return 1
-    first, second = ", ".join(layout.classes[:_NAMED]), ", ".join(sorted(set(below))[:_NAMED])
+    first, second = ", ".join(layout.classes[:_SHOWN]), ", ".join(sorted(set(below))[:_SHOWN])
     raise DatasetError(
         f"{source}: every folder holds only folders",
         f"say which are the classes with {Cure.CLASS_LEVEL}: 1 for {first}; 2 for {second}",

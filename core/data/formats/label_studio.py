@@ -58,7 +58,7 @@ _SHAPES = {
 }
 _BARE = {"brush", "polygon", "rectangle", "ellipse"}  # results of shapes whose labels are a result of their own
 _LABELS = "labels"
-_HELD = {
+_KINDS_BY_KEY = {
     "rle": "brush",
     "points": "percent",
     "radiusX": "ellipse",
@@ -99,8 +99,8 @@ def read(source: Path, options: ReadOptions) -> SourceListing:
     ]
     root = image_root(source)
     images = ImageIndex(root, options, problems)
-    drawn = any(task.drawn for task in tasks)
-    if options.reading >= READING and any(task.choices for task in tasks) and not drawn:
+    has_shapes = any(task.has_shapes for task in tasks)
+    if options.reading >= READING and any(task.choices for task in tasks) and not has_shapes:
         _note_differing(tasks, problems, _choices)
         return SourceListing(_classes(tasks, images), problems)
     _note_differing(tasks, problems, partial(_comparable_shapes, reading=options.reading))
@@ -177,7 +177,7 @@ class _Task:
         self.shapes, self.others = _split_results(self.results, reading)
 
     @property
-    def drawn(self) -> bool:
+    def has_shapes(self) -> bool:
         """Return whether it has any shape."""
         return bool(self.shapes)
 
@@ -250,8 +250,8 @@ def _kind(result: dict[str, Any]) -> str:
     kind, value = str(result.get("type")), result.get("value")
     if kind in _SHAPES:
         return _SHAPES[kind]
-    held = value if isinstance(value, dict) else {}
-    return next((shape for key, shape in _HELD.items() if key in held), "")
+    values = value if isinstance(value, dict) else {}
+    return next((shape for key, shape in _KINDS_BY_KEY.items() if key in values), "")
 
 
 def _label(result: dict[str, Any]) -> str | None:
@@ -262,7 +262,7 @@ def _label(result: dict[str, Any]) -> str | None:
 
 
 def _note_undrawn(tasks: list[_Task], problems: Problems) -> None:
-    count = sum(task.annotation is not None and not task.drawn for task in tasks)
+    count = sum(task.annotation is not None and not task.has_shapes for task in tasks)
     if count:
         problems.warn(
             "nothing drawn",

@@ -133,8 +133,8 @@ def _file(values: dict[str, Any], passed: Counter[str]) -> _File:
             passed[str(kind)] += 1
         else:
             label = _label(shape.get("label"))
-            drawn = _NO_LABEL if label is None else _shape(str(kind), shape, size)
-            shapes.append([_IGNORE if label is None else label, *drawn])
+            shape_values = _NO_LABEL if label is None else _shape(str(kind), shape, size)
+            shapes.append([_IGNORE if label is None else label, *shape_values])
     return shapes, size
 
 
@@ -196,8 +196,8 @@ def _samples(
         file = files.get(name)
         mask = None
         if file is not None:
-            drawn, size = file
-            shapes = [[_number(label, ids), *rest] for label, *rest in drawn]
+            shapes_of_file, size = file
+            shapes = [[_number(label, ids), *rest] for label, *rest in shapes_of_file]
             where = f"{PurePosixPath(name).with_suffix('.json').name}"
             mask = segments(where, 0, shapes, size, path, turned=turned)
         yield SourceSample(path, name, None, split, sequence_of(name), mask)

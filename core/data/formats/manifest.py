@@ -63,8 +63,8 @@ def _masks(table: Path, column: str, options: ReadOptions) -> list[str]:
     """Return the files of masks that a table names, sorted; missing ones are reported when they are read."""
     finder = PathFinder(table.parent, options.image_root)
     cells = (row.get(column) for _, row in open_table(table).rows if row is not None)
-    named = {finder.find(cell) for cell in cells if cell is not None}
-    return sorted(path for path in named if is_allowed(path, options) and os.path.isfile(path))  # noqa: PTH113 any name
+    paths = {finder.find(cell) for cell in cells if cell is not None}
+    return sorted(path for path in paths if is_allowed(path, options) and os.path.isfile(path))  # noqa: PTH113 any name
 
 
 def _columns(table: Table, options: ReadOptions) -> Columns:

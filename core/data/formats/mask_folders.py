@@ -63,14 +63,14 @@ _ENDING = re.compile(r"\.(?:jpe?g|png|tiff?|bmp|webp|gif)$", re.IGNORECASE)
 class Pairing:
     """A folder of images and that of their masks (None: unlabelled), relative to the source.
 
-    `split` is "" if the first folder below may name it. `beside`: masks are among their images, recognised by an
+    `split` is "" if the first folder below may name it. `is_one_folder`: masks are among their images, recognised by an
     addition to their names.
     """
 
     image_folder: str
     mask_folder: str | None
     split: str = ""
-    beside: bool = False
+    is_one_folder: bool = False
 
 
 Pairs = list[tuple[Pairing, list[str], dict[str, str]]]
@@ -100,9 +100,9 @@ def are_roles(names: Collection[str]) -> bool:
     return all(name in _ROLES | COLLECTIONS or _is_of_masks(name, lower, photos=photos) for name in lower)
 
 
-def _is_of_masks(name: str, beside: Collection[str], *, photos: bool) -> bool:
+def _is_of_masks(name: str, photos_of_folder: Collection[str], *, photos: bool) -> bool:
     stems = [name.removesuffix(ending) for ending in MASKS_OF if name.endswith(ending)]
-    return bool(stems) and (photos or any(stem in beside or stem in _OF_PHOTOS for stem in stems))
+    return bool(stems) and (photos or any(stem in photos_of_folder or stem in _OF_PHOTOS for stem in stems))
 
 
 def bases(source: Path) -> Iterator[Path]:
@@ -133,13 +133,13 @@ def unlabelled_pairings(source: Path, base: Path) -> list[Pairing]:
     return found
 
 
-def beside_pairings(source: Path, base: Path) -> list[Pairing]:
+def one_folder_pairings(source: Path, base: Path) -> list[Pairing]:
     """Return this folder and its folders of splits, if masks are among their images."""
     folders = [(base, "")] + [(base / name, split_name(name)) for name in folders_in(base) if name.lower() in SPLITS]
     return [
-        Pairing(relative_folder(source, folder), relative_folder(source, folder), split, beside=True)
+        Pairing(relative_folder(source, folder), relative_folder(source, folder), split, is_one_folder=True)
         for folder, split in folders
-        if _are_beside(folder)
+        if _holds_masks_and_images(folder)
     ]
 
 
@@ -151,7 +151,7 @@ def paired_folders(source: Path) -> list[str]:
             found |= {
                 relative_folder(source, parent / name): None
                 for name in folders_in(parent)
-                if _are_beside(parent / name)
+                if _holds_masks_and_images(parent / name)
             }
     return list(found)
 
@@ -169,13 +169,13 @@ def has_pair(source: Path, pairing: Pairing) -> bool:
     """Return whether one of the first images has a mask, by name only."""
     if pairing.mask_folder is None:
         return False
-    if pairing.beside:
+    if pairing.is_one_folder:
         return True
     keys = {_plain(key) for key in _first_keys(source / pairing.mask_folder)}
     return any(_plain(key) in keys for key in _first_keys(source / pairing.image_folder))
 
 
-def _are_beside(folder: Path) -> bool:
+def _holds_masks_and_images(folder: Path) -> bool:
     """Return whether at least half of the images directly in a folder have a mask beside them."""
     try:
         with os.scandir(folder) as entries:
@@ -224,7 +224,7 @@ def find_pairs(source: Path, pairings: list[Pairing], options: ReadOptions, prob
             "outside the pairs", folder, f"{count:,} images are in folders without masks", "nothing, or move them"
         )
     for pairing, images, masks in found:
-        if pairing.beside:
+        if pairing.is_one_folder:
             images[:], of_images = split_masks(images)
             masks.update({name_key(name, pairing.image_folder): name for name in of_images})
     return found

@@ -92,11 +92,11 @@ def find_values(source: MaskSource) -> MaskEncoding:
         thrice=source.asks,
         channel=source.channel,
     )
-    asked = _Asked(source, found)
-    ramp = _ramp(asked)
+    surveyed = _SurveyedIds(source, found)
+    ramp = _ramp(surveyed)
     if ramp is not None:
-        return _binary(asked, ramp)
-    declared = _from_files(asked) if source.declared is None else _declared_classes(asked)
+        return _binary(surveyed, ramp)
+    declared = _from_files(surveyed) if source.declared is None else _declared_classes(surveyed)
     code = PixelCode(
         coloured=False,
         colours=declared.colours,
@@ -107,7 +107,7 @@ def find_values(source: MaskSource) -> MaskEncoding:
         floats=source.options.float_masks == "ids",
     )
     code = with_ignore_id(code, declared, source.options)
-    shown = MaskMeaning(tuple(asked.decisions(declared, code)), tuple(asked.questions), found.files)
+    shown = MaskMeaning(tuple(surveyed.decisions(declared, code)), tuple(surveyed.questions), found.files)
     return MaskEncoding(declared.table, code, shown)
 
 
@@ -117,7 +117,7 @@ def with_ignore_id(code: PixelCode, declared: Declared, options: ReadOptions) ->
     return replace(code, values=tuple({**dict(declared.values), **dict(ignored)}.items()))
 
 
-class _Asked:
+class _SurveyedIds:
     """Surveyed masks of ids, with the questions and the grounds of the decisions."""
 
     def __init__(self, source: MaskSource, found: Survey) -> None:
@@ -154,7 +154,7 @@ class _Asked:
 
     def decisions(self, declared: Declared, code: PixelCode) -> Iterator[ValueMeaning]:
         """Yield the meaning of every value found."""
-        named = declared.by_id
+        by_id = declared.by_id
         grounds = Grounds.TOLD if self.source.declared is not None else Grounds.CONVENTION
         usual = {IGNORE} if len(declared.table) <= IGNORE else set()
         for value in sorted(self.found.values):
@@ -162,8 +162,8 @@ class _Asked:
             how = self.how.get(value, grounds)
             if value == self.source.options.ignore_id:
                 yield ValueMeaning(str(value), "", Grounds.TOLD, share, files)
-            elif value in named:
-                number = named[value]
+            elif value in by_id:
+                number = by_id[value]
                 name = "" if number == IGNORED else declared.table.names[number]
                 yield ValueMeaning(str(value), name, how, share, files)
             elif value in usual | {WIDE_IGNORE}:
@@ -191,7 +191,7 @@ class _Asked:
             )
 
 
-def _ramp(asked: _Asked) -> tuple[int, int] | None:
+def _ramp(surveyed: _SurveyedIds) -> tuple[int, int] | None:
     """Return the range of greys that are IGNORE if the masks are black and white, smoothed; None if they are not.
 
     Usual ids are small, and 255 beside them is a thin border; in smoothed masks the greys between are the thin ones.
@@ -199,7 +199,7 @@ def _ramp(asked: _Asked) -> tuple[int, int] | None:
     Raises:
         DatasetError: an option demands it, but more than two classes are named.
     """
-    source, found = asked.source, asked.found
+    source, found = surveyed.source, surveyed.found
     between = {value for value in found.values if 0 < value < IGNORE}
     noise = _JPEG_NOISE if found.lossy else 0
     chosen = source.options.threshold_masks
@@ -217,15 +217,15 @@ def _ramp(asked: _Asked) -> tuple[int, int] | None:
         and max(found.values) == IGNORE
         and bool(between)
         and max(between) >= _SMOOTH_FROM
-        and asked.share(between) < asked.share({IGNORE})
+        and surveyed.share(between) < surveyed.share({IGNORE})
         and names == 2  # noqa: PLR2004 background and object
     )
     if chosen or not source.asks or not (is_smooth or is_lost):
         return None
     lost = ", stored as JPEG" if found.lossy else ""
-    asked.ask(
+    surveyed.ask(
         "smoothed masks",
-        f"{len(between):,} greys between 0 and 255, {asked.share(between):.1%} of the pixels: this looks like black "
+        f"{len(between):,} greys between 0 and 255, {surveyed.share(between):.1%} of the pixels: this looks like black "
         f"and white masks with smoothed edges{lost}. Is it so?",
         Answer("yes, and what lies between is unlabelled", "threshold_masks", "ignore"),
         Answer("yes, cut them at 128", "threshold_masks", "half"),
@@ -234,13 +234,13 @@ def _ramp(asked: _Asked) -> tuple[int, int] | None:
     return noise, IGNORE - noise
 
 
-def _binary(asked: _Asked, ramp: tuple[int, int]) -> MaskEncoding:
+def _binary(surveyed: _SurveyedIds, ramp: tuple[int, int]) -> MaskEncoding:
     """Return the meaning of black and white masks: background and object, or the two named classes."""
-    source, found = asked.source, asked.found
+    source, found = surveyed.source, surveyed.found
     declared = source.declared
     if declared is None or len(declared.table) != 2:  # noqa: PLR2004
         declared = declare([(BACKGROUND, None), ("object", None)])
-    how = Grounds.GUESSED if asked.questions else Grounds.TOLD
+    how = Grounds.GUESSED if surveyed.questions else Grounds.TOLD
     low = {value for value in found.values if value <= ramp[0]}
     high = {value for value in found.values if ramp[1] <= value <= IGNORE}
     parts = [
@@ -249,43 +249,43 @@ def _binary(asked: _Asked, ramp: tuple[int, int]) -> MaskEncoding:
         (f"{ramp[1]} to 255" if ramp[1] < IGNORE else "255", declared.table.names[1], high),
     ]
     decisions = [
-        ValueMeaning(text, name, how, asked.share(values), asked.files(values))
+        ValueMeaning(text, name, how, surveyed.share(values), surveyed.files(values))
         for text, name, values in parts
         if values
     ]
     code = PixelCode(coloured=False, ramp=ramp, channel=source.channel)
-    return MaskEncoding(declared.table, code, MaskMeaning(tuple(decisions), tuple(asked.questions), found.files))
+    return MaskEncoding(declared.table, code, MaskMeaning(tuple(decisions), tuple(surveyed.questions), found.files))
 
 
-def _declared_classes(asked: _Asked) -> Declared:
+def _declared_classes(surveyed: _SurveyedIds) -> Declared:
     """Return the declared classes with the ids that the files use."""
-    source, options = asked.source, asked.source.options
+    source, options = surveyed.source, surveyed.source.options
     declared = source.declared
     assert declared is not None
-    unnamed = asked.ids - declared.by_id.keys()
+    unnamed = surveyed.ids - declared.by_id.keys()
     if options.first_id is not None and not declared.explicit:
         return _shift_ids(declared, options.first_id)
     if not source.asks or declared.complete or options.unnamed_ids == "ignore":
         return declared
     if options.unnamed_ids == "class":
         return _with_numbers(declared, unnamed)
-    return _with_zero(asked, declared, unnamed) if declared.explicit else _in_order(asked, declared, unnamed)
+    return _with_zero(surveyed, declared, unnamed) if declared.explicit else _in_order(surveyed, declared, unnamed)
 
 
-def _in_order(asked: _Asked, declared: Declared, unnamed: set[int]) -> Declared:
+def _in_order(surveyed: _SurveyedIds, declared: Declared, unnamed: set[int]) -> Declared:
     """Return classes named in the order of their ids, from 0 on, or from 1 on if only that fits."""
-    found, options = asked.found, asked.source.options
+    found, options = surveyed.found, surveyed.source.options
     count = len(declared.by_id)
     is_pair = len(declared.table) == count == 2  # noqa: PLR2004 background and object
     if is_pair and found.values <= _BINARY and IGNORE in found.values and options.ignore_id is None:
-        asked.how[IGNORE] = Grounds.CONVENTION
+        surveyed.how[IGNORE] = Grounds.CONVENTION
         return replace(declared, values=((IGNORE, 1),))
     background = declared.table.names[0].strip().lower() in _BACKGROUNDS or 0 in dict(declared.values)
     if not background and (unnamed == {count} and (0 not in found.values or options.ignore_id == 0)):
-        asked.how |= dict.fromkeys(asked.ids, Grounds.GUESSED if options.ignore_id is None else Grounds.TOLD)
+        surveyed.how |= dict.fromkeys(surveyed.ids, Grounds.GUESSED if options.ignore_id is None else Grounds.TOLD)
         return _shift_ids(declared, 1)
-    if not background and options.ignore_id == 0 and asked.ids and not unnamed:
-        asked.ask(
+    if not background and options.ignore_id == 0 and surveyed.ids and not unnamed:
+        surveyed.ask(
             "first id",
             f"There are {count:,} names and the id 0 is unlabelled. Is the first name, {declared.table.names[0]}, "
             "that of the id 1?",
@@ -293,40 +293,41 @@ def _in_order(asked: _Asked, declared: Declared, unnamed: set[int]) -> Declared:
             Answer(f"no, the names begin with that of 0, so 1 is {_second(declared)}", "first_id", 0),
         )
     elif unnamed:
-        _ask_of_unnamed(asked, declared, unnamed, background=background)
+        _ask_of_unnamed(surveyed, declared, unnamed, background=background)
     return declared
 
 
-def _ask_of_unnamed(asked: _Asked, declared: Declared, unnamed: set[int], *, background: bool) -> None:
+def _ask_of_unnamed(surveyed: _SurveyedIds, declared: Declared, unnamed: set[int], *, background: bool) -> None:
     count = len(declared.by_id)
     them = "it" if len(unnamed) == 1 else "them"
     answers = [
         Answer("yes, ignore it", "ignore_id", next(iter(unnamed)))
-        if len(unnamed) == 1 and asked.source.options.ignore_id is None
+        if len(unnamed) == 1 and surveyed.source.options.ignore_id is None
         else Answer(f"yes, ignore {them}", "unnamed_ids", "ignore")
     ]
     if unnamed == {count} and not background:
         first = declared.table.names[0]
         answers.append(Answer(f"no, the names begin at the id 1 ({first}), and 0 is unlabelled", "first_id", 1))
     answers.append(Answer(f"no, make {them} a class", "unnamed_ids", "class"))
-    asked.ask(
+    surveyed.ask(
         "ids without a name",
         f"There are {count:,} names, for the ids 0 to {count - 1}, but the masks also hold {_value_list(unnamed)}: "
-        f"{asked.share(unnamed):.1%} of the pixels, in {asked.files(unnamed):,} of {asked.found.files:,} masks. "
+        f"{surveyed.share(unnamed):.1%} of the pixels, in {surveyed.files(unnamed):,} of {surveyed.found.files:,} "
+        "masks. "
         f"{'Is it' if len(unnamed) == 1 else 'Are they'} unlabelled?",
         *answers,
-        blocking=asked.is_often(unnamed),
+        blocking=surveyed.is_often(unnamed),
     )
 
 
-def _with_zero(asked: _Asked, declared: Declared, unnamed: set[int]) -> Declared:
+def _with_zero(surveyed: _SurveyedIds, declared: Declared, unnamed: set[int]) -> Declared:
     """Return classes with ids of their own; 0 is IGNORE if the list does not have it, as in lists from 1 on."""
     if 0 in unnamed:
-        asked.how[0] = Grounds.GUESSED
+        surveyed.how[0] = Grounds.GUESSED
         declared = replace(declared, values=((0, IGNORED), *declared.values))
-        asked.ask(
+        surveyed.ask(
             "id 0 without a name",
-            f"The list of classes does not have the id 0 ({asked.share({0}):.1%} of the pixels); it is read as "
+            f"The list of classes does not have the id 0 ({surveyed.share({0}):.1%} of the pixels); it is read as "
             "unlabelled. Is it so?",
             Answer("yes, ignore it", "ignore_id", 0),
             Answer("no, make it a class", "unnamed_ids", "class"),
@@ -334,13 +335,13 @@ def _with_zero(asked: _Asked, declared: Declared, unnamed: set[int]) -> Declared
         )
     rest = unnamed - {0}
     if rest:
-        asked.ask(
+        surveyed.ask(
             "ids without a name",
-            f"The list of classes does not have {_value_list(rest)}: {asked.share(rest):.1%} of the pixels, in "
-            f"{asked.files(rest):,} of {asked.found.files:,} masks. Are these pixels unlabelled?",
+            f"The list of classes does not have {_value_list(rest)}: {surveyed.share(rest):.1%} of the pixels, in "
+            f"{surveyed.files(rest):,} of {surveyed.found.files:,} masks. Are these pixels unlabelled?",
             Answer("yes, ignore them", "unnamed_ids", "ignore"),
             Answer("no, each is a class", "unnamed_ids", "class"),
-            blocking=asked.is_often(rest),
+            blocking=surveyed.is_often(rest),
         )
     return declared
 
@@ -363,9 +364,9 @@ def _with_numbers(declared: Declared, unnamed: set[int]) -> Declared:
     return replace(declared, table=table, values=tuple(sorted(values.items())), explicit=True)
 
 
-def _from_files(asked: _Asked) -> Declared:
+def _from_files(surveyed: _SurveyedIds) -> Declared:
     """Return the usual classes if they have every id of the files, else one class for each id."""
-    source, found, options = asked.source, asked.found.values, asked.source.options
+    source, found, options = surveyed.source, surveyed.found.values, surveyed.source.options
     problems = source.problems
     if found == _BINARY and options.ignore_id is None:
         problems.warn(
@@ -391,7 +392,7 @@ def _from_files(asked: _Asked) -> Declared:
             f"the ids of {_SCANNED:,} of {len(source.masks):,} masks were examined; a rarer one would be missing",
             "put a classes.txt with one name a line beside the masks",
         )
-    palette = asked.found.palette
+    palette = surveyed.found.palette
     table = class_table([str(number) for number in range(largest + 1)], palette)
     return declare(zip(table.names, table.colours if palette else [None] * len(table), strict=True))
 

@@ -23,11 +23,11 @@ from core.data.formats.mask_folders import (
     MASKS_OF,
     Pairing,
     bases,
-    beside_pairings,
     find_pairs,
     has_pair,
     mask_files,
     match,
+    one_folder_pairings,
     relative_folder,
     samples_of,
     unlabelled_pairings,
@@ -56,7 +56,7 @@ def recognise(source: Path) -> str:
     if pairing is None:
         layout = mask_stacks.find(source)
         return "" if layout is None else mask_stacks.describe(layout)
-    if pairing.beside:
+    if pairing.is_one_folder:
         return f"{pairing.image_folder or 'the folder'} has images with their masks beside them"
     return f"{pairing.mask_folder} has masks for the images of {pairing.image_folder}"
 
@@ -98,9 +98,9 @@ def read_pairings(
     frames = [name for _, images, _ in pairs for name in images[:_FRAMES]]
     if usual is None:
         usual = CAMVID if frames and all(map(sequence_of, frames)) else DefaultClasses()
-    beside = {(source / pairing.mask_folder).parent for pairing in pairings if pairing.mask_folder}
+    parents = {(source / pairing.mask_folder).parent for pairing in pairings if pairing.mask_folder}
     inside = {source / pairing.mask_folder for pairing in pairings if pairing.mask_folder is not None}
-    folders = [base, source, *sorted(beside), *sorted(inside)]
+    folders = [base, source, *sorted(parents), *sorted(inside)]
     meaning = find_meaning(masks, folders, options, usual, problems, source=source)
     code = replace(meaning.code, turn=options.exif_masks == "turn")
     matched = (pair for pairing, images, masks in pairs for pair in match(pairing, images, masks).items())
@@ -172,7 +172,7 @@ def find(source: Path) -> tuple[Path, list[Pairing]]:
         if found:
             return base, [*found, *unlabelled_pairings(source, base)]
     for base in bases(source):
-        if found := beside_pairings(source, base):
+        if found := one_folder_pairings(source, base):
             return base, found
     return source, []
 

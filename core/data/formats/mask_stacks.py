@@ -82,7 +82,7 @@ def find_numbered(source: Path) -> StackLayout | None:
             layout = StackLayout(relative_folder(source, images), relative_folder(source, masks), numbered=True)
             names = _first_names(images)
             files = names if images == masks else _first_names(masks)
-            keys, found = _group_by_number(names, files, ("", ""), beside=images == masks)
+            keys, found = _group_by_number(names, files, ("", ""), is_one_folder=images == masks)
             if any(_are_several(found[key], key) for key in found.keys() & keys.keys()):
                 return layout
     return None
@@ -137,7 +137,7 @@ def read(source: Path, layout: StackLayout, options: ReadOptions) -> SourceListi
         inside = [name for name in names if _is_below(name, layout.images)]
         below = [name for name in names if _is_below(name, layout.masks)]
         images, masks = _group_by_number(
-            inside, below, (layout.images, layout.masks), beside=layout.images == layout.masks
+            inside, below, (layout.images, layout.masks), is_one_folder=layout.images == layout.masks
         )
     else:
         images, masks = _of_folders(names, layout)
@@ -240,10 +240,10 @@ def _of_images(names: list[str]) -> tuple[dict[str, str], dict[str, list[tuple[s
 
 
 def _group_by_number(
-    images: list[str], masks: list[str], folders: tuple[str, str], *, beside: bool
+    images: list[str], masks: list[str], folders: tuple[str, str], *, is_one_folder: bool
 ) -> tuple[dict[str, str], dict[str, list[tuple[str, str]]]]:
     """Return images by key, and masks by the key of their image; keys are paths below `folders`."""
-    if beside:
+    if is_one_folder:
         images, masks = split_masks(images)
     found: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for name in masks:

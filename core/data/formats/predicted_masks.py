@@ -40,7 +40,7 @@ LABELS = ("labels", "masks", "classes", "class", "predictions", "predicted")
 CONFIDENCE = ("confidence", "confidences", "probability", "probabilities")
 GIVEN, GIVEN_PROBABILITY = "given", "given_probability"
 IMAGES = "images.csv"
-_BESIDE = ("_confidence", "_probability", "_conf", "_prob")
+_CONFIDENCE_ENDINGS = ("_confidence", "_probability", "_conf", "_prob")
 _COLUMNS = ("image", "file", "fold")
 _MEMBERS = ("class", "confidence", GIVEN, GIVEN_PROBABILITY)
 MOST_FOLDS = 1000
@@ -212,11 +212,11 @@ def _of_pictures(pictures: Mapping[str, Path]) -> list[MaskFiles]:
 
 def _side_by_side(pictures: Mapping[str, Path]) -> tuple[dict[str, Path], dict[str, Path]]:
     """Return the masks with a confidence beside them, and the confidences by the masks' names."""
-    labels = {name: path for name, path in pictures.items() if not name.lower().endswith(_BESIDE)}
+    labels = {name: path for name, path in pictures.items() if not name.lower().endswith(_CONFIDENCE_ENDINGS)}
     confidence = {
         name.removesuffix(name[-len(ending) :]): path
         for name, path in pictures.items()
-        for ending in _BESIDE
+        for ending in _CONFIDENCE_ENDINGS
         if name.lower().endswith(ending)
     }
     return labels, confidence

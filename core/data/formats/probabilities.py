@@ -28,7 +28,7 @@ import unicodedata
 from collections.abc import Callable, Iterable
 from pathlib import PurePosixPath
 
-NAMED = 3  # of many images or rows that an error names
+SHOWN = 3  # of many images or rows that an error names
 _NONE = -1  # in a row's place, where no image is meant
 _Spell = Callable[[str], list[str]]
 
@@ -98,7 +98,7 @@ def _places_of_files(files: Sequence[str], images: Sequence[SourceSample]) -> In
 
 def some_names(names: Sequence[str]) -> str:
     """Return the first few names as text, with an ellipsis if there are more."""
-    return ", ".join(names[:NAMED]) + (", ..." if len(names) > NAMED else "")
+    return ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
 
 
 def _check_matches(place: IntArray, ids: Sequence[str], images: Sequence[SourceSample], thing: str) -> IntArray:
@@ -356,7 +356,7 @@ def check_probabilities(name: str, found: Probabilities, classes: Sequence[str])
 
 
 def _rows(found: Probabilities, rows: IntArray) -> str:
-    return some_names([found.ids[row] for row in rows[: NAMED + 1].tolist()])
+    return some_names([found.ids[row] for row in rows[: SHOWN + 1].tolist()])
 
 
 def write_probabilities(path: Path, found: Probabilities, classes: Sequence[str]) -> None:

@@ -27,7 +27,7 @@ Pixel = TypeVar("Pixel", bound=np.generic)
 _LOOKED_AT = 200  # photos
 _SUFFIXES = {".jpg", ".jpeg", ".jpe", ".tif", ".tiff", ".webp", ".png"}
 
-Drawn = str | tuple[int, int] | None  # the mask's file, or width and height that it was drawn on
+FileOrSize = str | tuple[int, int] | None  # the mask's file, or width and height that it was drawn on
 
 
 def orientation_of(path: str) -> int:
@@ -69,17 +69,17 @@ def _facts(path: str) -> tuple[int, tuple[int, int] | None]:
         return UPRIGHT, None
 
 
-def ask_turned(photos: Sequence[tuple[str, Drawn]], options: ReadOptions) -> list[Question]:
+def ask_turned(photos: Sequence[tuple[str, FileOrSize]], options: ReadOptions) -> list[Question]:
     """Return the question about turning masks with their photos; empty if no photo is turned."""
     if options.exif_masks or options.reading < READING:
         return []
     step = max(1, -(-len(photos) // _LOOKED_AT))
     stored = shown = either = 0
-    for path, drawn in photos[::step]:
+    for path, mask in photos[::step]:
         orientation = orientation_of(path) if Path(path).suffix.lower() in _SUFFIXES else UPRIGHT
         if orientation == UPRIGHT:
             continue
-        size, was, now = _size(drawn), stored_size(path), shown_size(path)
+        size, was, now = _size(mask), stored_size(path), shown_size(path)
         decides = orientation in TURNED and was != now and size in {was, now}
         stored += decides and size == was
         shown += decides and size == now
@@ -99,11 +99,11 @@ def ask_turned(photos: Sequence[tuple[str, Drawn]], options: ReadOptions) -> lis
     ]
 
 
-def _size(drawn: Drawn) -> tuple[int, int] | None:
-    if not isinstance(drawn, str):
-        return drawn
+def _size(mask: FileOrSize) -> tuple[int, int] | None:
+    if not isinstance(mask, str):
+        return mask
     try:
-        with open_mask(Path(drawn)) as image:
+        with open_mask(Path(mask)) as image:
             return image.size
     except MaskError:
         return None

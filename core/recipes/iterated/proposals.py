@@ -141,9 +141,9 @@ def _train_for_half(context: IteratedContext, result: IteratedResult, judged: In
             "label images of other groups, or remove the groups",
         )
     truth, others = context.labelling.known(labelled), data.unlabelled[~of_half[data.unlabelled]]
-    beside = others if context.settings.consistency and result.best not in LABELS_ALONE else None
+    unlabelled = others if context.settings.consistency and result.best not in LABELS_ALONE else None
     whole, settings = (
-        TrainingRun(name=name, stage=first + 2 * number + 1, taught=truth, beside=beside),
+        TrainingRun(name=name, stage=first + 2 * number + 1, taught=truth, unlabelled=unlabelled),
         context.settings,
     )
     kind, _, iteration = result.best.rpartition("_")

@@ -114,7 +114,7 @@ def run_iterated(
         frozen = IteratedResult(**learn_frozen(context))
         write_atomically(folder / "result.json", json.dumps(asdict(frozen)).encode())
         return frozen
-    truth, beside = context.labelling.known(data.labelled), data.unlabelled if settings.consistency else None
+    truth, unlabelled = context.labelling.known(data.labelled), data.unlabelled if settings.consistency else None
     scores: dict[str, Score] = {}
     trained: dict[str, dict[str, int]] = {}
 
@@ -133,7 +133,7 @@ def run_iterated(
         best = labels_alone = MIRRORED if scores[MIRRORED].beats(scores[BASELINE]) else BASELINE
     context = as_decided(context)
     if settings.consistency:
-        scores[TEACHER] = learnt(TrainingRun(name=TEACHER, stage=stage[TEACHER], taught=truth, beside=beside))
+        scores[TEACHER] = learnt(TrainingRun(name=TEACHER, stage=stage[TEACHER], taught=truth, unlabelled=unlabelled))
         best = TEACHER if scores[TEACHER].beats(scores[best]) else best
     for voter in _voters(context, truth, stage):
         learnt(voter)
@@ -155,7 +155,7 @@ def run_iterated(
                     begin=student,
                     part=settings.fine_tuning,
                     rate=settings.fine_tuning_rate,
-                    beside=beside,
+                    unlabelled=unlabelled,
                 )
             )
         before = best

@@ -115,8 +115,8 @@ class IteratedContext:
 class TrainingRun:
     """Training of one network on `taught` labels, starting from `begin`, with a part of the usual steps and rate.
 
-    `real` are labels of which each batch has its share, where `taught` are pseudo labels; `beside` are the unlabelled
-    rows for consistency training, if there are any; `strong` views change images far more (None: as the settings say).
+    `real` are labels of which each batch has its share, where `taught` are pseudo labels; `unlabelled` are the rows for
+    consistency training, if there are any; `strong` views change images far more (None: as the settings say).
     """
 
     name: str
@@ -126,7 +126,7 @@ class TrainingRun:
     begin: str | None = None
     part: float = 1.0
     rate: float = 1.0
-    beside: IntArray | None = None
+    unlabelled: IntArray | None = None
     strong: bool | None = None
     weights: Labels = field(default_factory=dict)  # of the pixels of pseudo masks: row -> name in the recipe's store
     augment: Augment | None = None  # instead of the usual views
@@ -174,9 +174,9 @@ def learn(context: IteratedContext, run: TrainingRun) -> dict[str, Any]:
     checkpoint = context.folder / f"{run.name}.checkpoint"
     outcome = learn_fold(config, training_data, split, spec, checkpoint=checkpoint, callbacks=context.callbacks)
     score = scores[-1]
-    said = describe_training(context.data.snapshot, network, training_data.images)
-    said = replace(said, predicts=False, accuracy=score.accuracy, mean_iou=score.mean_iou)
-    keep_network(context.folder, run.name, outcome.network, said)
+    about = describe_training(context.data.snapshot, network, training_data.images)
+    about = replace(about, predicts=False, accuracy=score.accuracy, mean_iou=score.mean_iou)
+    keep_network(context.folder, run.name, outcome.network, about)
     views = int(objective.views.item()) if isinstance(objective, Consistency) else 0
     if run.real:
         views = outcome.steps * batch
@@ -195,7 +195,7 @@ def _budget(context: IteratedContext, run: TrainingRun, batch: int) -> tuple[int
     laps = max(1, round(network.epochs * run.part))
     blocks = -(-laps // -(-laps // MOST_CHECKPOINTS))
     images = context.count * laps // blocks
-    if run.beside is not None and len(run.beside) and settings.growing and not settings.whole_batch:
+    if run.unlabelled is not None and len(run.unlabelled) and settings.growing and not settings.whole_batch:
         return blocks, round(images / (1 + settings.mean_ratio))
     return blocks, images * batch // network.batch_size
 
@@ -237,14 +237,14 @@ def _objective(
 ) -> tuple[Objective, tuple[Tensor, ...], int]:
     """Return the objective, the tensors that it changes, and the part of a batch that the `taught` rows have."""
     settings, whole = context.settings, context.network.batch_size
-    if run.beside is not None and len(run.beside):
+    if run.unlabelled is not None and len(run.unlabelled):
         views = torch.zeros(1, dtype=torch.int64)
         adaptive = settings.adaptive_masks if context.labelling.has_pixels else settings.adaptive
         running = torch.zeros(1 + len(context.data.snapshot.classes), device=training_data.images.device)
         consistency = Consistency(
             images=training_data.images,
             targets=training_data.targets,
-            rows=torch.from_numpy(run.beside),
+            rows=torch.from_numpy(run.unlabelled),
             augment=_mirrored(context, context.task.augment),
             strong=context.task.strong_views,
             mixed_views=context.task.mixed_views if settings.mixing else 0,
@@ -256,7 +256,7 @@ def _objective(
         )
         return consistency, (running, views), settings.labelled_batch(whole)
     if run.real:
-        beside = LabelsBeside(
+        labels = LabelsBeside(
             images=training_data.images,
             targets=weighed or training_data.targets,
             rows=torch.tensor(sorted(run.real)),
@@ -264,7 +264,7 @@ def _objective(
             share=settings.labelled_share,
             loss=weighed_loss if weighed else None,
         )
-        return beside, (), settings.pseudo_batch(whole)
+        return labels, (), settings.pseudo_batch(whole)
     return weighed_objective if weighed else label_objective, (), whole
 
 

@@ -15,6 +15,7 @@ from app.services.imports import jobs as imports
 from app.services.imports.jobs import GoneClass
 from core.data.formats.source import ANSWERS
 from core.data.remote import Remote
+from db.queries import snapshots
 from tests.app.commands.running import run, run_json
 from tests.app.pairs import draw_pair, draw_stripes, mask_of
 from tests.core.data.formats.drawn import draw_all
@@ -131,6 +132,19 @@ def test_masks_of_a_bucket_are_imported_by_url_with_their_names_elsewhere_in_it(
     Remote(bucket.url).put("names/classes.txt", root / "classes.txt")
     told = run_json("import", f"{bucket.url}/scenes", "--class-names", f"{bucket.url}/names/classes.txt", "--dry-run")
     assert (told["name"], told["masks"], list(told["colours"])) == ("scenes", 6, ["sky", "road", "car"])
+
+
+def test_the_folder_of_a_tables_images_may_be_named_from_where_one_stands(
+    opened: AppContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw_all(tmp_path / "photos", ["1.png", "2.png"])
+    (tmp_path / "tables").mkdir()
+    (tmp_path / "tables" / "labels.csv").write_text("path,label\nC:/1.png,cat\nC:/2.png,dog\n")
+    monkeypatch.chdir(tmp_path / "tables")
+    run("import", "labels.csv", "--image-root", "../photos")
+    with opened.database.read() as session:
+        paths = [one.path for one in snapshots.samples_of(session, 1)]
+    assert paths == [str(tmp_path / "photos" / name) for name in ("1.png", "2.png")]
 
 
 def test_an_archive_in_a_bucket_is_unpacked_as_one_of_this_machine(

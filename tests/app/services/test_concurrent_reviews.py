@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from threading import Barrier
 from typing import Any
@@ -136,7 +137,7 @@ def test_processes_that_write_at_once_lose_nothing(filled: AppContext) -> None:
         subprocess.Popen([sys.executable, "-c", JUDGE, home, name, str(1 + EACH * place), str(EACH)], cwd=ROOT)
         for place, name in enumerate(people)
     ]
-    bulk = reviews.accept_all(filled, FindingFilter(round_id=1, min_confidence=0.9), by="max")
+    bulk = reviews.accept_all(filled, replace(EVERYTHING, min_confidence=0.9), by="max")
     assert [process.wait(60) for process in running] == [0, 0]
     counted = reviews.counts(filled, EVERYTHING).by_status
     assert counted[Status.EXCLUDE] == EACH * len(people)

@@ -15,7 +15,7 @@ from app.services import images
 from app.services.app_context import AppContext, open_app
 from app.services.exports import jobs as exports
 from app.services.exports.jobs import ExportRequest
-from app.services.imports import buckets, jobs as imports
+from app.services.imports import buckets, jobs as imports, run as import_runs
 from app.services.imports.buckets import find_bucket
 from app.services.imports.jobs import ImportRequest
 from app.settings import Settings
@@ -211,6 +211,24 @@ def test_label_files_without_room_for_them_are_refused_with_the_largest_named(
     with pytest.raises(DatasetError, match=r"1\.0 kB together, 1\.0 kB may be fetched; the largest is labels\.csv"):
         imports.preview(opened, ImportRequest(name="photos", source=bucket.url))
     opened.database.close()
+
+
+def test_an_import_that_fetches_labels_says_so_and_can_be_cancelled(
+    app_context: AppContext, bucket: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(bucket.url)
+    for number in range(40):
+        Remote(bucket.url).write(f"labels/{number}.txt", b"1")
+    monkeypatch.setattr(import_runs, "_EVERY_SECONDS", 0.0)
+    told: list[tuple[int, int, str]] = []
+    queued = imports.add_import(app_context, ImportRequest(name="photos", source=bucket.url))
+
+    def is_told() -> bool:
+        return any(stage == "fetching labels" for _, _, stage in told)
+
+    done = imports.run_import(app_context, queued, lambda *one: told.append(one), is_told)
+    assert done.status is JobStatus.CANCELLED
+    assert told[-1] == (1, 40, "fetching labels")
 
 
 def test_an_archive_is_refused_on_a_page_with_its_cure(app_context: AppContext, bucket: ObjectStore) -> None:

@@ -27,8 +27,8 @@ def test_a_fold_is_noted_with_the_hash_of_its_network(trained: AppContext) -> No
         assert noted == [one.hash for one in kept]
         assert [one.name for one in kept] == ["fold_0", "fold_1"]
     (stripes,) = networks.networks_of(trained, 2)
-    assert {one.about.colours for one in stripes.asked} == {("#e6194b", "#3cb44b", "#ffe119")}
-    assert all(one.about.temperature != 1.0 for one in stripes.asked)
+    assert {one.about.colours for one in stripes.predicting} == {("#e6194b", "#3cb44b", "#ffe119")}
+    assert all(one.about.temperature != 1.0 for one in stripes.predicting)
 
 
 def test_the_newest_round_with_networks_is_asked_or_the_one_that_is_named(app_context: AppContext) -> None:
@@ -38,7 +38,7 @@ def test_the_newest_round_with_networks_is_asked_or_the_one_that_is_named(app_co
         keep_two(app_context, round_id)
     assert [one.round.number for one in networks.networks_of(app_context, dataset_id)] == [2, 1]
     with networks.hold_networks(app_context, dataset_id) as asked:
-        assert (asked.round.id, [one.name for one in asked.asked]) == (second, ["fold_0", "fold_1"])
+        assert (asked.round.id, [one.name for one in asked.predicting]) == (second, ["fold_0", "fold_1"])
     with networks.hold_networks(app_context, dataset_id, 1) as asked:
         assert asked.round.id == first
     with (

@@ -17,7 +17,7 @@ from core.config import RoundConfig
 from core.data import likeliest
 from core.data.formats.probabilities import WRITTEN, Probabilities, read_probabilities, write_probabilities
 from core.types import ConfigError, DatasetError, FindingFilter, JobStatus, Order, Recipe, RoundError
-from db.models import FindingRow, SampleRow
+from db.models import SampleRow
 from tests.app.small import add_dataset
 
 pytestmark = pytest.mark.usefixtures("kept")
@@ -57,10 +57,9 @@ def bring(app_context: AppContext, dataset_id: int, file: Path, *, out_of_fold: 
 
 def found(app_context: AppContext, round_id: int) -> list[tuple[int, ...]]:
     """Return sample, kind, given and suggested class, the most suspicious first."""
-    columns = (FindingRow.sample_id, FindingRow.kind, FindingRow.given, FindingRow.pseudo)
-    with app_context.database.read() as session:
-        chosen = select(*columns).where(FindingRow.round_id == round_id).order_by(FindingRow.rank)
-        return [tuple(map(int, row)) for row in session.execute(chosen)]
+    everything = FindingFilter(round_id=round_id, kinds=frozenset(), statuses=frozenset())
+    shown = reviews.page(app_context, everything, limit=len(PETS)).items
+    return [(one.sample_id, int(one.kind), one.given, one.pseudo) for one in shown]
 
 
 def drawn(app_context: AppContext, folder: Path) -> Path:

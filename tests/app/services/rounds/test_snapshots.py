@@ -112,7 +112,7 @@ def test_new_images_are_asked_of_the_whole_mix_or_refused(finished: tuple[AppCon
     second = extend(app_context, first)
     dataset_id = rounds.get_round(app_context, first).dataset_id
     with networks.hold_networks(app_context, dataset_id, 2) as asked:
-        assert [one.full_name for one in asked.asked] == ["fold_0", "fold_1", "member_1/fold_0", "member_1/fold_1"]
+        assert [one.full_name for one in asked.predicting] == ["fold_0", "fold_1", "member_1/fold_0", "member_1/fold_1"]
     drop_networks(network_folder(app_context.round_folder(second), 1))
     with (
         pytest.raises(RoundError, match="Round 2 mixes 2 networks, and network 2 is not kept whole"),

@@ -173,7 +173,7 @@ def test_a_student_is_fresh_and_learns_pseudo_labels_with_real_ones_in_each_batc
     assert [sorted(one.taught) for one in loop.learnt[1:]] == [[12], [12]]
     assert [one.real and sorted(one.real) for one in loop.learnt] == [None, *[data.labelled.tolist()] * 2]
     assert len({one.stage for one in loop.learnt}) == len(names)  # so no two begin alike
-    assert all(one.beside is None for one in loop.learnt)
+    assert all(one.unlabelled is None for one in loop.learnt)
 
 
 def test_the_original_learns_pseudo_labels_alone_and_then_the_real_ones(
@@ -253,10 +253,10 @@ def test_with_consistency_unlabelled_images_teach_beside_the_real_labels(
     data = parts_of(pictures(tmp_path / "p"))
     settings = IteratedSettings(iterations=1, consistency=True, fine_tuning=0.25)
     result = run(data, tmp_path / "run", settings)
-    beside = {one.name: one.beside for one in loop.learnt}
-    assert beside["baseline"] is None
-    assert beside["student_1"] is None
-    assert beside["teacher"].tolist() == beside["tuned_1"].tolist() == data.unlabelled.tolist()
+    unlabelled = {one.name: one.unlabelled for one in loop.learnt}
+    assert unlabelled["baseline"] is None
+    assert unlabelled["student_1"] is None
+    assert unlabelled["teacher"].tolist() == unlabelled["tuned_1"].tolist() == data.unlabelled.tolist()
     assert loop.chosen == ["teacher"]
     assert (result.best, result.teacher) == ("teacher", score(0.6))
 
@@ -337,10 +337,10 @@ def test_unlabelled_images_share_the_batch_or_come_on_top(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(stages, "learn_fold", watched)
-    for beside in (None, data.unlabelled):
+    for unlabelled in (None, data.unlabelled):
         asked = IteratedSettings(iterations=1, consistency=True, **settings)
         context = studio_of(data, tmp_path / f"run{len(seen)}", asked, scenes.store)
-        run = TrainingRun(name="one", stage=0, taught=context.labelling.known(data.labelled), beside=beside)
+        run = TrainingRun(name="one", stage=0, taught=context.labelling.known(data.labelled), unlabelled=unlabelled)
         with pytest.raises(KeyboardInterrupt):
             stages.learn(context, run)
     (alone, steps, _), (with_others, same_steps, mixed) = seen
@@ -366,7 +366,9 @@ def test_thresholds_follow_the_network_for_classes_and_for_masks_only_if_asked(
     for number, asked in enumerate(({}, {"adaptive": False}, {"adaptive_masks": True})):
         settings = IteratedSettings(iterations=0, consistency=True, **asked)
         context = studio_of(data, tmp_path / f"run{number}", settings, store)
-        run = TrainingRun(name="one", stage=0, taught=context.labelling.known(data.labelled), beside=data.unlabelled)
+        run = TrainingRun(
+            name="one", stage=0, taught=context.labelling.known(data.labelled), unlabelled=data.unlabelled
+        )
         with pytest.raises(KeyboardInterrupt):
             stages.learn(context, run)
     assert seen == {"classes": [None, 0.95, None], "masks": [0.95, 0.95, None]}[kind]
