@@ -67,6 +67,9 @@ class Settings(BaseSettings):
     worker_nice: int = Field(
         10, ge=0, le=19, description="Priority of jobs beside other processes: 0 as they, 19 only what they leave."
     )
+    devices_per_fold: int = Field(
+        1, ge=1, le=64, description="So many GPUs of this machine train one fold of a network together."
+    )
     allowed_roots: str = Field(
         "", description="Folders people may import from and export to, separated by ':'; empty: any."
     )

@@ -7,6 +7,7 @@ probabilities. Further networks of a round have the same files in `member_{n}/`;
 other.
 
 The worker runs `run_fold` for each fold, then `core.judge`; `run_round` and `run_mask_round` do both in one process.
+Where a fold has several devices, `core.ranked_folds` trains its networks first.
 """
 
 import json
@@ -195,21 +196,27 @@ def _learn_network(
         words = np.frombuffer(json.dumps(asdict(summary)).encode(), np.uint8)
         columns: dict[str, Any] = {"rows": split.held_rows, **outcome.kept.columns, "summary": words}
         np.savez(file, **columns)
-    _checkpoint(places.folder, fold).unlink(missing_ok=True)
+    checkpoint_path(places.folder, fold).unlink(missing_ok=True)
 
 
-def versions(device: str = "auto", config: RoundConfig | None = None) -> dict[str, str]:
-    """Return versions of libraries, the device's name and the origin of initial weights, for reproducing a round."""
+def versions(device: str = "auto", config: RoundConfig | None = None, ranks: int = 1) -> dict[str, str]:
+    """Return versions of libraries, the device's name and the origin of initial weights, for reproducing a round.
+
+    Where several `ranks` train each network of a fold, the device is named with their number.
+    """
+    networks = () if config is None else config.networks
+    is_ranked = ranks > 1 and any(one.method is ProbabilityMethod.FINE_TUNE for one in networks)
+    name = devices.describe(devices.choose(device))
     origins = {
         "weights" if number == 0 else f"weights of network {number + 1}": origin
-        for number, network in enumerate(() if config is None else config.networks)
+        for number, network in enumerate(networks)
         if (origin := origin_of(network)) is not None
     }
     libraries = ("torch", "torchvision", "timm", "segmentation-models-pytorch", "numpy", "scipy", "pillow")
     return (
         {"python": platform.python_version()}
         | {name: devices.library_version(name) for name in libraries}
-        | {"device": devices.describe(devices.choose(device))}
+        | {"device": f"{ranks} x {name}" if is_ranked else name}
         | origins
     )
 
@@ -263,18 +270,18 @@ def train_and_predict(
 ) -> crossfold.FoldResult:
     """Train on the training rows and predict the held-out rows, by the config's method."""
     reading = Progress("reading images", split.fold, config.folds)
-    classes, channels = len(snapshot.classes), 1 if config.grey else 3
+    classes, channels = len(snapshot.classes), _channels(config)
     fetch_weights(config, Progress("downloading", split.fold, config.folds), callbacks)
     if config.method is ProbabilityMethod.FINE_TUNE:
-        spec = crossfold.NetworkSpec(
-            build=partial(task.build_network, config, channels, classes),
-            augment=task.augment(config),
-            view=partial(task.view, config),
-            keep=task.keep(snapshot, config, places),
-        )
+        spec = network_spec(task, config, classes, task.keep(snapshot, config, places))
         training_data = task.training_data(snapshot, config, places, reading, callbacks)
         return crossfold.learn_fold(
-            config, training_data, split, spec, checkpoint=_checkpoint(places.folder, split.fold), callbacks=callbacks
+            config,
+            training_data,
+            split,
+            spec,
+            checkpoint=checkpoint_path(places.folder, split.fold),
+            callbacks=callbacks,
         )
     build = partial(task.build_network, config, channels, 0)
     if task.probe is not None:
@@ -313,6 +320,22 @@ def train_and_predict(
     return replace(outcome, message=scaling_assumption(config))
 
 
+def network_spec(
+    task: TaskDefinition, config: RoundConfig, classes: int, keep: crossfold.Keep
+) -> crossfold.NetworkSpec:
+    """Return what a fine-tuned network of a round is built and trained by."""
+    return crossfold.NetworkSpec(
+        build=partial(task.build_network, config, _channels(config), classes),
+        augment=task.augment(config),
+        view=partial(task.view, config),
+        keep=keep,
+    )
+
+
+def _channels(config: RoundConfig) -> int:
+    return 1 if config.grey else 3
+
+
 def _trial(
     images: ImageBatches, snapshot: Snapshot, task: TaskDefinition, callbacks: crossfold.FoldCallbacks
 ) -> BackboneTrial:
@@ -331,7 +354,8 @@ def _keep_embeddings(embeddings: FloatArray, path: Path) -> None:
             np.save(file, embeddings, allow_pickle=False)
 
 
-def _checkpoint(folder: Path, fold: int) -> Path:
+def checkpoint_path(folder: Path, fold: int) -> Path:
+    """Return the file from which the training of a fold continues, in the network's folder."""
     return folder / f"fold_{fold}.checkpoint"
 
 

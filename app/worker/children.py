@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from app.settings import Settings
-from core.types import RoundCancelledError, RoundError, StorageAwayError
+from core.types import KilledError, RoundCancelledError, RoundError, StorageAwayError
 
 log = logging.getLogger("outfold.worker")
 GRACE_SECONDS = 0.7  # from SIGTERM to SIGKILL
@@ -67,10 +67,6 @@ def open_question() -> tuple[dict[str, Any], IO[str]]:
     return json.loads(asked.get()), answers
 
 
-class KilledError(RoundError):
-    """The process was killed, most likely because memory ran out."""
-
-
 class Child:
     """Process of one job; it takes one command after the other."""
 
@@ -110,7 +106,7 @@ class Child:
 
         Raises:
             RoundCancelledError: it was stopped.
-            KilledError: the process was killed.
+            KilledError: the process was killed, or one of those that train with it.
             StorageAwayError: a server of the storage did not answer; the command can be run again.
             RoundError: it failed, or the process died otherwise.
         """
@@ -130,7 +126,8 @@ class Child:
             raise RoundCancelledError(f"{command} was stopped")
         if answer["error"] is not None:
             log.error("%s %s failed\n%s", command, arguments, answer["trace"])
-            raise (StorageAwayError if answer["away"] else RoundError)(answer["error"], answer["cure"])
+            kind = KilledError if answer["killed"] else StorageAwayError if answer["away"] else RoundError
+            raise kind(answer["error"], answer["cure"])
 
     async def stop(self) -> None:
         """End the process and everything it started: SIGTERM, and SIGKILL after `GRACE_SECONDS`."""
@@ -148,10 +145,7 @@ class Child:
 
 def _cause_of_death(code: int) -> RoundError:
     if code == -signal.SIGKILL:
-        return KilledError(
-            "the training process was killed again and again, most likely because memory ran out",
-            "close other programs and resume the round, or start one with a smaller batch or input size",
-        )
+        return KilledError.of_training()
     how = f"by signal {signal.Signals(-code).name}" if code < 0 else f"with code {code}"
     return RoundError(f"the training process ended {how}", "the worker's log says more, start the round again")
 

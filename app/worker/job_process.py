@@ -26,7 +26,7 @@ from app.worker.children import watch_parent
 from app.worker.sharing import make_room
 from app.worker.steps import COMMANDS, ENDS
 from core.config import allow_weights_in
-from core.types import OutfoldError, RoundCancelledError, StorageAwayError
+from core.types import KilledError, OutfoldError, RoundCancelledError, StorageAwayError
 from db.engine import Database
 
 IDLE_SECONDS = 300.0
@@ -41,6 +41,7 @@ class CommandResult:
     cure: str = ""
     stopped: bool = False
     away: bool = False  # a server of the storage was: the command may be run again
+    killed: bool = False  # one of the processes that train together was
     trace: str = ""
 
 
@@ -93,8 +94,8 @@ def run_command(app_context: AppContext, command: dict[str, Any], stop: threadin
     except RoundCancelledError:
         return CommandResult(stopped=True)
     except OutfoldError as error:
-        away = isinstance(error, StorageAwayError)
-        return CommandResult(error.message, error.cure, away=away, trace=traceback.format_exc())
+        away, killed = isinstance(error, StorageAwayError), isinstance(error, KilledError)
+        return CommandResult(error.message, error.cure, away=away, killed=killed, trace=traceback.format_exc())
     except Exception as error:  # noqa: BLE001  # the edge: a job's failure is a value, not the worker's end
         reason = f"{type(error).__name__}: {error}. The worker's log has the details"
         known = fault_of(error) if isinstance(error, OSError) else None

@@ -41,7 +41,7 @@ from core.data.shards import count_shards, remove_shards
 from core.data.snapshot import Snapshot
 from core.data.storage import flush, is_partial_of, temporary_folder
 from core.judge.found import Found, Judged
-from core.types import IntArray, JobStatus, OutfoldError, Progress, Report, RoundCancelledError
+from core.types import IntArray, JobStatus, OutfoldError, Progress, Recipe, Report, RoundCancelledError
 from db.new_findings import NewFinding
 from db.queries import agreeing, evaluation, findings, rounds, shards, snapshots
 from db.queries.rounds import RoundInfo
@@ -115,7 +115,8 @@ def train_fold(app_context: AppContext, should_stop: ShouldStop, *, round_id: in
     """Train and predict one fold unless it is done; resumes from the last epoch's checkpoint."""
     with app_context.database.read() as session:
         asked = rounds.get_round(session, round_id)
-    made_with = _versions(asked)
+    ranks = app_context.settings.devices_per_fold if asked.recipe is Recipe.CROSS_FOLD else 1
+    made_with = _versions(asked, ranks)
     with app_context.database.write() as session:
         attempt = rounds.begin_fold(session, round_id, fold, datetime.now(UTC))
         info = rounds.get_round(session, round_id)
@@ -143,7 +144,7 @@ def train_fold(app_context: AppContext, should_stop: ShouldStop, *, round_id: in
         return  # the round was cancelled, or a newer attempt trains the fold
     model_hash = hash_of_piece(folder, fold)
     if asked.recipe.runs_networks and any(network.weights is Weights.PRETRAINED for network in context.config.networks):
-        made_with = _versions(asked)  # with the hashes of weights that were downloaded meanwhile
+        made_with = _versions(asked, ranks)  # with the hashes of weights that were downloaded meanwhile
     with app_context.database.write() as session:
         info = rounds.get_round(session, round_id)
         rounds.set_facts(session, round_id, {"versions": _with_earlier(made_with, info)})
@@ -338,13 +339,13 @@ class _StageProgress:
             rounds.set_facts(session, self._round_id, {"stage": f"{self._stage}: {progress.fraction:.0%}"})
 
 
-def _versions(info: RoundInfo) -> dict[str, Any]:
+def _versions(info: RoundInfo, ranks: int = 1) -> dict[str, Any]:
     """Return the versions and device of a training now; reads a file of weights: call it outside of transactions."""
     if not info.recipe.runs_networks:
         return info.versions or {}
     from core.rounds import versions  # noqa: PLC0415  # torch, which imports and exports must not pay for
 
-    return versions(config=RoundConfig.from_json(info.config))
+    return versions(config=RoundConfig.from_json(info.config), ranks=ranks)
 
 
 def _with_earlier(now: dict[str, Any], info: RoundInfo) -> dict[str, Any]:

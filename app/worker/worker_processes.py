@@ -18,9 +18,9 @@ from functools import partial
 from typing import TypeVar
 
 from app.services.app_context import AppContext
-from app.worker.children import Child, KilledError
+from app.worker.children import Child
 from app.worker.finding_writer import forget_unshown
-from core.types import JobStatus, RoundCancelledError, RoundError, StorageAwayError, StorageError
+from core.types import JobStatus, KilledError, RoundCancelledError, RoundError, StorageAwayError, StorageError
 from db.queries import exports, imports, rounds, shards
 
 log = logging.getLogger("outfold.worker")

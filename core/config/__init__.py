@@ -38,7 +38,14 @@ from core.config.rounds import (
     with_model,
 )
 from core.config.settings import RecipeSettings, TrainingCosts
-from core.config.weight_files import allow_weights_in, open_weights, published_facts, weights_path, with_file_facts
+from core.config.weight_files import (
+    allow_weights_in,
+    allowed_weights,
+    open_weights,
+    published_facts,
+    weights_path,
+    with_file_facts,
+)
 
 __all__ = [
     "ADAMW",
@@ -64,6 +71,7 @@ __all__ = [
     "TrainingCosts",
     "Weights",
     "allow_weights_in",
+    "allowed_weights",
     "as_fine_tuning",
     "check_pair",
     "further_network",

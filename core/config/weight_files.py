@@ -27,6 +27,11 @@ def allow_weights_in(roots: Sequence[str]) -> None:
     _ROOTS[:] = roots
 
 
+def allowed_weights() -> tuple[str, ...]:
+    """Return what `allow_weights_in` was told, for a process that this one starts."""
+    return tuple(_ROOTS)
+
+
 def open_weights(path: Path) -> BufferedReader:
     """Open a file of weights, or the config.json beside it, within the allowed folders.
 

@@ -24,6 +24,7 @@ from core.data.likeliest import LIKELIEST, LOGITS, predicted_classes, summarise
 from core.data.storage import atomic_path
 from core.learn.augment import Augment
 from core.learn.batches import ImageBatches, Targets
+from core.learn.ranks import Rank, normalise_together
 from core.learn.training import (
     Hyperparameters,
     Labelled,
@@ -40,7 +41,7 @@ from core.types import NO_LABEL, FloatArray, IntArray, Progress, Report
 
 _LAST_STAGE = "predicting"
 _TRAINING_SHARE = 0.95  # of a fold's work, the rest is prediction
-_LEAST_ROWS = 2  # batch normalisation needs two: a single image is shown twice
+_LEAST_ROWS = 2  # of a rank; batch normalisation needs two: a single image is shown twice
 CHECKPOINT_SHARE = 0.05  # of the time for checkpoints
 INTERIM_SHARE = 0.05  # and for interim accuracies
 Predict = Callable[[IntArray, str], Iterator[tuple[IntArray, Tensor]]]
@@ -232,20 +233,11 @@ def learn_fold(
         RoundError: not even the smallest batch fits into memory.
         RoundCancelledError: `should_stop` returned true.
     """
-    seed, state = config.seed * 1000 + split.fold, _read(checkpoint)
-    batch_size = config.batch_size if state is None else min(config.batch_size, int(state["batch_size"]))
-    recipe = Hyperparameters(
-        epochs=config.epochs,
-        batch_size=batch_size,
-        learning_rate=learning_rate(config),
-        seed=seed,
-        seen=spec.seen,
-        seconds=spec.seconds,
-    )
+    state = _read(checkpoint)
+    recipe, labelled = _recipe(config, split, spec, state), _training_rows(training_data, split, spec)
     device, message = training_data.images.device, ""
-    labelled = _training_rows(training_data, split, spec.targets or training_data.targets)
     while True:
-        torch.manual_seed(seed)
+        torch.manual_seed(recipe.seed)
         network = spec.build().to(memory_format=torch.channels_last).to(device)
         progress = Progress("training", split.fold, config.folds, 0, config.epochs, message=message)
         progress = replace(progress, batch_size=recipe.batch_size)
@@ -277,6 +269,51 @@ def learn_fold(
         state = _read(checkpoint)
 
 
+def train_rank(
+    config: RoundConfig,
+    training_data: TrainingData,
+    split: FoldSplit,
+    spec: NetworkSpec,
+    *,
+    checkpoint: Path,
+    callbacks: FoldCallbacks,
+    rank: Rank,
+) -> None:
+    """Train a fold's network as one of several ranks; rank 0 leaves the checkpoint of the last epoch.
+
+    From that `learn_fold` goes on, as after a kill: it predicts and keeps the network.
+
+    Raises:
+        torch.OutOfMemoryError: the batch is too large for the device.
+        RoundCancelledError: `should_stop` returned true.
+    """
+    state, device = _read(checkpoint), training_data.images.device
+    recipe, labelled = _recipe(config, split, spec, state), _training_rows(training_data, split, spec, rank.count)
+    torch.manual_seed(recipe.seed)
+    network = normalise_together(spec.build().to(memory_format=torch.channels_last).to(device), device)
+    progress = Progress("training", split.fold, config.folds, 0, config.epochs, batch_size=recipe.batch_size)
+    run = _Run(network, network, training_data, split, recipe, progress, checkpoint, callbacks)
+    others = TrainingCallbacks(lambda _state, _loss: None, lambda _epochs, _speed: None, callbacks.should_stop)
+    train(
+        network,
+        training_data.images,
+        labelled,
+        recipe,
+        augment=spec.augment,
+        callbacks=run.training_callbacks() if rank.number == 0 else others,
+        state=state,
+        objective=spec.objective,
+        running=spec.running,
+        rank=rank,
+    )
+
+
+def is_trained(checkpoint: Path, epochs: int) -> bool:
+    """Return whether a fold's training has ended and only its predictions are missing."""
+    state = _read(checkpoint)
+    return state is not None and int(state["epochs_done"]) == epochs
+
+
 def keep_logits(split: FoldSplit, predict: Predict) -> FoldOutput:
     """Predict the held-out rows and keep their logits, (M, K)."""
     parts = [logits for _, logits in predict(split.held_rows, "predicting")]
@@ -298,11 +335,24 @@ def _output(split: FoldSplit, columns: Mapping[str, NDArray[Any]]) -> FoldOutput
     return FoldOutput(columns, float(right[known].mean()) if known.any() else None)
 
 
-def _training_rows(training_data: TrainingData, split: FoldSplit, targets: Targets) -> Labelled:
+def _recipe(config: RoundConfig, split: FoldSplit, spec: NetworkSpec, state: State | None) -> Hyperparameters:
+    """Return the hyperparameters of a fold's training, with the batch size that its checkpoint was reached with."""
+    batch_size = config.batch_size if state is None else min(config.batch_size, int(state["batch_size"]))
+    return Hyperparameters(
+        epochs=config.epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate(config),
+        seed=config.seed * 1000 + split.fold,
+        seen=spec.seen,
+        seconds=spec.seconds,
+    )
+
+
+def _training_rows(training_data: TrainingData, split: FoldSplit, spec: NetworkSpec, ranks: int = 1) -> Labelled:
     weights = training_data.class_weights(split.learn_rows)
     on_device = None if weights is None else torch.from_numpy(weights).to(training_data.images.device)
-    rows = np.resize(split.learn_rows, max(_LEAST_ROWS, len(split.learn_rows)))
-    return Labelled(torch.from_numpy(rows), targets, on_device)
+    rows = np.resize(split.learn_rows, max(_LEAST_ROWS * ranks, len(split.learn_rows)))
+    return Labelled(torch.from_numpy(rows), spec.targets or training_data.targets, on_device)
 
 
 def _read(checkpoint: Path) -> State | None:

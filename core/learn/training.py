@@ -27,6 +27,7 @@ from core.config import SMALL_MASK_NETWORK, SMALL_NETWORK, RoundConfig, Weights
 from core.learn.augment import Augment
 from core.learn.batches import ImageBatches, Targets, split_weights
 from core.learn.devices import fast_precision
+from core.learn.ranks import ALONE, Rank, average_gradients, mean_over_ranks
 from core.types import NO_LABEL, FloatArray, IntArray, RoundCancelledError, RoundError
 
 WEIGHT_DECAY = 0.01  # on kernels only
@@ -141,8 +142,12 @@ def train(
     state: State | None = None,
     objective: Objective = label_objective,
     running: Sequence[Tensor] = (),
+    rank: Rank = ALONE,
 ) -> int:
     """Train the network in place, from `state` if there is one, and return the number of steps of the whole run.
+
+    Ranks that train together take the batch size of each of them: their step is that of one process with a batch as
+    large as theirs together. By seconds only one process can train.
 
     `running` are the tensors that the objective changes; they begin at 0 and are kept in the state. By images a
     continued run ends exactly like an uninterrupted one; by seconds as many steps are made as fit, so no two runs are
@@ -162,12 +167,13 @@ def train(
         tensor.zero_() if before is None else tensor.copy_(before)
     rows = labelled.rows.to(device)
     seen = recipe.seen or count
-    batch = min(recipe.batch_size, seen)
+    batch = min(recipe.batch_size * rank.count, seen) // rank.count * rank.count
+    learning = average_gradients(network, device) if rank.count > 1 else network
     steps = seen // batch  # a smaller last batch would make its images weigh more
     made = int((state or {}).get("steps_done", steps * int(state["epochs_done"]) if state else 0))
     for epoch in range(int(state["epochs_done"]) if state else 0, recipe.epochs):
         network.train()
-        order, jitter = _generators(recipe.seed, epoch, device)
+        order, jitter = _generators(recipe.seed, epoch, device, rank)
         lasting = recipe.seconds / recipe.epochs
         total = torch.zeros((), device=device)
         started = looked = time.monotonic()
@@ -179,12 +185,12 @@ def train(
             share = (epoch + min(part, 1.0)) / recipe.epochs
             for group in optimizer.param_groups:
                 group["lr"] = recipe.learning_rate * cycle(share)
-            taken = rows[chosen]
+            taken = rows[rank.share(chosen)]
             shown, wanted = augment(
                 images.batch(taken), labelled.targets.batch(taken), jitter
             )  # (B, C, H, W), (B, ...)
             with fast_precision(device):
-                loss = objective(network, shown, wanted, labelled.weights, jitter, share)
+                loss = objective(learning, shown, wanted, labelled.weights, jitter, share)
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
@@ -206,7 +212,7 @@ def train(
             "steps_done": made,
             "running": list(running),
         }
-        callbacks.on_epoch(done, (total / step).item())  # the one wait for the device
+        callbacks.on_epoch(done, mean_over_ranks(total / step).item())  # the one wait for the device
     return made
 
 
@@ -269,13 +275,14 @@ def mean_loss(total: Tensor, targets: Tensor, class_weights: Tensor | None = Non
     The one rule of all weighted losses: an element adds its loss times the weight of its class times the trust in it,
     and the sum is divided by the class weights of all labelled elements, whatever the trust in them. So rare classes
     count more within a batch without making it larger, and little trust means little loss. `targets` (B, ...) are
-    `NO_LABEL` where nothing is learnt; without `class_weights` (K,) all weigh 1.
+    `NO_LABEL` where nothing is learnt; without `class_weights` (K,) all weigh 1. Of several ranks the labelled elements
+    of all count, however they are spread: the mean of the ranks' losses is that of the whole batch.
     """
     known = targets != NO_LABEL
     if class_weights is None:
-        return total / known.sum().clamp_min(1)
+        return total / mean_over_ranks(known.sum()).clamp_min(1)
     weight = class_weights[targets.clamp_min(0)] * known
-    return total / weight.sum().clamp_min(torch.finfo(weight.dtype).tiny)
+    return total / mean_over_ranks(weight.sum()).clamp_min(torch.finfo(weight.dtype).tiny)
 
 
 def median_frequency(masks: IntArray, rows: IntArray, classes: int) -> FloatArray:
@@ -331,17 +338,27 @@ def halve_batch(recipe: Hyperparameters) -> Hyperparameters:
     Raises:
         RoundError: the batch cannot be smaller.
     """
-    smaller = recipe.batch_size // 2
+    return replace(recipe, batch_size=half_of(recipe.batch_size))
+
+
+def half_of(batch_size: int) -> int:
+    """Return half a batch size.
+
+    Raises:
+        RoundError: the batch cannot be smaller.
+    """
+    smaller = batch_size // 2
     if smaller < 2:  # noqa: PLR2004 batch normalisation needs two
         raise RoundError("not even two images fit into the device's memory", "choose a smaller network or input size")
-    return replace(recipe, batch_size=smaller)
+    return smaller
 
 
-def _generators(seed: int, epoch: int, device: torch.device) -> tuple[torch.Generator, torch.Generator]:
+def _generators(seed: int, epoch: int, device: torch.device, rank: Rank) -> tuple[torch.Generator, torch.Generator]:
     """Return the generators of this epoch: of the order (always the CPU's, the same everywhere), and of augmentation.
 
     The network itself (dropout) draws from the global generator, which is seeded here too.
     """
-    own = (seed * 1_000_003 + epoch) % 2**63
+    common = (seed * 1_000_003 + epoch) % 2**63
+    own = rank.own_seed(common)
     torch.manual_seed(own)
-    return torch.Generator().manual_seed(own), torch.Generator(device).manual_seed(own)
+    return torch.Generator().manual_seed(common), torch.Generator(device).manual_seed(own)

@@ -47,6 +47,18 @@ class RoundError(OutfoldError):
     """A round cannot start or continue."""
 
 
+class KilledError(RoundError):
+    """A process that trains was killed, most likely because memory ran out."""
+
+    @classmethod
+    def of_training(cls) -> "KilledError":
+        """Return the error as people read it once trying again has not helped."""
+        return cls(
+            "the training process was killed again and again, most likely because memory ran out",
+            "close other programs and resume the round, or start one with a smaller batch or input size",
+        )
+
+
 class ExportError(OutfoldError):
     """An export could not be completed; nothing of it was left behind."""
 

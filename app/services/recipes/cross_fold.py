@@ -39,6 +39,19 @@ def _learn(context: RoundContext, fold: int) -> None:
 
     with context.app_context.database.read() as session:
         colours = datasets.get_dataset(session, context.info.dataset_id).colours or ()
+    if (ranks := context.app_context.settings.devices_per_fold) > 1:
+        from core.ranked_folds import train_by_ranks  # noqa: PLC0415  # as above
+
+        train_by_ranks(
+            context.folder,
+            context.config,
+            fold,
+            ranks,
+            image_cache=context.app_context.image_caches,
+            masks=context.app_context.masks,
+            report=context.report,
+            should_stop=context.should_stop,
+        )
     run_fold(
         context.folder,
         context.config,

@@ -3,8 +3,13 @@
 import os
 import subprocess
 import sys
+import threading
 
 import pytest
+
+from app.services.app_context import AppContext
+from app.worker import job_process
+from core.types import KilledError
 
 PRIORITIES = """
 import os
@@ -31,3 +36,16 @@ def test_a_job_gives_way_as_a_process_and_where_it_leads_one_as_a_session(*, own
     if session:
         before, after = session
         assert after == ("7" if own_session else before)
+
+
+def test_a_killed_process_among_those_that_train_together_counts_as_a_killed_job(
+    app_context: AppContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lose_one(_app_context: AppContext, _should_stop: object) -> None:
+        raise KilledError.of_training()
+
+    monkeypatch.setattr(job_process, "COMMANDS", {"fold": lose_one})
+    answer = job_process.run_command(app_context, {"command": "fold", "arguments": {}}, threading.Event())
+    assert answer.killed
+    assert not answer.stopped
+    assert "memory ran out" in (answer.error or "")

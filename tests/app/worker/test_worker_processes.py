@@ -9,10 +9,9 @@ import pytest
 from app.services.app_context import AppContext
 from app.services.rounds import jobs as rounds
 from app.worker import worker_processes
-from app.worker.children import KilledError
 from app.worker.worker_processes import WorkerProcesses
 from core.config import RoundConfig
-from core.types import JobStatus, RoundError, StorageError
+from core.types import JobStatus, KilledError, RoundError, StorageError
 from db.engine import Database
 from db.faults import DatabaseAwayError
 from db.queries.rounds import noted_batch
