@@ -73,7 +73,8 @@ def timed(folder: Path, embeddings: FloatArray, cache: Path) -> dict[str, float]
 
 def recall(embeddings: FloatArray, found: IntArray) -> float:
     """Return the share of the true neighbours of some images that was found."""
-    asked = np.sort(np.random.default_rng(1).choice(len(found), min(ASKED, len(found)), replace=False))
+    drawn = np.random.default_rng(2026)  # not a seed of the partitions: the middles of cells are found more easily
+    asked = np.sort(drawn.choice(len(found), min(ASKED, len(found)), replace=False))
     exact = np.asarray(embeddings, np.float32)
     exact = (exact - exact.mean(axis=0, dtype=np.float64)) / exact.std(axis=0, dtype=np.float64)
     exact = (exact / np.linalg.norm(exact, axis=1, keepdims=True)).astype(np.float32)
