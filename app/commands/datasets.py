@@ -82,9 +82,8 @@ def show(*, dataset: DatasetName, as_json: JsonFlag = False) -> None:
         say_json(_card_values(card, wrong) | {"class_counts": classes, "split_counts": splits, "rounds": finished})
         return
     masks = "" if card.masks is None else f", {card.masks:,} with a mask"
-    say(
-        f"{info.name}: {card.images:,} images{masks}, {len(info.classes)} classes, {info.format}, {shown_place(info.root)}"
-    )
+    place = shown_place(info.root)
+    say(f"{info.name}: {card.images:,} images{masks}, {len(info.classes)} classes, {info.format}, {place}")
     if (seen_by := members_by_dataset(opened).get(info.id)) is not None:
         say(_seen_by(seen_by))
     if info.evaluation_splits:
