@@ -108,7 +108,8 @@ def launch(
         torch.OutOfMemoryError: the batch is too large for a device.
         OutfoldError: one of the processes raised it, or failed in another way.
     """
-    from torch.distributed.launcher.api import LaunchConfig, elastic_launch  # noqa: PLC0415  # half a second
+    from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs  # noqa: PLC0415  # half a second
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch  # noqa: PLC0415
 
     os.environ["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"  # which would listen to every network
     context = multiprocessing.get_context("spawn")
@@ -125,6 +126,7 @@ def launch(
             local_addr=_LOOPBACK,
             max_restarts=0,  # the worker has rules of its own for what was killed
             monitor_interval=POLL_SECONDS,
+            logs_specs=DefaultLogsSpecs(log_dir=f"{folder}/logs"),  # else a folder of its own stays behind
         )
         done = pool.submit(elastic_launch(config, _run), watch.link, train, *arguments)
         watch.wait(done, should_stop)

@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -115,8 +116,14 @@ def has_ended(pid: int) -> bool:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("masks", [False, True])
-def test_two_processes_learn_what_one_with_the_doubled_batch_learns(tmp_path: Path, *, masks: bool) -> None:
+def test_two_processes_learn_what_one_with_the_doubled_batch_learns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, masks: bool
+) -> None:
+    left = tmp_path / "temporary"
+    left.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(left))
     launched(save_trained, tmp_path, masks)
+    assert not list(left.iterdir())
     alone = trained(8, masks=masks)
     both = [torch.load(tmp_path / f"{number}.pt", weights_only=True) for number in (0, 1)]
     assert all(torch.equal(both[0][name], both[1][name]) for name in alone)
