@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from core.types import FindingKind, FloatArray, IntArray, StorageError
 from db.new_findings import NewFinding
 
-PART = 100_000  # findings of a part: what is read at once
+PART = 25_000  # findings of a part: what is read at once
 _SAMPLES_PART = 20_000
 _MOST_OPEN = 8  # files that a process keeps open
 _NONE = -1  # stored for a similarity rank or a number of networks that there is not
