@@ -127,13 +127,13 @@ def test_a_fold_that_another_home_takes_over_continues_from_its_checkpoint_to_th
     monkeypatch.setattr(crossfold, "CHECKPOINT_SHARE", 1.0)
     monkeypatch.setattr(training, "LOOK_SECONDS", 0.0)
     epochs: list[int] = []
-    report = steps.HeldFold.report
+    report = steps.HeldPiece.report
 
-    def noted(held: steps.HeldFold, progress: Progress) -> None:
+    def noted(held: steps.HeldPiece, progress: Progress) -> None:
         epochs.append(progress.epoch)
         report(held, progress)
 
-    monkeypatch.setattr(steps.HeldFold, "report", noted)
+    monkeypatch.setattr(steps.HeldPiece, "report", noted)
     store = one.shared
     assert store is not None
     with pytest.raises(RoundCancelledError):

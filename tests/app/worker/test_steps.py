@@ -64,7 +64,11 @@ def test_short_epochs_write_their_progress_twice_a_second_and_each_stage_at_once
     with app_context.database.write() as session:
         attempt = round_rows.begin_fold(session, round_id, 0, NOW)
     assert attempt is not None
-    held = steps.HeldFold(app_context, round_id, 0, attempt)
+    held = steps.HeldPiece(
+        app_context,
+        write=lambda session, progress, at: round_rows.write_fold(session, round_id, 0, attempt, progress, now=at),
+        holds=lambda session: round_rows.holds_fold(session, round_id, 0, attempt),
+    )
     now = 100.0
     monkeypatch.setattr(steps.time, "monotonic", lambda: now)
     seen: list[tuple[str, int]] = []
