@@ -110,7 +110,7 @@ def ended(app_context: AppContext, started: RoundInfo) -> RoundInfo:
 def test_a_round_survives_kill_9_and_keeps_its_finished_folds(
     installation: AppContext, worker: subprocess.Popen[bytes]
 ) -> None:
-    started = rounds.start_round(installation, 1, RoundConfig(epochs=40, **TINY), "ada")
+    started = rounds.start_round(installation, 1, RoundConfig(epochs=200, **TINY), "ada")
 
     def second_fold_trains() -> bool:
         first, second = rounds.progress(installation, started.id).folds
