@@ -1,6 +1,7 @@
 """Fixtures of all tests: a fresh installation on a real SQLite file, and a small folder of real handwritten digits."""
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,7 @@ PER_CLASS = 30
 os.environ["OUTFOLD_WORKER_NICE"] = "0"  # tests wait for jobs, beside each other
 hypothesis.settings.register_profile("outfold", deadline=None)  # how quick a machine is proves nothing
 hypothesis.settings.load_profile("outfold")
+_MAIN = sys.modules["__main__"]
 _LONG = (
     "tests/e2e/",
     "tests/app/worker/",
@@ -38,6 +40,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.section("not run")
         for line in lines:
             terminalreporter.write_line(line, yellow=True)
+
+
+@pytest.fixture(autouse=True)
+def _own_main() -> None:
+    """Put the main module back, which a page that a test ran has replaced: processes that are spawned would run it."""
+    sys.modules["__main__"] = _MAIN
 
 
 @pytest.fixture

@@ -32,6 +32,10 @@ _KILLS_AS_IT_IS = 2  # of a command, before its batch is halved
 LEISURE_SECONDS = 1.0  # between two looks whether a waiting process has work to come
 
 
+class _CancelSeenError(RoundCancelledError):
+    """The round's row was cancelled, and its process has been stopped for that."""
+
+
 class WorkerProcesses:
     """Processes of one worker: one for each running round, kept between its pieces, and one for an import or export."""
 
@@ -103,7 +107,9 @@ class WorkerProcesses:
             log.warning("%s failed: %s", name, error)
             await self._store(partial(self._fail, round_id, str(error)))
             await self._dismiss(round_id)
-        except RoundCancelledError:  # cancelled; otherwise only the process was stopped
+        except _CancelSeenError:  # nothing to store: the round may be resumed by now
+            await self._dismiss(round_id)
+        except RoundCancelledError:
             await self._store(partial(self._fail, round_id, "its process was stopped from outside; start it again"))
             await self._dismiss(round_id)
         except asyncio.CancelledError:
@@ -144,7 +150,7 @@ class WorkerProcesses:
                 if await self._patiently(partial(self._is_cancelled, round_id)):
                     await child.stop()
                     await asyncio.wait({work})
-                    raise RoundCancelledError(f"round {round_id} was cancelled")
+                    raise _CancelSeenError(f"round {round_id} was cancelled")
             work.result()
         finally:
             if not work.cancel():

@@ -280,7 +280,7 @@ def test_a_process_killed_in_the_midst_of_an_upload_leaves_nothing_half_written_
 ) -> None:
     one, other = (SharedFiles(tmp_path / name / "files", Remote(bucket.url), 10**9) for name in ("one", "other"))
     random = np.random.default_rng(0)
-    whole = {f"{number}.npy": random.bytes(12 << 20) for number in range(6)}
+    whole = {f"{number}.npy": random.bytes(1 << 20 + number) for number in range(6)}  # so that no two end together
     for name, data in whole.items():
         write(one.root / "rounds" / "1" / name, data)
     command = [sys.executable, "-c", _UPLOAD, str(one.root), bucket.url]
