@@ -1,6 +1,5 @@
-"""Large rounds: rows of what is suspicious alone, the rest in a file that appears once, whoever writes it."""
+"""Large rounds: rows for suspicious findings alone, and one file for the others, by whichever process writes it."""
 
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from core.config import RoundConfig
 from core.data.store import close_store
 from core.types import Finding, FindingFilter, FindingKind, JobStatus, RoundCancelledError, Status, Task, Verdict
 from db.models import FindingRow, SampleRow
-from tests.app.worker.test_finding_writer import after
+from tests.app.worker.test_finding_writer import judge_twice
 from tests.app.worker.test_steps import PETS, found, go_on, opened_round
 from tools.fixtures.object_store import ObjectStore
 
@@ -89,24 +88,7 @@ def test_files_of_a_killed_attempt_go_with_the_next(app_context: AppContext) -> 
 @pytest.mark.parametrize("written_by_other", [0, 1])
 def test_of_two_that_write_at_once_one_is_read(app_context: AppContext, written_by_other: int) -> None:
     round_id = opened_round(app_context)
-    waits, goes_on = threading.Event(), threading.Event()
-
-    def wait() -> None:
-        waits.set()
-        assert goes_on.wait(60)
-
-    other = threading.Thread(
-        target=lambda: steps.judge(app_context, after(written_by_other, wait), round_id=round_id), daemon=True
-    )
-
-    def wake_later() -> None:
-        other.start()
-        assert waits.wait(60) or not other.is_alive()
-
-    steps.judge(app_context, after(0, wake_later), round_id=round_id)
-    goes_on.set()
-    other.join(60)
-    assert not other.is_alive()
+    judge_twice(app_context, round_id, 0, written_by_other)
     assert rounds.get_round(app_context, round_id).status is JobStatus.DONE
     cards = shown(app_context, round_id)
     assert [card.rank for card in cards] == list(range(len(PETS)))

@@ -83,24 +83,7 @@ def test_of_two_that_write_at_once_one_writes_all(
     """The first one sleeps after some chunks and wakes while the other one, which began later, writes."""
     round_id = opened_round(app_context)
     monkeypatch.setattr(finding_writer, "CHUNK", 6)
-    waits, goes_on = threading.Event(), threading.Event()
-
-    def wait() -> None:
-        waits.set()
-        assert goes_on.wait(60)
-
-    other = threading.Thread(
-        target=lambda: steps.judge(app_context, after(written_by_other, wait), round_id=round_id), daemon=True
-    )
-
-    def wake_later() -> None:
-        other.start()
-        assert waits.wait(60)
-
-    steps.judge(app_context, after(written, wake_later), round_id=round_id)
-    goes_on.set()
-    other.join(60)
-    assert not other.is_alive()
+    assert judge_twice(app_context, round_id, written, written_by_other)
     assert rounds.get_round(app_context, round_id).status is JobStatus.DONE
     assert rows_of(app_context) == list(range(len(PETS)))
     assert found(app_context, round_id) == len(PETS)
@@ -171,6 +154,35 @@ def test_a_round_cancelled_while_it_opens_gets_no_folder(
     steps.take_snapshot(app_context, go_on, round_id=round_id)
     assert rounds.get_round(app_context, round_id).status is JobStatus.CANCELLED
     assert list(app_context.round_folder(round_id).parent.iterdir()) == []
+
+
+def judge_twice(app_context: AppContext, round_id: int, written: int, written_by_other: int) -> bool:
+    """Judge a round by two threads; return whether the other, which sleeps after its chunks, came to sleep.
+
+    The first begins the other after `written` chunks, and goes on once that sleeps or has ended.
+    """
+    waits, slept, goes_on = threading.Event(), threading.Event(), threading.Event()
+
+    def wait() -> None:
+        slept.set()
+        waits.set()
+        assert goes_on.wait(60)
+
+    def judge_as_other() -> None:
+        steps.judge(app_context, after(written_by_other, wait), round_id=round_id)
+        waits.set()
+
+    other = threading.Thread(target=judge_as_other, daemon=True)
+
+    def wake_later() -> None:
+        other.start()
+        assert waits.wait(60)
+
+    steps.judge(app_context, after(written, wake_later), round_id=round_id)
+    goes_on.set()
+    other.join(60)
+    assert not other.is_alive()
+    return slept.is_set()
 
 
 def after(chunks: int, act: Act) -> Callable[[], bool]:
