@@ -19,7 +19,7 @@ from core.data.arrays import decode_squares
 from core.data.networks import network_folder
 from core.data.shards import Shards, divide, load_shards, save_shards, shard_file
 from core.data.snapshot import Snapshot
-from core.data.storage import atomic_path
+from core.data.storage import save_array
 from core.judge.fold_predictions import fold_file
 from core.learn import devices, probe
 from core.learn.batches import ImageBatches, Scaling
@@ -216,8 +216,7 @@ def _make_shard(
     embeddings = probe.extend_embeddings(cached, images.keys, embed_missing)
     stop_if(callbacks.should_stop)
     if not path.exists():
-        with atomic_path(path) as partial_path, partial_path.open("wb") as file:
-            np.save(file, embeddings, allow_pickle=False)
+        save_array(path, embeddings)
 
 
 def _images_of(snapshot: Snapshot, rows: IntArray) -> ShardImages:

@@ -27,7 +27,7 @@ from core.data.likeliest import logits_in
 from core.data.masks.store import MaskStore
 from core.data.networks import network_folder
 from core.data.snapshot import Snapshot
-from core.data.storage import atomic_path
+from core.data.storage import atomic_path, save_array
 from core.embedding import embed_round, fetch_weights, share_of_network
 from core.judge.judgement import BACKBONE_CHECK, DECAY, EMBEDDINGS, Judgement, fold_file, judge_round
 from core.judge.mask_judgement import MaskJudgement, judge_masks
@@ -350,8 +350,7 @@ def _trial(
 def _keep_embeddings(embeddings: FloatArray, path: Path) -> None:
     """Store the embeddings in the round's folder, for its order by similarity."""
     if not path.exists():
-        with atomic_path(path) as partial_path, partial_path.open("wb") as file:
-            np.save(file, embeddings, allow_pickle=False)
+        save_array(path, embeddings)
 
 
 def checkpoint_path(folder: Path, fold: int) -> Path:

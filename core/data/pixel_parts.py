@@ -12,7 +12,7 @@ import numpy as np
 
 from core.data.predictions import CONFIDENCE, FOLD, GIVEN_PROBABILITY, PREDICTED, create_flat, read_predictions
 from core.data.snapshot import Snapshot, masks_of
-from core.data.storage import atomic_path
+from core.data.storage import atomic_path, save_array
 from core.types import IntArray
 
 FLAT = (PREDICTED, CONFIDENCE, GIVEN_PROBABILITY, FOLD)
@@ -33,8 +33,7 @@ def cut_part(folder: Path, fold: int) -> None:
             for start, place, count in _places(predictions.starts, rows, counts):
                 part[start : start + count] = whole[place : place + count]
             part.flush()
-    with atomic_path(_part(folder, FOLD, fold)) as partial, partial.open("wb") as file:
-        np.save(file, rows)
+    save_array(_part(folder, FOLD, fold), rows)
 
 
 def add_part(folder: Path, name: str) -> None:

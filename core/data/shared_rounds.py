@@ -99,7 +99,7 @@ def publish_done(store: SharedFiles, round_id: int) -> None:
     mark_whole(folder)
     for piece in pieces_of(store, unit):
         found = _PIECE.fullmatch(piece)
-        if found is not None and found[1] == "shard":  # as large as the embeddings, and nobody reads them any more
+        if found is not None and found[1] == "shard":  # as large as the embeddings, and not read any more
             forget_files(store, unit, piece, read_manifest(store, unit, piece))
 
 

@@ -13,7 +13,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
+
+import numpy as np
+from numpy.typing import NDArray
 
 PARTIAL = ".partial"
 MANY_FILES = 200
@@ -36,6 +40,12 @@ def write_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:
     """Write `data` to `path`; not `durable` skips the wait for the disk, for data that can be computed again."""
     with atomic_path(path, durable=durable) as partial:
         partial.write_bytes(data)
+
+
+def save_array(path: Path, array: NDArray[Any], *, durable: bool = True) -> None:
+    """Write an array to `path` as `.npy`, whole or not at all; not `durable` is for what can be made again."""
+    with atomic_path(path, durable=durable) as partial, partial.open("wb") as file:
+        np.save(file, array, allow_pickle=False)
 
 
 def note_use(path: Path) -> None:

@@ -30,7 +30,7 @@ from core.data.children import cores
 from core.data.masks.store import MaskStore
 from core.data.predictions import CERTAIN, PredictionFiles, Votes, forget_votes, read_predictions, read_votes
 from core.data.snapshot import BoolArray, Snapshot, SnapshotMasks, masks_of
-from core.data.storage import atomic_path
+from core.data.storage import save_array
 from core.judge import mask_scoring
 from core.judge.differing_pixels import MaskPair, differing_pixels
 from core.judge.mask_metrics import Tallies, Tally, round_metrics
@@ -125,8 +125,7 @@ def judge_masks(
         findings += found
         scores[rows] = own_scores
         report(Progress("judging", config.folds - 1, config.folds, fraction=rows.stop / len(snapshot)))
-    with atomic_path(folder / IMAGE_SCORES) as partial, partial.open("wb") as file:
-        np.save(file, scores.astype(np.float32), allow_pickle=False)
+    save_array(folder / IMAGE_SCORES, scores.astype(np.float32))
     forget_votes(folder)
     tally = tallies.total()
     suspicious = [one for one in findings if one.kind is FindingKind.SUSPICIOUS]

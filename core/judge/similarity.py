@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.data.array_cache import array_path, open_array
-from core.data.storage import atomic_path
+from core.data.storage import save_array
 from core.types import FloatArray, IntArray
 
 NEIGHBOURS = "neighbours.npy"
@@ -76,8 +76,7 @@ def order_by_similarity(folder: Path, embeddings: FloatArray, cache: Path | None
     and network search nothing.
     """
     found = similarity(embeddings) if cache is None else _kept_similarity(embeddings, cache)
-    with atomic_path(folder / NEIGHBOURS) as partial, partial.open("wb") as file:
-        np.save(file, found.neighbours, allow_pickle=False)
+    save_array(folder / NEIGHBOURS, found.neighbours)
     return found.ranks
 
 
@@ -152,8 +151,7 @@ def _kept_similarity(embeddings: FloatArray, cache: Path) -> Similarity:
     if kept is not None:
         return Similarity(kept[:, COUNT].astype(np.int64), np.array(kept[:, :COUNT]))
     found = similarity(embeddings)
-    with atomic_path(path, durable=False) as partial, partial.open("wb") as file:
-        np.save(file, np.column_stack([found.neighbours, found.ranks]).astype(np.int32), allow_pickle=False)
+    save_array(path, np.column_stack([found.neighbours, found.ranks]).astype(np.int32), durable=False)
     return found
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from core.data.likeliest import KEPT, class_type, keeps_all, likeliest
 from core.data.mapped_columns import mapped_column
 from core.data.snapshot import SNAPSHOT
-from core.data.storage import atomic_path
+from core.data.storage import atomic_path, save_array
 from core.judge.row_blocks import Rows, StoredRows
 from core.types import NO_LABEL, FloatArray, IntArray
 
@@ -93,8 +93,7 @@ class _Shards:
         self._write(0, self._first)
 
     def _write(self, number: int, shard: _Kept) -> None:
-        with atomic_path(self._folder / _SHARD.format(number)) as partial, partial.open("wb") as file:
-            np.save(file, shard, allow_pickle=False)
+        save_array(self._folder / _SHARD.format(number), shard)
 
     def _next(self, begun: int) -> _Kept:
         return np.zeros(min(_SHARD_ROWS, self._samples - begun), self._type)

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from core.config import RoundConfig, Weights, open_weights, weights_path
 from core.data.array_cache import array_path, building, find_earlier, lock_path, note_rows, open_array
 from core.data.locks import exclusive_lock
-from core.data.storage import atomic_path
+from core.data.storage import atomic_path, save_array
 from core.learn.batches import ImageBatches, Scaling
 from core.learn.crossfold import FoldCallbacks, FoldResult, FoldSplit, Keep, keep_logits
 from core.learn.models.inference import for_inference
@@ -58,8 +58,7 @@ def embed_images(
     def make() -> None:
         array = extend_embeddings(path, content_hashes, embed_missing)
         note_rows(path, content_hashes)
-        with atomic_path(path) as partial, partial.open("wb") as file:
-            np.save(file, array, allow_pickle=False)
+        save_array(path, array)
 
     return _open_or_make(path, make, callbacks)
 

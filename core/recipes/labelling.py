@@ -7,11 +7,9 @@ trained. The round's folder gets `order.npy`, the place of each image (N,), and 
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-
 from core.config import RoundConfig
 from core.data.snapshot import Snapshot
-from core.data.storage import atomic_path
+from core.data.storage import save_array
 from core.embedding import embed_round
 from core.judge.similarity import ORDER, order_by_similarity
 from core.learn.crossfold import FoldCallbacks
@@ -44,5 +42,4 @@ def order_images(
     stop_if(should_stop)
     report(Progress("ordering by similarity", 0, 1, fraction=EMBEDDING_SHARE))
     place = order_by_similarity(folder, embeddings, image_cache)
-    with atomic_path(path) as partial_path, partial_path.open("wb") as file:
-        np.save(file, place, allow_pickle=False)
+    save_array(path, place)

@@ -16,7 +16,7 @@ from core.data.formats.probabilities import some_names
 from core.data.masks.store import MaskStore
 from core.data.predictions import create_predictions
 from core.data.snapshot import Snapshot, masks_of
-from core.data.storage import atomic_path
+from core.data.storage import save_array
 from core.data.store import local
 from core.judge.confusions import better_order
 from core.judge.found import Judged, judge_given
@@ -87,8 +87,7 @@ def _open_labels(context: RoundContext, snapshot: Snapshot) -> None:
     missing = int((known[rows] != snapshot.sample_ids).sum())
     if missing:
         raise RoundError(f"{missing} images have come since the predictions were read", f"{_AGAIN}")
-    with atomic_path(context.folder / GIVEN) as partial, partial.open("wb") as file:
-        np.save(file, probs[rows], allow_pickle=False)
+    save_array(context.folder / GIVEN, probs[rows])
 
 
 def _open_masks(context: RoundContext, snapshot: Snapshot) -> None:

@@ -108,7 +108,7 @@ def without_values(declared: Declared) -> Declared:
 
 def parse_names(text: str) -> Declared:
     """Return the classes of a comma-separated list of names."""
-    return _without_nobody([(name.strip(), None) for name in text.split(",") if name.strip()])
+    return _declare_named([(name.strip(), None) for name in text.split(",") if name.strip()])
 
 
 def find_declared(*folders: Path) -> Path | None:
@@ -171,12 +171,12 @@ def _parse(name: str, text: str, *, numbered: bool) -> Declared:
         entries: list[Row] = [(str(label).strip(), colour) for label, colour in found]
         if numbered and "id" in columns:
             return _by_ids(name, [(row.get("id", ""), *row_) for row, row_ in zip(cells, entries, strict=True)])
-        return _without_nobody(entries)
+        return _declare_named(entries)
     lines = [line.strip() for line in text.splitlines()]
     lines = [line for line in lines if line and not _is_comment(line)]
     if numbered and (found_ids := _numbered_lines(lines)):
         return _by_ids(name, found_ids)
-    return _without_nobody([_row_of_line(name, line) for line in lines])
+    return _declare_named([_row_of_line(name, line) for line in lines])
 
 
 def _columns(header: list[str], rows: list[list[str]]) -> list[str | None]:
@@ -219,7 +219,7 @@ def _by_ids(file: str, rows: Iterable[tuple[str, str | None, str | None]]) -> De
     return declare_ids(found)
 
 
-def _without_nobody(rows: list[Row]) -> Declared:
+def _declare_named(rows: list[Row]) -> Declared:
     return declare(_row(name, colour) for name, colour in rows)
 
 
@@ -257,14 +257,14 @@ def _parse_json(file: str, text: str) -> Declared:
     except (ValueError, RecursionError) as error:
         raise DatasetError(f"{file}: is no JSON ({error})", "correct it") from error
     if isinstance(values, list):
-        return _without_nobody([_row_of_value(file, value) for value in values])
+        return _declare_named([_row_of_value(file, value) for value in values])
     if not isinstance(values, dict):
         raise DatasetError(f'{file}: is neither a list of names nor {{"name": [r, g, b]}}', "write one of them")
     if values and all(isinstance(value, str) and key.strip().isdigit() for key, value in values.items()):
         return _by_ids(file, [(key, value, None) for key, value in values.items()])
     if values and all(isinstance(value, int) and not isinstance(value, bool) for value in values.values()):
         return _by_ids(file, [(str(value), key, None) for key, value in values.items()])
-    return _without_nobody([(str(name), _colour(file, colour)) for name, colour in values.items()])
+    return _declare_named([(str(name), _colour(file, colour)) for name, colour in values.items()])
 
 
 def _row_of_value(file: str, value: Any) -> Row:  # noqa: ANN401 whatever the file holds

@@ -336,7 +336,7 @@ def predict_into(context: IteratedContext, name: str, rows: IntArray, *, stage: 
     keep: Keep = context.task.keep(shown, context.network, context.places(folder))
     kept = keep(split, predictor(context, name, stage))
     columns = {**kept.columns, "rows": asked}
-    if LIKELIEST in columns:  # of very many images; what is asked here is a part of them
+    if LIKELIEST in columns:  # kept of very many images; those predicted here are few
         columns[LOGITS] = expand(columns.pop(LIKELIEST), len(shown.classes))
     return replace(kept, columns=columns)
 
