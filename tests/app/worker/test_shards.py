@@ -63,7 +63,7 @@ def add_round(app_context: AppContext, config: RoundConfig = CONFIG) -> int:
 
 
 def open_in_shards(app_context: AppContext, config: RoundConfig = CONFIG) -> int:
-    """Open a round whose images are in shards of 32, and return its id; nobody works at it yet."""
+    """Open a round whose images are in shards of 32, and return its id; no worker runs it yet."""
     number = add_round(app_context, config)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(dividing, "IMAGES", 32)

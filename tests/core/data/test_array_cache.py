@@ -90,7 +90,7 @@ def test_pruning_takes_what_was_used_longest_ago_until_the_rest_fits(tmp_path: P
     assert list((tmp_path / "cache").iterdir()) == []
 
 
-def test_an_array_above_the_whole_budget_goes_as_soon_as_nobody_uses_it(tmp_path: Path) -> None:
+def test_an_array_above_the_whole_budget_is_removed_after_its_last_use(tmp_path: Path) -> None:
     paths = written(tmp_path / "images", 9)
     small = make(tmp_path / "cache", "a", 10)
     array = read(paths, tmp_path / "cache")

@@ -94,7 +94,7 @@ def test_no_more_rows_are_read_at_once_than_a_block_or_a_sample_for_a_fit(
 
 
 class Moved(NamedTuple):
-    """How far a round's results are from those of full vectors."""
+    """Differences between a round's results and those of full vectors."""
 
     other_suggestions: float  # share of samples
     other_kinds: float
