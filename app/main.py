@@ -8,6 +8,7 @@ from app.components.chrome import ASSETS, draw_chrome
 from app.components.complaints import complaints
 from app.components.forbidden import forbidden_page
 from app.components.identity import may_open, who_looks
+from app.components.turns import page_turns
 from db.visibility import ask_who_looks
 
 PAGES = Path(__file__).parent / "pages"
@@ -32,5 +33,5 @@ shown = [one if may_open(name) else forbidden_page(name, one) for name, one in p
 page = st.navigation(shown, position="top")
 st.set_page_config(page_title=page.title if page.title == NAME else f"{page.title} - {NAME}")
 draw_chrome()
-with complaints():
+with complaints(), page_turns.take():
     page.run()

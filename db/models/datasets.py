@@ -54,6 +54,9 @@ class DatasetMemberRow(Base):
     )
 
 
+_BARE = "label IS NULL AND mask_hash IS NULL"
+
+
 class SampleRow(Base):
     """One image. `label` or `mask_hash` is the given label and never changes.
 
@@ -70,6 +73,18 @@ class SampleRow(Base):
             "removed_by",
             sqlite_where=text("removed_by IS NOT NULL"),
             postgresql_where=text("removed_by IS NOT NULL"),
+        ),
+        Index(  # counts for the form of a round are read from this index alone
+            "ix_sample_counted",
+            *("dataset_id", "vanished_at", "removed_by", "split", "width", "height", "grey", "group"),
+        ),
+        Index(
+            "ix_sample_bare",
+            "dataset_id",
+            "vanished_at",
+            "removed_by",
+            sqlite_where=text(_BARE),
+            postgresql_where=text(_BARE),
         ),
     )
     id: Mapped[primary_key]

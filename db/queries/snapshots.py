@@ -1,10 +1,11 @@
 """Samples of a dataset, as rounds, exports and checks read them, and files, label counts and image sizes of them."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from typing import Any
 
-from sqlalchemy import Select, case, func, select
+from sqlalchemy import ColumnElement, Select, case, func, select
 from sqlalchemy.orm import Session
 
 from core.types import JobStatus, RoundError, Task
@@ -13,6 +14,7 @@ from db.queries import agreeing
 from db.queries.merges import merges_of, present
 
 _PART = 50_000  # rows held in memory
+_BARE = SampleRow.label.is_(None) & SampleRow.mask_hash.is_(None)  # an index holds these alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,21 +73,32 @@ def _in_order(
     session: Session, columns: Select[*tuple[Any, ...]], dataset_id: int
 ) -> Iterator[tuple[tuple[Any, ...], ...]]:
     """Yield columns of the samples that exist by ascending id, as they lie on disk: nothing is sorted or kept."""
-    bounds = select(func.min(SampleRow.id), func.max(SampleRow.id)).where(SampleRow.dataset_id == dataset_id)
-    first, last = session.execute(bounds).one()
-    if first is None:
-        return
-    here = (SampleRow.id.between(first, last), SampleRow.dataset_id + 0 == dataset_id, SampleRow.vanished_at.is_(None))
-    found = session.execute(columns.where(*here).order_by(SampleRow.id), execution_options={"yield_per": _PART})
-    for part in found.partitions():
+    query = columns.where(*_by_id(session, dataset_id)).order_by(SampleRow.id)
+    for part in session.execute(query, execution_options={"yield_per": _PART}).partitions():
         yield tuple(zip(*part, strict=True))
 
 
+def _by_id(session: Session, dataset_id: int) -> tuple[ColumnElement[bool], ...]:
+    """Return conditions for the samples that exist, for a query ordered by id: the index of a dataset sorts by path."""
+    bounds = select(func.min(SampleRow.id), func.max(SampleRow.id)).where(SampleRow.dataset_id == dataset_id)
+    first, last = session.execute(bounds).one()
+    within = SampleRow.id.between(first or 0, last or 0)
+    return (within, SampleRow.dataset_id + 0 == dataset_id, SampleRow.vanished_at.is_(None))
+
+
 def first_samples(session: Session, dataset_id: int, most: int) -> list[Sample]:
-    """Return at most so many of the samples that exist, those with a label or mask first."""
-    bare = SampleRow.label.is_(None) & SampleRow.mask_hash.is_(None)
-    query = _samples(session, dataset_id).order_by(bare, SampleRow.id).limit(most)
-    return [Sample(*found) for found in session.execute(query)]
+    """Return at most so many of the samples that exist, those with a label or mask first.
+
+    Each part is read in the order of ids and no further than needed: one statement for both would sort them all.
+    """
+    columns = sample_columns(SampleRow, present(SampleRow.label, merges_of(session, dataset_id)))
+    found: list[Sample] = []
+    for part in (~_BARE, _BARE):
+        query = select(*columns).where(*_by_id(session, dataset_id), part).order_by(SampleRow.id)
+        found += [Sample(*row) for row in session.execute(query.limit(most - len(found)))]
+        if len(found) == most:
+            break
+    return found
 
 
 def sample_columns(row: type[SampleRow | IncomingRow], label: Any = None) -> list[Any]:  # noqa: ANN401 an expression
@@ -106,14 +119,19 @@ def label_counts(session: Session, dataset_id: int) -> LabelCounts:
     return LabelCounts(images, masks or sum(images.values()))
 
 
+def has_labels(session: Session, dataset_id: int) -> bool:
+    """Return whether an image came with a label or mask."""
+    given = select(SampleRow.id).where(SampleRow.dataset_id == dataset_id, SampleRow.vanished_at.is_(None), ~_BARE)
+    return bool(session.scalar(select(given.exists())))
+
+
 def labels_were_added(session: Session, dataset_id: int) -> bool:
     """Return whether people labelled an image without a given label, which `label_counts` does not count."""
-    bare = SampleRow.label.is_(None) & SampleRow.mask_hash.is_(None)
     added = (
         select(DecisionRow.id)
         .join(ChangesetRow, ChangesetRow.id == DecisionRow.changeset_id)
         .join(SampleRow, SampleRow.id == DecisionRow.sample_id)
-        .where(SampleRow.dataset_id == dataset_id, SampleRow.vanished_at.is_(None), bare, ChangesetRow.live)
+        .where(SampleRow.dataset_id == dataset_id, SampleRow.vanished_at.is_(None), _BARE, ChangesetRow.live)
         .where(DecisionRow.label.is_not(None) | DecisionRow.mask_hash.is_not(None))
     )
     return bool(session.scalar(select(added.exists())))
@@ -122,8 +140,7 @@ def labels_were_added(session: Session, dataset_id: int) -> bool:
 def count_unlabelled(session: Session, dataset_id: int, apart_from: int | None = None) -> int:
     """Return the number of images without a given label and without a verdict; without those in a round's findings."""
     decided = select(DecisionRow.sample_id).join(ChangesetRow, ChangesetRow.id == DecisionRow.changeset_id)
-    bare = SampleRow.label.is_(None) & SampleRow.mask_hash.is_(None)
-    wanted = [SampleRow.dataset_id == dataset_id, SampleRow.vanished_at.is_(None), bare]
+    wanted = [SampleRow.dataset_id == dataset_id, SampleRow.vanished_at.is_(None), _BARE]
     wanted.append(SampleRow.id.not_in(decided.where(ChangesetRow.live)))
     if apart_from is not None:
         found = select(FindingRow.sample_id).where(FindingRow.round_id == apart_from)
@@ -136,19 +153,23 @@ def count_unlabelled(session: Session, dataset_id: int, apart_from: int | None =
 
 def image_sizes(session: Session, dataset_id: int) -> list[tuple[int, int, bool, int]]:
     """Return (width, height, grey, count) for every size of image in the dataset."""
+    size = (SampleRow.width, SampleRow.height, SampleRow.grey)
     query = (
-        select(SampleRow.width, SampleRow.height, SampleRow.grey, func.count())
+        select(*size, func.count())
         .where(SampleRow.dataset_id == dataset_id, SampleRow.vanished_at.is_(None))
-        .group_by(SampleRow.width, SampleRow.height, SampleRow.grey)
+        .group_by(SampleRow.split, *size)  # as an index has them, so that nothing is sorted
     )
-    return [(width, height, grey, count) for width, height, grey, count in session.execute(query)]
+    counted: Counter[tuple[int, int, bool]] = Counter()
+    for width, height, grey, count in session.execute(query):
+        counted[width, height, grey] += count
+    return [(*one, count) for one, count in sorted(counted.items())]
 
 
 def count_separable(session: Session, dataset_id: int) -> int:
     """Return how many images and groups of images with something to learn from may be held out apart of each other."""
-    given = SampleRow.label.is_not(None) | SampleRow.mask_hash.is_not(None)
-    taught = given | SampleRow.id.in_(select(DecisionRow.sample_id))
-    present = (SampleRow.dataset_id == dataset_id, SampleRow.vanished_at.is_(None), taught)
+    present = [SampleRow.dataset_id == dataset_id, SampleRow.vanished_at.is_(None)]
+    if session.scalar(select(select(SampleRow.id).where(*present, _BARE).exists())):
+        present.append(~_BARE | SampleRow.id.in_(select(DecisionRow.sample_id)))
     single = func.count(case((SampleRow.group == "", SampleRow.id)))
     groups = func.count(func.nullif(SampleRow.group, "").distinct())
     return session.scalars(select(single + groups).where(*present)).one()

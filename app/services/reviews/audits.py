@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from hashlib import blake2b
 from itertools import pairwise
+from threading import Lock
 
 import numpy as np
 from sqlalchemy.orm import Session
@@ -39,6 +40,7 @@ from db.queries.audits import Audit
 LEASE = timedelta(minutes=15)
 LARGEST_HAND = 200  # cards handed out at once
 _SEED_BYTES = 7  # a seed is a whole number that every database can hold
+_drawing = Lock()
 
 
 def start(app_context: AppContext, chosen: FindingFilter, *, by: str, target: str = TARGET) -> AuditView:
@@ -52,15 +54,31 @@ def start(app_context: AppContext, chosen: FindingFilter, *, by: str, target: st
     if why:
         raise RefusedError(*why.split(": ", 1))
     _exact(target)
+    found = _known(app_context, chosen, target)
+    if found is None:
+        with _drawing:  # people who open the same sample at once wait for one of them
+            found = _known(app_context, chosen, target) or _draw(app_context, chosen, by, target)
+    return found
+
+
+def _known(app_context: AppContext, chosen: FindingFilter, target: str) -> AuditView | None:
+    """Return the audit of a filter's set, None while it has none."""
     with app_context.database.read() as session:
         in_round = finished_round(session, chosen.round_id)
         refuse_without_suggestions(in_round)
+        identity = identity_of(fixed_set(chosen, in_round.evaluation_splits))
+        known = queries.find_by_identity(session, chosen.round_id, identity)
+        if known is None:
+            return None
+        _refuse_other_target(known, target)
+        return view(app_context, session, known)
+
+
+def _draw(app_context: AppContext, chosen: FindingFilter, by: str, target: str) -> AuditView:
+    with app_context.database.read() as session:
+        in_round = finished_round(session, chosen.round_id)
         fixed = fixed_set(chosen, in_round.evaluation_splits)
         identity = identity_of(fixed)
-        known = queries.find_by_identity(session, chosen.round_id, identity)
-        if known:
-            _refuse_other_target(known, target)
-            return view(app_context, session, known)
         seed = order_seed(chosen.round_id, identity)
         ids = queries.random_order(session, fixed, seed)
         settled = queries.random_order(session, replace(fixed, statuses=queries.SETTLED_BY_PEOPLE), seed)

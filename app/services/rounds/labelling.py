@@ -135,8 +135,7 @@ def class_names(lines: Sequence[str]) -> list[str]:
 
 def _is_bare(session: Session, dataset_id: int) -> bool:
     """Return whether no image came with a label or mask, nor was given one."""
-    given = snapshots.label_counts(session, dataset_id).labelled
-    return not given and not snapshots.labels_were_added(session, dataset_id)
+    return not snapshots.has_labels(session, dataset_id) and not snapshots.labels_were_added(session, dataset_id)
 
 
 def _name_classes(app_context: AppContext, now: LabellingState, names: list[str]) -> None:

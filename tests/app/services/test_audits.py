@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 from math import isclose
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -78,6 +79,23 @@ def recalibrated(app_context: AppContext, round_id: int) -> Recalibration:
 
 def judge(app_context: AppContext, ids: Iterable[int], verdict: Verdict = Verdict.ACCEPT, by: str = "ada") -> None:
     reviews.decide(app_context, [Choice(one, verdict) for one in ids], by=by)
+
+
+def test_people_who_open_a_sample_at_once_get_one_that_is_drawn_once(
+    app_context: AppContext, round_id: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[int] = []
+
+    def draw(*values: Any, **more: Any) -> Any:
+        drawn.append(1)
+        return random_order(*values, **more)
+
+    random_order = queries.random_order
+    monkeypatch.setattr(queries, "random_order", draw)
+    with ThreadPoolExecutor(8) as pool:
+        seen = list(pool.map(lambda name: audits.start(app_context, everything(round_id), by=name), "abcdefgh"))
+    assert {one.audit.id for one in seen} == {1}
+    assert len(drawn) == 2  # the set, and what people had judged before
 
 
 def test_a_set_has_one_random_order_for_good(app_context: AppContext, round_id: int) -> None:
