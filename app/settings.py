@@ -238,6 +238,11 @@ class Settings(BaseSettings):
         return tuple(Path(os.path.expanduser(part)) for part in parts)  # noqa: PTH111  # a Path's raises for no ~name
 
     @property
+    def real_roots(self) -> tuple[str, ...]:
+        """The real paths of the folders that people may use, the installation's own included; empty: any."""
+        return tuple(map(os.path.realpath, (*self.roots, self.files))) if self.roots else ()
+
+    @property
     def cache_bytes(self) -> int:
         """Limit for decoded images and embeddings together, after a round."""
         return round(self.cache_gigabytes * 1e9)

@@ -39,7 +39,7 @@ from core.checking import Stages, check_folder, config_for, read_folder
 from core.config import BACKBONE, RoundConfig
 from core.data.arrays import decode_squares
 from core.data.formats.source import ReadOptions, SourceFormat
-from core.judge.judgement import EMBEDDINGS
+from core.data.predictions import EMBEDDINGS
 from core.judge.similarity import similarity
 from core.types import ByteArray, FloatArray, IntArray
 

@@ -21,11 +21,12 @@ from core.data.formats.detect import FORMATS, detect
 from core.data.formats.source import Problems, ReadOptions, SourceFormat, existing_root, natural_order
 from core.data.images import read_small
 from core.data.lookalikes import find_alike_within
+from core.data.predictions import EMBEDDINGS
 from core.data.reading import empty_kinds, find_window, read_many
 from core.data.snapshot import Snapshot
 from core.data.windows import Window
 from core.judge.image_checks import CheckResults, check_images, outliers
-from core.judge.judgement import EMBEDDINGS, Judgement
+from core.judge.judgement import Judgement
 from core.judge.similarity import NEIGHBOURS, likeness, order_by_similarity
 from core.learn import probe
 from core.learn.crossfold import FoldCallbacks

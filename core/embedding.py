@@ -17,10 +17,10 @@ from core.config import ProbabilityMethod, RoundConfig, Weights
 from core.data.array_cache import array_path
 from core.data.arrays import decode_squares
 from core.data.networks import network_folder
+from core.data.predictions import fold_file
 from core.data.shards import Shards, divide, load_shards, save_shards, shard_file
 from core.data.snapshot import Snapshot
 from core.data.storage import save_array
-from core.judge.fold_predictions import fold_file
 from core.learn import devices, probe
 from core.learn.batches import ImageBatches, Scaling
 from core.learn.crossfold import FoldCallbacks

@@ -12,9 +12,9 @@ import torch
 
 from core.config import ProbabilityMethod, RoundConfig, allow_weights_in, allowed_weights
 from core.data.networks import network_folder
+from core.data.predictions import fold_file
 from core.data.snapshot import Snapshot
 from core.embedding import fetch_weights
-from core.judge.judgement import fold_file
 from core.learn import crossfold
 from core.learn.ranks import Link, Rank, launch, process_group, refuse_ranks
 from core.learn.training import half_of

@@ -26,19 +26,20 @@ from core.config import ProbabilityMethod, RoundConfig, refuse_members, with_fil
 from core.data.likeliest import logits_in
 from core.data.masks.store import MaskStore
 from core.data.networks import network_folder
+from core.data.predictions import BACKBONE_CHECK, DECAY, EMBEDDINGS, fold_file
 from core.data.snapshot import Snapshot
 from core.data.storage import atomic_path, save_array
 from core.embedding import embed_round, fetch_weights, share_of_network
-from core.judge.judgement import BACKBONE_CHECK, DECAY, EMBEDDINGS, Judgement, fold_file, judge_round
+from core.judge.judgement import Judgement, judge_round
 from core.judge.mask_judgement import MaskJudgement, judge_masks
 from core.learn import crossfold, devices, probe
 from core.learn.backbone_check import BackboneTrial, check_backbone, check_trained, needs_check
 from core.learn.batches import ImageBatches
+from core.learn.crossfold import Probed
 from core.learn.folds import deal
 from core.learn.kept_networks import describe_training, keep_fold
 from core.learn.models.classifier import scaling_assumption
 from core.learn.models.weights import origin_of
-from core.learn.pixel_probe import Probed
 from core.tasks import RoundPaths, TaskDefinition, task_of
 from core.types import EMBEDDING_SHARE, EVERY_FOLD, NO_LABEL, FloatArray, Progress, Recipe, Report, RoundError
 

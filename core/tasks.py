@@ -28,11 +28,20 @@ from core.learn.augment import (
     strong_views,
 )
 from core.learn.batches import ClassTargets, ImageBatches, MaskTargets, Scaling, Targets, WeighedTargets
-from core.learn.crossfold import FoldCallbacks, FoldResult, FoldSplit, Keep, TrainingData, keep_likeliest, keep_logits
+from core.learn.crossfold import (
+    FoldCallbacks,
+    FoldResult,
+    FoldSplit,
+    Keep,
+    Probed,
+    TrainingData,
+    keep_likeliest,
+    keep_logits,
+)
 from core.learn.models.classifier import build_classifier, initial_scaling
 from core.learn.models.segmenter import build_segmenter
 from core.learn.painting import Painter
-from core.learn.pixel_probe import Probed, probe_scenes
+from core.learn.pixel_probe import probe_scenes
 from core.learn.training import median_frequency
 from core.types import IGNORE, DatasetError, FloatArray, IntArray, Progress, RoundError, Task
 

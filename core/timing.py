@@ -17,14 +17,14 @@ from torch import Tensor, nn
 
 from core.config import ProbabilityMethod, RoundConfig, TrainingCosts, Weights, with_file_facts
 from core.data.children import cores
-from core.data.locks import TRIAL, scratch_folder
 from core.data.snapshot import Snapshot, SnapshotMasks
+from core.data.storage import TRIAL, scratch_folder
 from core.judge.similarity import similarity
 from core.learn import probe
 from core.learn.augment import Augment
 from core.learn.batches import ImageBatches
 from core.learn.crossfold import FoldCallbacks, TrainingData
-from core.learn.models.inference import for_inference
+from core.learn.devices import for_inference
 from core.learn.models.weights import download_size, is_timm_network
 from core.learn.pixel_probe import pixels_of_an_image
 from core.learn.training import Hyperparameters, Labelled, TrainingCallbacks, learning_rate, predict_batches, train

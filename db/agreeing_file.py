@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.types import FindingKind, FloatArray, IntArray, StorageError
-from db.new_findings import NewFinding
+from db.loading import NewFinding
 
 PART = 25_000  # findings of a part: what is read at once
 _SAMPLES_PART = 20_000

@@ -19,8 +19,7 @@ from core.types import StorageError
 from db.agreeing_file import FILES, WRITES, AgreeingFiles
 from db.fair_lock import FairLock
 from db.faults import file_of, name_of, storage_errors
-from db.hidden import hide_deleted
-from db.visibility import hide_restricted, note_hidden
+from db.visibility import hide_deleted, hide_restricted, note_hidden
 
 if TYPE_CHECKING:
     from alembic.config import Config

@@ -9,9 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Lock, get_ident
 
-
-class QueueTimeoutError(TimeoutError):
-    """The turn did not come in time."""
+from db.faults import QueueTimeoutError
 
 
 class FairLock:

@@ -13,7 +13,6 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError, TimeoutError as PoolTimeoutError
 
 from core.types import StorageAwayError, StorageError
-from db.fair_lock import QueueTimeoutError
 
 _PRIMARY = 0xFF  # of SQLite's extended result codes, the byte that names the kind
 _SQLITE = {
@@ -130,3 +129,7 @@ def _reason_of_postgresql(error: DBAPIError) -> tuple[str, str] | None:
     lines = str(error.orig).splitlines() or ["no reason given"]
     cause, cure = _AWAY
     return cause.format(reason=lines[0].strip().rpartition("failed: ")[2]), cure
+
+
+class QueueTimeoutError(TimeoutError):
+    """The turn did not come in time."""

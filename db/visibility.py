@@ -1,8 +1,13 @@
-"""Sight of a user: datasets that are restricted to members are hidden from everybody else, in one place.
+"""Rows that no SELECT finds: what was deleted, and what a user may not see. In one place, so that no list forgets them.
 
-Who looks is said once, around a request or by the source that pages name; then every SELECT of that thread leaves out
-the rows of the datasets that the user may not see, as if they were not there. Where it is not said (the worker,
-commands, an installation without login, admins), everything is seen.
+Deleted datasets, rounds and images, and undone imports, are hidden unless a statement asks for them by `WITH_DELETED`.
+A finding whose image is removed has the status `REMOVED`, which the indexes of the queue hold, so that hiding it costs
+no look at the image.
+
+Datasets that are restricted to members are hidden from everybody else. Who looks is said once, around a request or by
+the source that pages name; then every SELECT of that thread leaves out the rows of the datasets that the user may not
+see, as if they were not there. Where it is not said (the worker, commands, an installation without login, admins),
+everything is seen.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,9 +18,10 @@ from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import ColumnElement, SQLColumnExpression, or_, select
-from sqlalchemy.orm import ORMExecuteState, Session, with_loader_criteria
+from sqlalchemy.orm import InstrumentedAttribute, ORMExecuteState, Session, with_loader_criteria
 from sqlalchemy.orm.interfaces import ORMOption
 
+from core.types import Status
 from db.models import (
     AuditRow,
     DatasetMemberRow,
@@ -30,6 +36,19 @@ from db.models import (
     UserRow,
 )
 
+WITH_DELETED: dict[str, Any] = {"with_deleted": True}  # execution options of a statement that is to find them too
+_PRESENT = [
+    *(
+        with_loader_criteria(row, row.deleted_at.is_(None), include_aliases=True)
+        for row in (DatasetRow, RoundRow, ImportRow)
+    ),
+    with_loader_criteria(SampleRow, SampleRow.removed_by.is_(None), include_aliases=True),
+    *(
+        with_loader_criteria(row, row.status != Status.REMOVED, include_aliases=True)
+        for row in (FindingRow, FindingCountRow)
+    ),
+]
+
 Source = Callable[[], str | None]
 _HIDDEN = "hidden"  # in the `info` of a session
 _MOST_CACHED = 256
@@ -37,12 +56,26 @@ _BY_DATASET = (AuditRow, DeletionRow, ExportRow, RoundRow, SampleRow)
 # the second is that of an import which is to change a dataset and has not ended
 _OF_IMPORT = (ImportRow.dataset_id, ImportRow.request["dataset_id"].as_integer())
 _BY_ROUND = (FindingRow, FindingCountRow)
+# tables, not classes: nothing is hidden from these
+_SAMPLES = SampleRow.metadata.tables[SampleRow.__tablename__]
 _DATASETS, _ROUNDS, _MEMBERS, _USERS = (
     row.metadata.tables[row.__tablename__] for row in (DatasetRow, RoundRow, DatasetMemberRow, UserRow)
-)  # the tables, not the classes: nothing is hidden from these
+)
 _EVERYTHING = ""
 _VIEWER: ContextVar[str | None] = ContextVar("viewer", default=None)  # a name; "": everything; None: the source says
 _SOURCES: list[Source] = []
+
+
+def hide_deleted(state: ORMExecuteState) -> None:
+    """Leave deleted rows out of a SELECT, wherever it names or joins their table."""
+    if state.is_select and not state.execution_options.get("with_deleted"):
+        state.statement = state.statement.options(*_PRESENT)
+
+
+def is_removed(sample_id: InstrumentedAttribute[int]) -> ColumnElement[bool]:
+    """Return the condition that the image a row refers to is removed: for statements that write, which hide nothing."""
+    sample = _SAMPLES.alias()
+    return select(sample.c.id).where(sample.c.id == sample_id, sample.c.removed_by.is_not(None)).exists()
 
 
 @dataclass(frozen=True, slots=True)

@@ -189,15 +189,15 @@ def window(
       python -m app datasets window lungs full
     """
     from app.commands.lookup import app_context, get_dataset
-    from app.services.datasets import set_window, window_of
-    from core.data.windows import window_text
+    from app.services.datasets import set_window
+    from core.data.windows import window_option, window_text
 
     opened = app_context()
     info = get_dataset(opened, dataset)
     if greys:
         set_window(opened, info.id, greys)
         info = get_dataset(opened, dataset)
-    now = window_text(window_of(info))
+    now = window_text(window_option(info.options))
     if as_json:
         say_json({"dataset": info.name, "window": now})
         return

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app.commands.console import progress_bar, say, say_table, shell_quote, tell, whole_percent
-from core.data.formats.source import SourceFormat, existing_root, is_within
+from core.data.formats.source import SourceFormat, existing_root
+from core.data.storage import is_within
 from core.types import DatasetError, ExportError
 
 if TYPE_CHECKING:
@@ -71,8 +72,7 @@ def check(
     from app.services.imports.request import ImportRequest, propose_name
     from app.settings import settings
     from core.data.array_cache import prune
-    from core.data.locks import CHECK, remove_abandoned, scratch_folder
-    from core.data.storage import write_atomically
+    from core.data.storage import CHECK, remove_abandoned, scratch_folder, write_atomically
 
     request = ImportRequest(
         name=name or propose_name(source.absolute()),

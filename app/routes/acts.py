@@ -7,18 +7,9 @@ its error in its place of `results`, and does not hold up those behind it.
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from app.routes.handlers import JsonPost, RequestError, require_of, store_acts
+from app.routes.handlers import LONGEST_CLIENT, JsonPost, RequestError, flag, require_of, store_acts, text, whole
 from app.routes.operation import VERDICT_SECONDS
-from app.routes.review_json import (
-    LONGEST_CLIENT,
-    flag,
-    read_bulk_body,
-    read_choices,
-    text,
-    whole,
-    write_classes,
-    write_state,
-)
+from app.routes.review_json import read_bulk_body, read_choices, write_state
 from app.services import class_lists, reviews
 from app.services.app_context import AppContext
 from app.services.reviews import ActKey
@@ -92,7 +83,7 @@ def _write_undone(
     """Return the answer of an undo or redo, with the classes if it was of an act on them."""
     answer = _with_notes(_write_saved(saved, body.get("round")), saved, app_context)
     if answer.get("undone", {}).get("act") == Act.CLASSES:
-        answer |= write_classes(class_lists.class_list(app_context, dataset_id))
+        answer |= class_lists.class_list(app_context, dataset_id).to_json()
     return answer
 
 
@@ -110,7 +101,7 @@ def _on_classes(right: Right, store: _ClassAct) -> _Handler:
         dataset_id = _dataset_of(app_context, body)
         require_of(post.role, right)
         answer = store(app_context, dataset_id, body, post.name, key)
-        return answer | write_classes(class_lists.class_list(app_context, dataset_id))
+        return answer | class_lists.class_list(app_context, dataset_id).to_json()
 
     return handle
 

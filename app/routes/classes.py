@@ -4,7 +4,7 @@ from typing import Any
 
 from starlette.requests import Request
 
-from app.routes.review_json import whole, write_classes
+from app.routes.handlers import whole
 from app.services import class_lists, reviews
 from app.services.app_context import AppContext
 from app.services.reviews import ClassUse
@@ -16,7 +16,7 @@ def overview(request: Request, app_context: AppContext) -> dict[str, Any]:
     return {
         "dataset": found.dataset.id,
         "name": found.dataset.name,
-        **write_classes(found.known),
+        **found.known.to_json(),
         "uses": {one.id: _use(one) for one in found.uses},
         "history": [
             {

@@ -1,4 +1,4 @@
-"""Endpoints around handlers: they read bodies and names, and answer errors.
+"""Endpoints around handlers: they read bodies, names and values, and answer errors.
 
 A GET handler takes (request, app_context), a POST handler (post, app_context); both are plain functions that run in a
 thread and return JSON values or a whole `Response`. Handlers raise; only this module turns errors into answers.
@@ -8,7 +8,8 @@ import json
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from enum import Enum
+from typing import Any, TypeVar
 
 from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
@@ -32,6 +33,10 @@ MOST_ACTS = 200  # in a body
 _LONGEST_ID = 18  # digits
 BAD_REQUEST, NO_NAME, FORBIDDEN, NOT_FOUND = 400, 401, 403, 404
 CONFLICT, GONE, TOO_LARGE, UNAVAILABLE = 409, 410, 413, 503
+LARGEST_INT = 2**31 - 1  # the largest id in every database
+LONGEST_TEXT = 200
+LONGEST_CLIENT = 64
+Member = TypeVar("Member", bound=Enum)
 
 log = logging.getLogger(__name__)
 
@@ -242,6 +247,46 @@ def store_acts(post: JsonPost, store: Callable[[dict[str, Any]], dict[str, Any]]
     return {"results": results}
 
 
+def whole(values: Mapping[str, Any], name: str, *, least: int = 0) -> int:
+    """Return a whole number of at least `least`, from a number or its digits."""
+    value = values.get(name)
+    if isinstance(value, str) and value.removeprefix("-").isdecimal() and len(value) <= len(str(LARGEST_INT)):
+        value = int(value)
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= LARGEST_INT:
+        raise RequestError(f"'{name}' is {quoted(value)}", f"send a whole number from {least}")
+    return value
+
+
+def flag(values: Mapping[str, Any], name: str) -> bool:
+    """Return a boolean, False by default."""
+    value = values.get(name, False)
+    if not isinstance(value, bool):
+        raise RequestError(f"'{name}' is {quoted(value)}", "send true or false")
+    return value
+
+
+def text(values: Mapping[str, Any], name: str, *, longest: int = LONGEST_TEXT) -> str:
+    """Return a text, refusing what cannot be stored."""
+    value = values.get(name)
+    if not isinstance(value, str) or not 0 < len(value) <= longest or "\0" in value or not _is_utf8(value):
+        raise RequestError(f"'{name}' is {quoted(value)}", f"send a text of 1 to {longest} characters")
+    return value
+
+
+def member(kind: type[Member], value: object, name: str) -> Member:
+    """Return the member of an enumeration by its value."""
+    try:
+        return kind(value)
+    except ValueError:
+        choices = ", ".join(str(member.value) for member in kind)
+        raise RequestError(f"'{name}' is {quoted(value)}", f"choose from {choices}") from None
+
+
+def quoted(value: object) -> str:
+    """Return a refused value for a message, shortened."""
+    return "missing" if value is None else repr(value)[:60]
+
+
 def _refusal_details(error: ReviewError) -> tuple[dict[str, Any], int]:
     """Return further values of a refusal, and its HTTP status."""
     if isinstance(error, CountChangedError):
@@ -302,3 +347,11 @@ async def _read_body(request: Request, largest: int) -> bytearray:
 
 def _refuse_constant(text: str) -> None:
     raise ValueError(text)
+
+
+def _is_utf8(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -10,9 +10,8 @@ from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.routes.handlers import BytesPost, RequestError
+from app.routes.handlers import LONGEST_CLIENT, BytesPost, RequestError, member, text, whole
 from app.routes.media import FOREVER, requested_window
-from app.routes.review_json import LONGEST_CLIENT, member, text, whole, write_classes
 from app.services import class_lists
 from app.services.app_context import AppContext
 from app.services.masks import current as masks, editing, round_masks
@@ -41,7 +40,7 @@ def one_mask(request: Request, app_context: AppContext) -> dict[str, Any]:
         "hash": sample.content_hash,
         "width": sample.width,
         "height": sample.height,
-        **write_classes(class_lists.class_list(app_context, sample.dataset_id)),
+        **class_lists.class_list(app_context, sample.dataset_id).to_json(),
         "dtype": dtype.name,
         "ignore": 2 ** (8 * dtype.itemsize) - 1,
         "version": opened.version,

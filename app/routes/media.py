@@ -11,8 +11,7 @@ from starlette.responses import FileResponse, Response
 
 from app import __version__
 from app.components import assets
-from app.routes.handlers import NOT_FOUND, RequestError
-from app.routes.review_json import whole
+from app.routes.handlers import NOT_FOUND, RequestError, whole
 from app.services import images, images as image_tiles
 from app.services.app_context import AppContext
 from app.services.exports import jobs as export_jobs

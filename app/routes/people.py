@@ -7,8 +7,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from app.components.identity import ACCOUNT
-from app.routes.handlers import FORBIDDEN, JsonPost, RequestError, name_in
-from app.routes.review_json import text
+from app.routes.handlers import FORBIDDEN, JsonPost, RequestError, name_in, text
 from app.services import annotators
 from app.services.app_context import AppContext
 

@@ -8,18 +8,13 @@ from typing import Any
 
 from starlette.requests import Request
 
-from app.routes.handlers import JsonPost, name_in, role_of
+from app.routes.handlers import LONGEST_CLIENT, JsonPost, flag, name_in, role_of, text, whole
 from app.routes.review_json import (
-    LONGEST_CLIENT,
     filter_parts,
-    flag,
     read_bulk,
     read_bulk_body,
     read_filter,
     read_order,
-    text,
-    whole,
-    write_classes,
     write_finding,
 )
 from app.services import class_lists, removals, reviews
@@ -53,7 +48,7 @@ def one_round(request: Request, app_context: AppContext) -> dict[str, Any]:
             "has_similarity": view.has_similarity,
         },
         "task": view.round.task.value,
-        **write_classes(class_lists.class_list(app_context, view.round.dataset_id)),
+        **class_lists.class_list(app_context, view.round.dataset_id).to_json(),
         "window": view.window,
         "boundary_differences": metrics.get("wobble_regions"),
         "mean_iou": metrics.get("miou"),
@@ -111,7 +106,7 @@ def state(request: Request, app_context: AppContext) -> dict[str, Any]:
     ]
     answer = {"state": since.state, "acted": since.acted, "overruled": overruled}
     if dataset_id is not None and since.acted:
-        answer |= write_classes(class_lists.class_list(app_context, dataset_id))
+        answer |= class_lists.class_list(app_context, dataset_id).to_json()
     return answer
 
 

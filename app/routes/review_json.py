@@ -2,25 +2,18 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from enum import Enum
-from typing import Any, TypeVar
+from typing import Any
 
-from app.routes.handlers import RequestError
+from app.routes.handlers import Member, RequestError, member, quoted, text, whole
 from app.services import reviews
 from app.services.app_context import AppContext
-from app.services.class_lists import ClassList
 from app.services.masks import round_masks
 from app.services.reviews import Choice
 from core.types import NO_LABEL, Finding, FindingFilter, FindingKind, Order, Status, Verdict
 
-LARGEST_INT = 2**31 - 1  # the largest id in every database
-LONGEST_TEXT = 200
-LONGEST_CLIENT = 64
 TODO = frozenset({Status.OPEN, Status.SECOND_OPINION})
 STATUS_WORDS = {"todo": TODO, "decided": frozenset(Status) - TODO, "any": frozenset(Status)}
 SHOW_WORDS = {"any": frozenset(FindingKind)}
-
-Member = TypeVar("Member", bound=Enum)
 
 
 def read_filter(values: Mapping[str, Any]) -> FindingFilter:
@@ -83,54 +76,6 @@ def read_choices(rows: object) -> list[Choice]:
     ]
 
 
-def whole(values: Mapping[str, Any], name: str, *, least: int = 0) -> int:
-    """Return a whole number of at least `least`, from a number or its digits."""
-    value = values.get(name)
-    if isinstance(value, str) and value.removeprefix("-").isdecimal() and len(value) <= len(str(LARGEST_INT)):
-        value = int(value)
-    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= LARGEST_INT:
-        raise RequestError(f"'{name}' is {_quote(value)}", f"send a whole number from {least}")
-    return value
-
-
-def flag(values: Mapping[str, Any], name: str) -> bool:
-    """Return a boolean, False by default."""
-    value = values.get(name, False)
-    if not isinstance(value, bool):
-        raise RequestError(f"'{name}' is {_quote(value)}", "send true or false")
-    return value
-
-
-def text(values: Mapping[str, Any], name: str, *, longest: int = LONGEST_TEXT) -> str:
-    """Return a text, refusing what cannot be stored."""
-    value = values.get(name)
-    if not isinstance(value, str) or not 0 < len(value) <= longest or "\0" in value or not _is_utf8(value):
-        raise RequestError(f"'{name}' is {_quote(value)}", f"send a text of 1 to {longest} characters")
-    return value
-
-
-def member(kind: type[Member], value: object, name: str) -> Member:
-    """Return the member of an enumeration by its value."""
-    try:
-        return kind(value)
-    except ValueError:
-        choices = ", ".join(str(member.value) for member in kind)
-        raise RequestError(f"'{name}' is {_quote(value)}", f"choose from {choices}") from None
-
-
-def write_classes(known: ClassList) -> dict[str, Any]:
-    """Return the classes of a dataset: names by id, ids to choose from in the order of listing, colours of masks.
-
-    `merged` are pairs: the id of a merged class, and the one that it means now.
-    """
-    return {
-        "classes": list(known.names),
-        "offered": list(known.offered),
-        "colours": known.colours,
-        "merged": list(known.merged.items()),
-    }
-
-
 def write_finding(finding: Finding, likely: Sequence[Sequence[float]]) -> dict[str, Any]:
     """Return a card's JSON values."""
     return {
@@ -177,7 +122,7 @@ def _members(
     listed = words if isinstance(words, list) else str(words).split(",")
     unknown = [word for word in listed if not isinstance(word, str) or word not in choices]
     if unknown or not listed:
-        raise RequestError(f"'{name}' is {_quote(words)}", f"choose from {', '.join(choices)}")
+        raise RequestError(f"'{name}' is {quoted(words)}", f"choose from {', '.join(choices)}")
     return frozenset().union(*(choices[word] for word in listed))
 
 
@@ -187,7 +132,7 @@ def _share(values: Mapping[str, Any], name: str, default: float) -> float:
     except (TypeError, ValueError):
         share = math.nan
     if not 0 <= share <= 1:
-        raise RequestError(f"'{name}' is {_quote(values.get(name))}", "send a confidence from 0 to 1")
+        raise RequestError(f"'{name}' is {quoted(values.get(name))}", "send a confidence from 0 to 1")
     return share
 
 
@@ -196,15 +141,3 @@ def _similar(values: Mapping[str, Any]) -> tuple[int, ...]:
     if len(listed) > reviews.MOST_ALIKE + 1:
         raise RequestError(f"'similar' names {len(listed)} findings", f"name {reviews.MOST_ALIKE + 1} at most")
     return tuple(sorted({whole({"similar": one}, "similar", least=1) for one in listed}))
-
-
-def _is_utf8(value: str) -> bool:
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _quote(value: object) -> str:
-    return "missing" if value is None else repr(value)[:60]

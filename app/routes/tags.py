@@ -8,8 +8,7 @@ from typing import Any
 
 from starlette.requests import Request
 
-from app.routes.handlers import JsonPost, RequestError, store_acts
-from app.routes.review_json import LONGEST_CLIENT, member, text, whole, write_classes
+from app.routes.handlers import LONGEST_CLIENT, JsonPost, RequestError, member, store_acts, text, whole
 from app.services import class_lists
 from app.services.app_context import AppContext
 from app.services.reviews import ActKey
@@ -26,7 +25,7 @@ def panel(request: Request, app_context: AppContext) -> dict[str, Any]:
     return {
         "dataset": opened.dataset.id,
         "name": opened.dataset.name,
-        **write_classes(class_lists.class_list(app_context, opened.dataset.id)),
+        **class_lists.class_list(app_context, opened.dataset.id).to_json(),
         "counts": _counts(opened.counts),
         "round": None if opened.round is None else {"id": opened.round.id, "number": opened.round.number},
     }

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from app.services.app_context import AppContext, real_roots
+from app.services.app_context import AppContext
 from core.config import RoundConfig, Weights, weights_path
 from core.data.confined import held_folder, real_path_of
-from core.data.formats.source import is_within
+from core.data.storage import is_within
 from core.types import DatasetError, ExportError
 from db.queries import exports
 from db.visibility import everything_seen
@@ -16,7 +16,7 @@ from db.visibility import everything_seen
 
 def allowed_roots(app_context: AppContext) -> tuple[str, ...]:
     """Return the real paths of the allowed folders; empty: any folder is allowed."""
-    return real_roots(app_context.settings)
+    return app_context.settings.real_roots
 
 
 def refuse_outside(app_context: AppContext, path: Path) -> None:

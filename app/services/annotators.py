@@ -7,7 +7,7 @@ from sqlalchemy.exc import IntegrityError
 
 from app.services.app_context import AppContext
 from core.types import OutfoldError
-from db.queries import annotators
+from db.queries import decisions
 
 LONGEST_NAME = 80
 COOKIE = "outfold_name"  # where a browser keeps the name, percent-encoded
@@ -45,7 +45,7 @@ def sign_in(app_context: AppContext, text: str) -> str:
     name = clean_name(text)
     try:
         with app_context.database.write() as session:
-            annotators.annotator_id(session, name, datetime.now(UTC))
+            decisions.annotator_id(session, name, datetime.now(UTC))
     except IntegrityError:  # the same name was added at the same moment, which is as good
         return name
     return name

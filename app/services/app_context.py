@@ -1,6 +1,5 @@
 """Context of an installation: its settings, its database and the root of its files."""
 
-import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -147,7 +146,7 @@ def open_app(chosen: Settings) -> AppContext:
     for root in chosen.roots:
         if not root.is_dir():
             raise ConfigError(f"OUTFOLD_ALLOWED_ROOTS: {root} is no folder", "create or mount it, or leave it out")
-    allow_weights_in(real_roots(chosen))
+    allow_weights_in(chosen.real_roots)
     migrate(chosen.app_url)
     database = Database(chosen.app_url)
     if chosen.files_url:
@@ -155,11 +154,6 @@ def open_app(chosen: Settings) -> AppContext:
     elif chosen.database_url:  # otherwise it lies in the home
         _refuse_other_home(database, chosen.files)
     return AppContext(database, chosen.files, chosen)
-
-
-def real_roots(chosen: Settings) -> tuple[str, ...]:
-    """Return the real paths of the folders that people may use, the installation's own included; empty: any."""
-    return tuple(map(os.path.realpath, (*chosen.roots, chosen.files))) if chosen.roots else ()
 
 
 def prepare_home(chosen: Settings) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from app.services.app_context import AppContext
 from app.services.imports.classes import same_by_spelling
@@ -24,6 +25,15 @@ class ClassList:
     offered: tuple[int, ...]
     colours: tuple[str, ...] | None
     merged: Mapping[int, int]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values; `merged` are pairs: the id of a merged class, and the one that it means now."""
+        return {
+            "classes": list(self.names),
+            "offered": list(self.offered),
+            "colours": self.colours,
+            "merged": list(self.merged.items()),
+        }
 
 
 @dataclass(frozen=True, slots=True)

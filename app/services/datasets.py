@@ -9,7 +9,7 @@ from app.services.reviews.precision import WrongLabels, wrong_labels_of_dataset
 from app.services.rounds import jobs as rounds
 from app.services.rounds.jobs import RoundProgress
 from core.data.formats.source import is_storable
-from core.data.windows import Window, parse_window, window_option, window_text
+from core.data.windows import parse_window, window_text
 from core.types import DatasetError
 from db.queries import datasets, imports
 from db.queries.datasets import DatasetCard, DatasetInfo, RoundSummary
@@ -102,11 +102,6 @@ def find_dataset(app_context: AppContext, name: str) -> DatasetInfo | None:
     """Return the dataset of this name."""
     with app_context.database.read() as session:
         return datasets.find_dataset(session, name)
-
-
-def window_of(info: DatasetInfo) -> Window | None:
-    """Return the greys of more than 8 bits that become black and white in this dataset; None: the full range."""
-    return window_option(info.options)
 
 
 def set_window(app_context: AppContext, dataset_id: int, text: str) -> None:

@@ -11,7 +11,7 @@ from app.services.app_context import AppContext
 from app.services.imports import undo as import_undo
 from core.data.storage import size_text
 from core.types import DatasetError, DeletionKind, RoundError
-from db.queries import agreeing, datasets, deletions, import_changes, removals as removal_queries, rounds
+from db.queries import datasets, deletions, findings, imports, rounds
 from db.queries.deletions import KEPT, Deletion, days_left
 
 __all__ = [
@@ -170,7 +170,7 @@ def _purge(app_context: AppContext, deletion: Deletion, now: datetime) -> None:
         }.get(deletion.kind, [])
     with app_context.database.write() as session:
         for round_id in folders:
-            agreeing.forget_file(session, round_id)
+            findings.forget_file(session, round_id)
     for round_id in folders:
         app_context.remove_round(round_id)
     more = True
@@ -189,10 +189,10 @@ def _remove_some(session: Session, deletion: Deletion) -> int:
         case DeletionKind.ROUND:
             return deletions.remove_some_findings(session, deletion.round_id or 0, CHUNK)
         case DeletionKind.IMAGES:
-            return removal_queries.remove_some(session, deletion.id, CHUNK)
+            return deletions.remove_some_of_images(session, deletion.id, CHUNK)
         case DeletionKind.IMPORT:
-            images = removal_queries.remove_some(session, deletion.id, CHUNK)
-            return images or import_changes.remove_some(session, deletion.import_id or 0, CHUNK)
+            images = deletions.remove_some_of_images(session, deletion.id, CHUNK)
+            return images or imports.remove_changes(session, deletion.import_id or 0, CHUNK)
 
 
 def _hide(session: Session, ids: tuple[int, int | None], name: str, held: dict[str, int], by: str) -> Deletion:

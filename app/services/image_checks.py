@@ -15,15 +15,14 @@ from pathlib import Path
 import numpy as np
 
 from app.services.app_context import AppContext
-from app.services.datasets import window_of
 from core.data.images import read_small
 from core.data.lookalikes import find_alike_within
+from core.data.predictions import EMBEDDINGS
 from core.data.reading import empty_kinds
 from core.data.snapshot import sample_ids_in
 from core.data.storage import write_atomically
-from core.data.windows import Window
+from core.data.windows import Window, window_option
 from core.judge.image_checks import CheckResults, check_images, outliers
-from core.judge.judgement import EMBEDDINGS
 from core.judge.similarity import NEIGHBOURS, likeness
 from core.types import DatasetError, from_json_values, to_json_values
 from db.queries import datasets, rounds, snapshots
@@ -147,7 +146,7 @@ def _read_state(app_context: AppContext, dataset_id: int) -> _DatasetState:
         (one for one, folder in folders.items() if all((folder / file).exists() for file in (EMBEDDINGS, NEIGHBOURS))),
         None,
     )
-    window = window_of(info)
+    window = window_option(info.options)
     digest = blake2b(f"{embedded}{window or ''}".encode(), digest_size=16)
     for one in samples:
         digest.update(f"{one.id} {one.label} {one.split} {one.content_hash} {one.look_hash}\n".encode())

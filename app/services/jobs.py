@@ -6,22 +6,31 @@ row's id, so that asking twice is asking once.
 
 A row marks a job as running, but not whether its process is alive: a command may run it by itself. So the process that
 runs an import or export holds its lock, a lock on a file that ends with the process; a worker that finds the lock free
-may take the row for abandoned. Where several homes share their files, it is a lock that all on the database see.
+may take the row for abandoned. Where several homes share their files, it is a lock that all on the database see: on
+PostgreSQL an advisory one of a session, which the server gives back when the connection ends, within half a minute also
+where a machine is gone without a word; on SQLite a file beside the database's.
 """
 
 import sqlite3
+import time
+import zlib
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import datetime
 from functools import cache
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
+from sqlalchemy import Connection, create_engine
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import NullPool
+
 from app.services.app_context import AppContext
-from app.services.database_locks import database_lock, is_locked
 from app.services.faults import file_errors
-from core.data import locks
+from core.data.storage import exclusive_lock, is_held
+from core.types import RoundCancelledError
+from db.engine import connect_arguments
 from db.faults import file_of, storage_errors
 
 if TYPE_CHECKING:
@@ -34,6 +43,8 @@ ROUND_WORKFLOW, SHARD_WORKFLOW, FOLD_WORKFLOW = "round_workflow", "shard_workflo
 IMPORT_WORKFLOW, EXPORT_WORKFLOW = "import_workflow", "export_workflow"
 _ACTIVE = frozenset({"PENDING", "ENQUEUED", "DELAYED"})
 _RESUMED = "-after-"  # in the id of a resumed round's job, before the time at which the round had ended
+_POLL_SECONDS = 0.1  # between two tries to take a database's lock
+_SERVER_ASKS = ("tcp_keepalives_idle = 10", "tcp_keepalives_interval = 5", "tcp_keepalives_count = 3")  # seconds, times
 _opening = Lock()
 
 
@@ -148,7 +159,7 @@ def job_lock(
         return
     path = _lock_path(app_context, kind, row_id)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with locks.exclusive_lock(path, should_stop):
+    with exclusive_lock(path, should_stop):
         yield
 
 
@@ -156,7 +167,38 @@ def is_job_running(app_context: AppContext, kind: str, row_id: int) -> bool:
     """Return whether some process runs this job now."""
     if app_context.settings.files_url:
         return is_locked(app_context.database.url, kind, row_id)
-    return locks.is_held(_lock_path(app_context, kind, row_id))
+    return is_held(_lock_path(app_context, kind, row_id))
+
+
+@contextmanager
+def database_lock(url: str, kind: str, number: int, should_stop: Callable[[], bool]) -> Iterator[None]:
+    """Hold the lock of this kind and number for the block, after waiting for another holder to release it.
+
+    Raises:
+        RoundCancelledError: `should_stop` said so.
+        StorageError: the database cannot be used.
+    """
+    if (file := file_of(url)) is not None:
+        path = _lock_file(file, kind, number)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with exclusive_lock(path, should_stop):
+            yield
+        return
+    with _session(url) as connection:
+        with storage_errors(url):
+            while not _try(connection, "pg_try_advisory_lock", kind, number):
+                if should_stop():
+                    raise RoundCancelledError(f"stopped while another process runs {kind} {number}")
+                time.sleep(_POLL_SECONDS)
+        yield
+
+
+def is_locked(url: str, kind: str, number: int) -> bool:
+    """Return whether some process holds the lock."""
+    if (file := file_of(url)) is not None:
+        return is_held(_lock_file(file, kind, number))
+    with _session(url) as connection, storage_errors(url):
+        return not _try(connection, "pg_try_advisory_lock_shared", kind, number)
 
 
 def _active_jobs_of(app_context: AppContext, round_id: int) -> list[str]:
@@ -209,3 +251,29 @@ def _open_client(url: str) -> "DBOSClient":
 
 def _lock_path(app_context: AppContext, kind: str, row_id: int) -> Path:
     return app_context.files / "jobs" / f"{kind}-{row_id}.lock"
+
+
+def _lock_file(file: Path, kind: str, number: int) -> Path:
+    return file.with_name(f"{file.name}.locks") / f"{kind}-{number}.lock"
+
+
+@contextmanager
+def _session(url: str) -> Iterator[Connection]:
+    """Yield a connection of its own, at whose end the server takes its locks back."""
+    engine = create_engine(
+        url, poolclass=NullPool, isolation_level="AUTOCOMMIT", connect_args=connect_arguments(url), hide_parameters=True
+    )
+    with storage_errors(url):
+        connection = engine.connect()
+        for setting in _SERVER_ASKS:
+            connection.exec_driver_sql(f"SET {setting}")
+    try:
+        yield connection
+    finally:
+        with suppress(DBAPIError):  # it ended by itself, and its locks with it
+            connection.close()
+
+
+def _try(connection: Connection, function: str, kind: str, number: int) -> bool:
+    query = f"SELECT {function}({zlib.crc32(kind.encode()) & 0x7FFFFFFF:d}, {number:d})"
+    return bool(connection.exec_driver_sql(query).scalar_one())

@@ -13,11 +13,9 @@ from sqlalchemy.orm import Session
 
 from app.services.app_context import AppContext
 from app.services.masks.history import note_samples
-from core.types import NO_LABEL, DatasetError, DeletionKind, FindingFilter, RoundError, Task
-from db.queries import datasets, deletions, imports, removals, snapshots
-from db.queries.deletions import Deletion
-from db.queries.removals import RemovalFilter
-from db.queries.rounds import RoundInfo
+from core.types import NO_LABEL, DatasetError, DeletionKind, FindingFilter, Task
+from db.queries import datasets, deletions, imports, snapshots
+from db.queries.deletions import Deletion, RemovalFilter
 from db.queries.snapshots import LabelCounts
 
 __all__ = [
@@ -26,7 +24,6 @@ __all__ = [
     "counts_in_words",
     "preview_removal",
     "recount",
-    "refuse_removed",
     "refuse_working",
     "remove",
     "restore",
@@ -102,14 +99,14 @@ def remove(
                 "deleted_at": datetime.now(UTC),
             },
         )
-        removals.hide(session, dataset_id, deletion.id, ids)
+        deletions.hide_images(session, dataset_id, deletion.id, ids)
         recount(session, dataset_id)
         return deletion
 
 
 def restore(app_context: AppContext, session: Session, deletion: Deletion) -> int:
     """Show again what a deletion hides, and return how many images there were."""
-    ids = removals.hidden_by(session, deletion.id)
+    ids = deletions.images_hidden_by(session, deletion.id)
     show(app_context, session, deletion.dataset_id, ids)
     recount(session, deletion.dataset_id)
     return len(ids)
@@ -123,8 +120,8 @@ def show(
     values: dict[str, Any] | None = None,
 ) -> None:
     """Show images again with their findings, and write these columns of them."""
-    removals.show(session, dataset_id, ids, values)
-    note_samples(app_context, session, removals.edited(session, ids))
+    deletions.show_images(session, dataset_id, ids, values)
+    note_samples(app_context, session, deletions.edited_images(session, ids))
 
 
 def recount(session: Session, dataset_id: int) -> None:
@@ -140,7 +137,7 @@ def recount(session: Session, dataset_id: int) -> None:
     report: dict[str, Any] = {name: figures[name] for name in ("images", "splits")}
     counts = snapshots.label_counts(session, dataset_id)
     report |= _LABEL_FIGURES[info.task](info, counts, figures["unlabelled"])
-    report["covers"] = removals.covers(session, dataset_id, imports.get_import(session, newest).report or {})
+    report["covers"] = deletions.covers(session, dataset_id, imports.get_import(session, newest).report or {})
     imports.change_report(session, newest, report)
 
 
@@ -154,32 +151,19 @@ def refuse_working(session: Session, info: datasets.DatasetInfo) -> None:
         raise DatasetError(f"{info.name}: its {working} is running", "wait for its end or cancel it first")
 
 
-def refuse_removed(app_context: AppContext, info: RoundInfo, sample_ids: Sequence[int]) -> None:
-    """Check that no image that a round opened with was removed since.
-
-    Raises:
-        RoundError: some were, so that nothing can be found of them.
-    """
-    with app_context.database.read() as session:
-        gone = len(sample_ids) - len(removals.present_ids(session, info.dataset_id, sample_ids))
-    if gone:
-        words = f"{gone:,} {'image' if gone == 1 else 'images'} of {info.name} {'was' if gone == 1 else 'were'}"
-        raise RoundError(f"{words} removed", "restore them on the Datasets page, or start a new round")
-
-
 def _removal(session: Session, dataset_id: int, chosen: Chosen) -> Removal:
     ids = _present(session, dataset_id, chosen)
-    held, rounds = removals.count_attached(session, dataset_id, ids)
+    held, rounds = deletions.count_attached(session, dataset_id, ids)
     return Removal(dataset_id, tuple(ids), held, rounds)
 
 
 def _present(session: Session, dataset_id: int, chosen: Chosen) -> list[int]:
     """Return the chosen images that are in the dataset, and not removed."""
     if isinstance(chosen, FindingFilter):
-        return removals.present_ids(session, dataset_id, removals.ids_by_finding_filter(session, chosen))
+        return snapshots.present_ids(session, dataset_id, deletions.ids_by_finding_filter(session, chosen))
     if isinstance(chosen, RemovalFilter):
-        return removals.ids_by_removal_filter(session, chosen, NO_LABEL) if chosen.dataset_id == dataset_id else []
-    return removals.present_ids(session, dataset_id, chosen)
+        return deletions.ids_by_removal_filter(session, chosen, NO_LABEL) if chosen.dataset_id == dataset_id else []
+    return snapshots.present_ids(session, dataset_id, chosen)
 
 
 def _class_figures(info: datasets.DatasetInfo, counts: LabelCounts, unlabelled: int) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from threading import Lock
 
 from app.services.app_context import AppContext
 from app.settings import Settings
-from core.data import locks
+from core.data import storage
 from db.queries import workers
 from db.queries.workers import WorkerInfo
 
@@ -175,7 +175,7 @@ def _compared(url: str, worker: WorkerInfo, now: float) -> _Look:
 def _is_gone(app_context: AppContext, slot: str) -> bool:
     """Return whether the slot's lock is one of this home and no process holds it."""
     path = slot_lock(app_context.settings, slot)
-    return path.exists() and not locks.is_held(path)
+    return path.exists() and not storage.is_held(path)
 
 
 def _is_of_here(slot: str) -> bool:

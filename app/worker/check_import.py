@@ -16,11 +16,11 @@ from app.services.app_context import AppContext
 from app.services.imports import jobs as imports
 from app.services.imports.jobs import ImportRequest
 from app.services.jobs import job_lock
-from app.services.rounds.checks import refuse_unfinished
+from app.services.rounds.request import refuse_unfinished
 from app.worker import steps
 from core.checking import FolderCheck
+from core.data.predictions import DECAY, EMBEDDINGS, fold_file
 from core.data.snapshot import Snapshot
-from core.judge.judgement import DECAY, EMBEDDINGS, fold_file
 from core.types import DatasetError, JobStatus
 from db.queries import rounds
 

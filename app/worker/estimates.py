@@ -19,11 +19,10 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from app.services.app_context import real_roots
 from app.settings import settings
 from app.worker.children import open_question
 from core.config import allow_weights_in
-from core.data.locks import TRIAL, remove_abandoned
+from core.data.storage import TRIAL, remove_abandoned
 from core.types import ConfigError, OutfoldError
 
 _NICE = 15  # below rounds and people
@@ -32,7 +31,7 @@ _NICE = 15  # below rounds and people
 def main() -> None:
     """Answer one question."""
     question, answers = open_question()
-    allow_weights_in(real_roots(settings()))
+    allow_weights_in(settings().real_roots)
     for answer in [_download(question["model"])] if "model" in question else _durations(question):
         answers.write(json.dumps(answer) + "\n")
 

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from app.services.app_context import AppContext
 from core.types import JobStatus, OutfoldError, RoundCancelledError, Task
 from db.agreeing_file import remove_files, writing
-from db.new_findings import NewFinding
+from db.loading import NewFinding
 from db.queries import agreeing, findings, rounds
 
 # images from which on a round keeps agreeing findings in a file; regions of masks are always rows
@@ -58,7 +58,7 @@ class FindingWriter:
 
     def _read(self, session: Session) -> tuple[int | None, int | None]:
         """Return the last finding of the round and the first id of its block, which each attempt reserves anew."""
-        return findings.last_stored(session, self._round_id), agreeing.first_id_of(session, self._round_id)
+        return findings.last_stored(session, self._round_id), findings.first_id_of(session, self._round_id)
 
 
 def store_findings(
@@ -82,7 +82,7 @@ def store_findings(
         _store_rows(transaction, round_id, iter(rows), images, should_stop)
         return 0
     with transaction() as session:
-        former = agreeing.first_id_of(session, round_id)
+        former = findings.first_id_of(session, round_id)
         first_id = findings.reserve_block(session, round_id, images)
     if former is not None:
         remove_files(folder, former)
@@ -104,7 +104,7 @@ def note_file(app_context: AppContext, transaction: Transaction, round_id: int, 
     if not count:
         return
     with transaction() as session:
-        agreeing.keep_in_file(session, round_id, count)
+        findings.keep_in_file(session, round_id, count)
     with app_context.database.read() as session:
         concerned = agreeing.concerned_samples(session, round_id)
     for start in range(0, len(concerned), CHUNK):

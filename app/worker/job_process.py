@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from app.services.app_context import AppContext, real_roots
+from app.services.app_context import AppContext
 from app.services.faults import fault_of
 from app.settings import settings
 from app.worker.children import watch_parent
@@ -60,7 +60,7 @@ def main() -> None:
     watch_parent(commands.put, on_end=lambda: None)
     chosen = settings()
     lower_priority(chosen.worker_nice)
-    allow_weights_in(real_roots(chosen))
+    allow_weights_in(chosen.real_roots)
     app_context = AppContext(Database(chosen.app_url), chosen.files, chosen)  # the worker has migrated it
     while True:
         try:

@@ -22,7 +22,7 @@ from app.worker.children import watch_parent
 from app.worker.slot import Heartbeat, slot_name, take_slot
 from app.worker.worker_processes import WorkerProcesses
 from app.worker.workflows import register_queues, register_workflows
-from core.data.locks import CHECK, remove_abandoned
+from core.data.storage import CHECK, remove_abandoned
 from core.types import OutfoldError, RoundError
 from db.faults import storage_errors
 

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from app.services.app_context import AppContext
 from core.data.buckets import FOLDER, prune_originals
-from core.data.local_copies import prune_copies
 from core.data.masks.store import MaskStore
 from core.data.shared_rounds import (
     fetch_checkpoints,
@@ -22,6 +21,7 @@ from core.data.shared_rounds import (
     publish_shard,
 )
 from core.data.snapshot import SNAPSHOT, Snapshot, masks_of
+from core.data.store import prune_copies
 from core.types import Progress, Report, StorageError, Task
 from db.queries import rounds, snapshots
 from db.queries.rounds import RoundInfo

@@ -20,7 +20,6 @@ from app.services.imports.buckets import list_again
 from app.services.masks.history import note_round
 from app.services.recipes import RECIPES
 from app.services.recipes.entry import RoundContext, ShouldStop
-from app.services.reviews.acts import ask_second_opinions
 from app.services.rounds.networks import prune_networks
 from app.services.rounds.snapshots import current_snapshot, extended_snapshot, store_changes, stored_changes
 from app.worker.finding_writer import FindingWriter, OvertakenError, forget_unshown, note_file, store_findings
@@ -41,9 +40,9 @@ from core.data.shards import count_shards, remove_shards
 from core.data.snapshot import Snapshot
 from core.data.storage import flush, is_partial_of, temporary_folder
 from core.judge.found import Found, Judged
-from core.types import IntArray, JobStatus, OutfoldError, Progress, Recipe, Report, RoundCancelledError
-from db.new_findings import NewFinding
-from db.queries import agreeing, evaluation, findings, rounds, shards, snapshots
+from core.types import Act, IntArray, JobStatus, OutfoldError, Progress, Recipe, Report, RoundCancelledError
+from db.loading import NewFinding
+from db.queries import agreeing, datasets, decisions, evaluation, findings, projection, rounds, snapshots
 from db.queries.rounds import RoundInfo
 
 if TYPE_CHECKING:
@@ -105,7 +104,7 @@ def _put_in_place(app_context: AppContext, round_id: int, made: Path, digest: st
         made.rename(folder)
         flush(folder.parent)
         rounds.set_facts(session, round_id, {"snapshot_hash": digest, "stage": rounds.WAITING})
-        shards.add_shards(session, round_id, count)
+        rounds.add_shards(session, round_id, count)
     for left in folder.parent.iterdir():
         if is_partial_of(left, folder):  # of an interrupted attempt
             shutil.rmtree(left, ignore_errors=True)
@@ -159,15 +158,15 @@ def make_shard(app_context: AppContext, should_stop: ShouldStop, *, round_id: in
         asked = rounds.get_round(session, round_id)
     made_with = _versions(asked)
     with app_context.database.write() as session:
-        attempt = shards.begin_shard(session, round_id, shard, datetime.now(UTC))
+        attempt = rounds.begin_shard(session, round_id, shard, datetime.now(UTC))
         info = rounds.get_round(session, round_id)
         if attempt is None:
             return
         rounds.set_facts(session, round_id, {"stage": "embedding", "versions": _with_earlier(made_with, info)})
     held = HeldPiece(
         app_context,
-        write=lambda session, progress, now: shards.write_shard(session, round_id, shard, attempt, progress, now=now),
-        holds=lambda session: shards.holds_shard(session, round_id, shard, attempt),
+        write=lambda session, progress, now: rounds.write_shard(session, round_id, shard, attempt, progress, now=now),
+        holds=lambda session: rounds.holds_shard(session, round_id, shard, attempt),
     )
     try:
         list_again(app_context, info.dataset_id)
@@ -188,7 +187,7 @@ def make_shard(app_context: AppContext, should_stop: ShouldStop, *, round_id: in
             raise
         return  # the round was cancelled, or a newer attempt makes the shard
     with app_context.database.write() as session:
-        shards.end_shard(session, round_id, shard, attempt, datetime.now(UTC))
+        rounds.end_shard(session, round_id, shard, attempt, datetime.now(UTC))
     prune(app_context.image_caches, app_context.settings.cache_bytes)  # decoded images of all shards may not fit
 
 
@@ -249,11 +248,38 @@ def _show(
         evaluation.take_round_along(session, info.id)  # images may have moved to another split since
         findings.open_findings(session, info.id)
         note_round(app_context, session, info.id)
-        asked = ask_second_opinions(session, info)
+        asked = _ask_second_opinions(session, info)
         metrics = judged.metrics | stored_changes(folder)
         metrics |= {"second_opinions": asked} if asked else {}
         rounds.set_facts(session, info.id, {"metrics": metrics})
         rounds.end_round(session, info.id, JobStatus.DONE, "", datetime.now(UTC))
+
+
+def _ask_second_opinions(session: Session, info: RoundInfo) -> int:
+    """Ask for second opinions on a round's open findings whose annotators differ in the source; return how many.
+
+    One act, in the transaction that ends the round. It carries the name of the person who imported the dataset, else of
+    the one who started the round. An image is put into second opinion once: after an undo, and in later rounds, it
+    stays as people left it.
+    """
+    size = decisions.differing_count(session, info.id)
+    if not size:
+        return 0
+    now = datetime.now(UTC)
+    name = datasets.get_dataset(session, info.dataset_id).options.get("by") or info.created_by
+    act = decisions.NewChangeset(
+        dataset_id=info.dataset_id,
+        round_id=info.id,
+        annotator_id=decisions.annotator_id(session, name, now),
+        act=Act.VERDICT,
+        decided_at=now,
+        size=size,
+        note={decisions.DIFFERING: True},
+    )
+    changeset_id = decisions.add_changeset(session, act)
+    decisions.add_second_opinions(session, changeset_id, info.id)
+    projection.project(session, decisions.findings_affected_by(Act.VERDICT, changeset_id))
+    return size
 
 
 def import_images(app_context: AppContext, should_stop: ShouldStop, *, import_id: int) -> None:

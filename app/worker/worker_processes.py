@@ -21,7 +21,7 @@ from app.services.app_context import AppContext
 from app.worker.children import Child
 from app.worker.finding_writer import forget_unshown
 from core.types import JobStatus, KilledError, RoundCancelledError, RoundError, StorageAwayError, StorageError
-from db.queries import exports, imports, rounds, shards
+from db.queries import exports, imports, rounds
 
 log = logging.getLogger("outfold.worker")
 T = TypeVar("T")
@@ -229,7 +229,7 @@ class WorkerProcesses:
 
     def _count_shards(self, round_id: int) -> int:
         with self._app_context.database.read() as session:
-            return shards.count_shards(session, round_id)
+            return rounds.count_shards(session, round_id)
 
     def _halve_batch(self, round_id: int, piece: Mapping[str, int]) -> bool:
         """Halve the batch of a fold or shard, {kind: number}; False for any other command."""

@@ -26,7 +26,9 @@ from core.config.rounds import (
     Member,
     PackagedWeights,
     ProbabilityMethod,
+    RecipeSettings,
     RoundConfig,
+    TrainingCosts,
     Weights,
     as_fine_tuning,
     further_network,
@@ -37,7 +39,6 @@ from core.config.rounds import (
     settings_by_network,
     with_model,
 )
-from core.config.settings import RecipeSettings, TrainingCosts
 from core.config.weight_files import (
     allow_weights_in,
     allowed_weights,

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from core.config.settings import RecipeSettings
+from core.config.rounds import RecipeSettings
 from core.types import ConfigError, Task
 
 LEAST_LABELS = 30  # judged images; with fewer, an interval is too wide to be useful

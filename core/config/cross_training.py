@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass
 
-from core.config.rounds import SMALL_MASK_NETWORK, RoundConfig
-from core.config.settings import RecipeSettings
+from core.config.rounds import SMALL_MASK_NETWORK, RecipeSettings, RoundConfig
 from core.types import ConfigError
 
 _LEAST_BATCH = 4  # batch normalisation needs two in each half

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import ceil
 
-from core.config.settings import RecipeSettings, TrainingCosts
+from core.config.rounds import RecipeSettings, TrainingCosts
 from core.types import ConfigError
 
 PROBE = "probe"  # a regression learns the labels alone

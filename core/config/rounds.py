@@ -1,12 +1,12 @@
-"""Settings of a round: folds, network, training, least size of a finding, and weights that are installed."""
+"""Settings of a round: folds, network, training, least size of a finding; weights that are installed; recipes' base."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Self
 
-from core.types import ConfigError, Recipe, Task, from_json_values, to_json_values
+from core.types import FOLDS, ConfigError, Recipe, Task, from_json_values, to_json_values
 
 BACKBONE = "tf_efficientnet_lite0"  # default network for photographs
 
@@ -119,7 +119,7 @@ class Member:
 class RoundConfig:
     """All settings of a round; with the snapshot of its labels they determine the result."""
 
-    folds: int = 5
+    folds: int = FOLDS
     method: ProbabilityMethod = ProbabilityMethod.FINE_TUNE
     model: str = SMALL_NETWORK
     weights: Weights = Weights.NONE
@@ -374,3 +374,36 @@ def _at_least(name: str, value: int, least: int) -> None:
     if value < least:
         msg = f"{name} is {value}, must be at least {least}"
         raise ConfigError(msg)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingCosts:
+    """Seconds of a network's parts, measured by a trial; a pass sees all images of the dataset once."""
+
+    images: float  # in the dataset
+    once: float  # decoding, and whatever else is done once
+    training: float = 0.0  # a pass of training steps
+    strong: float = 0.0  # the same with strong augmentation
+    predicting: float = 0.0  # a pass without training
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecipeSettings:
+    """Base of all recipes' settings: stored as JSON and read back."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return to_json_values(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """Return the settings stored as `values`; missing ones have their defaults.
+
+        Raises:
+            ConfigError: a setting is unknown or has an invalid value.
+        """
+        return from_json_values(cls, values, unknown="unknown settings {} of the recipe")
+
+    def seconds(self, costs: TrainingCosts, epochs: int, batch: int) -> float | None:  # noqa: ARG002  see `Recipe.timed`
+        """Return the seconds of a round with these costs, epochs and batches; None if they do not tell."""
+        return None

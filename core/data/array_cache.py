@@ -26,8 +26,7 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from core.data.locks import exclusive_lock, try_lock
-from core.data.storage import PARTIAL, RESERVE, atomic_path, size_text, write_atomically
+from core.data.storage import PARTIAL, RESERVE, atomic_path, exclusive_lock, size_text, try_lock, write_atomically
 from core.types import DatasetError, IntArray, RoundCancelledError, RoundError, StorageAwayError
 
 _ALONE = 400  # so many files are read faster than other processes start

@@ -19,9 +19,18 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.data.locks import shared_lock, try_lock
 from core.data.remote import Remote, check_url
-from core.data.storage import GRACE_SECONDS, PARTIAL, RESERVE, atomic_path, note_use, size_text, write_atomically
+from core.data.storage import (
+    GRACE_SECONDS,
+    PARTIAL,
+    RESERVE,
+    atomic_path,
+    note_use,
+    shared_lock,
+    size_text,
+    try_lock,
+    write_atomically,
+)
 from core.types import ConfigError, DatasetError
 
 FOLDER = "buckets"

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
 
-from core.data.formats.source import is_within
+from core.data.storage import is_within
 from core.types import ConfigError
 
 _SEARCH = getattr(os, "O_PATH", os.O_RDONLY)  # Linux: a folder that may be entered, but not listed, will do

@@ -58,8 +58,8 @@ _BYTES_PER_PIXEL = 16  # more than real images need; guards against reading a wr
 _HEADER_BYTES = 64 << 20
 
 
-class ImageError(DatasetError):
-    """One image cannot be used. `kind` is short and stable, `cure` is the remedy."""
+class FileError(DatasetError):
+    """One file of a source cannot be used. `kind` is short and stable, `cure` is the remedy."""
 
     def __init__(self, kind: str, message: str, cure: str) -> None:
         """Create the error with its cause and cure."""
@@ -70,9 +70,17 @@ class ImageError(DatasetError):
         """Return the message alone: problems are listed with their cure beside it."""
         return self.message
 
-    def __reduce__(self) -> tuple[type["ImageError"], tuple[str, str, str]]:
+    def __reduce__(self) -> tuple[type["FileError"], tuple[str, str, str]]:
         """Support pickling with all fields."""
         return type(self), (self.kind, self.message, self.cure)
+
+
+class ImageError(FileError):
+    """One image cannot be used."""
+
+
+class MaskError(FileError):
+    """One mask cannot be used, or (as a warning) only after a guess."""
 
 
 def read_facts(path: Path, max_pixels: int, window: Window | None = None) -> ImageFacts:

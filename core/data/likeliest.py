@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from core.data.mapped_columns import mapped_column
+from core.data.storage import mapped_column
 from core.types import NO_LABEL, FloatArray, IntArray
 
 LOGITS, LIKELIEST = "logits", "likeliest"  # columns of a fold's file; it has one of them

@@ -1,4 +1,7 @@
-"""Predictions of every pixel of a round, as flat memory maps: all samples one after another in the snapshot's order.
+"""Files that the folds of a round leave in its folder: predictions of images in a file each, those of pixels together.
+
+A fold of images has its own file (`fold_file`, read by `core.judge.fold_predictions`). Every pixel of a round of masks
+lies in flat memory maps: all samples one after another in the snapshot's order.
 
 `predicted.npy` holds the likeliest class, `confidence.npy` its probability and `given_probability.npy` that of the
 given class, both as round(255 p); without a given label the latter is 255, never suspicious. A sample's pixels lie
@@ -11,16 +14,21 @@ the same bytes to the same places. Dense probabilities of all classes are never 
 `Votes` are the predictions of samples that no model has seen. The models of all folds predict them, which may run at
 the same time or days apart, so each fold writes files of its own below `votes/`: a byte for the likeliest class of a
 pixel (two for many classes) and one for its probability. `core.judge.mask_judgement` merges them in the end.
+
+Where folds are trained in several homes, each home has the maps with its own folds' rows alone. So a fold's rows travel
+as parts, in files of their own that another home adds to its maps: `parts/predicted_<k>.npy`, `confidence_<k>.npy` and
+`given_probability_<k>.npy`, flat as there, and `fold_<k>.npy`, the samples' rows, (M,).
 """
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from core.data.storage import atomic_path
+from core.data.snapshot import Snapshot, masks_of
+from core.data.storage import atomic_path, save_array
 from core.types import ByteArray, IntArray, RoundError, mask_dtype
 
 PREDICTED = "predicted.npy"
@@ -28,8 +36,13 @@ CONFIDENCE = "confidence.npy"
 GIVEN_PROBABILITY = "given_probability.npy"
 FOLD = "fold.npy"
 CERTAIN = 255  # a probability of 1
-
+_ARRAYS = (PREDICTED, CONFIDENCE, GIVEN_PROBABILITY)
+FLAT = (*_ARRAYS, FOLD)
+PARTS = "parts"
 _FOLDER, _MERGED = "votes", "votes.merged"
+EMBEDDINGS = "embeddings.npy"
+BACKBONE_CHECK = "backbone_check.json"  # comparison of the network with others, if there was one
+DECAY = "decay.json"  # weight decay of a round of probes, and the likelihoods that decided it
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,6 +70,11 @@ class PredictionFiles:
         for array in (self.predicted, self.confidence, self.given_probability, self.fold):
             if isinstance(array, np.memmap):
                 array.flush()
+
+
+def fold_file(folder: Path, fold: int) -> Path:
+    """Return the path of a finished fold."""
+    return folder / f"fold_{fold}.npz"
 
 
 def offsets(sizes: IntArray) -> IntArray:
@@ -165,6 +183,48 @@ def forget_votes(folder: Path) -> None:
     shutil.rmtree(folder / _MERGED, ignore_errors=True)
 
 
+def cut_part(folder: Path, fold: int) -> None:
+    """Write the rows that a fold has predicted into files of their own, in a round's folder with flat arrays."""
+    sizes = _sizes(folder)
+    predictions = read_predictions(folder, sizes)
+    rows = np.flatnonzero(np.asarray(predictions.fold) == fold)
+    counts = sizes[rows].astype(np.int64).prod(axis=1)
+    for name in _ARRAYS:
+        whole = np.load(folder / name, mmap_mode="r")
+        with atomic_path(_part(folder, name, fold)) as partial:
+            part = np.lib.format.open_memmap(partial, mode="w+", dtype=whole.dtype, shape=(int(counts.sum()),))
+            for start, place, count in _places(predictions.starts, rows, counts):
+                part[start : start + count] = whole[place : place + count]
+            part.flush()
+    save_array(_part(folder, FOLD, fold), rows)
+
+
+def add_part(folder: Path, name: str) -> None:
+    """Write the rows of a part into the flat arrays, made where they are missing, if `name` completes a part.
+
+    `name` is a file's path below the folder; any other file is left alone.
+    """
+    path = folder / name
+    if path.parent != folder / PARTS or not path.name.startswith("fold_"):
+        return
+    fold = int(path.stem.removeprefix("fold_"))
+    sizes, rows = _sizes(folder), np.load(path)
+    counts = sizes.astype(np.int64).prod(axis=1)
+    pixels = int(counts.sum())
+    for one in _ARRAYS:
+        part = np.load(_part(folder, one, fold), mmap_mode="r")
+        create_flat(folder / one, (pixels,), part.dtype)
+        whole = np.lib.format.open_memmap(folder / one, mode="r+")
+        starts = np.concatenate([[0], np.cumsum(counts)])
+        for start, place, count in _places(starts, rows, counts[rows]):
+            whole[place : place + count] = part[start : start + count]
+        whole.flush()
+    create_flat(folder / FOLD, (len(sizes),), np.dtype(np.int16), fill=-1)
+    folds = np.lib.format.open_memmap(folder / FOLD, mode="r+")
+    folds[rows] = fold
+    folds.flush()
+
+
 def _starts(sizes: IntArray, shared: IntArray) -> IntArray:
     own = np.zeros_like(sizes)
     own[shared] = sizes[shared]
@@ -178,3 +238,17 @@ def _paths(folder: Path, fold: int) -> tuple[Path, Path]:
 def _open_votes(folder: Path, fold: int, sizes: IntArray, starts: IntArray, mode: str) -> Votes:
     predicted, confidence = (np.lib.format.open_memmap(path, mode=mode) for path in _paths(folder, fold))
     return Votes(predicted, confidence, sizes, starts)
+
+
+def _places(starts: IntArray, rows: IntArray, counts: IntArray) -> Iterator[tuple[int, int, int]]:
+    """Yield of each row the start in the part, the start in the whole array, and the number of pixels."""
+    begins = np.concatenate([[0], np.cumsum(counts)])
+    yield from zip(begins.tolist(), starts[rows].tolist(), counts.tolist(), strict=False)
+
+
+def _part(folder: Path, name: str, fold: int) -> Path:
+    return folder / PARTS / f"{name.removesuffix('.npy')}_{fold}.npy"
+
+
+def _sizes(folder: Path) -> IntArray:
+    return masks_of(Snapshot.load(folder)).sizes

@@ -20,8 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from core.data.mapped_columns import mapped_column
-from core.data.storage import atomic_path
+from core.data.storage import atomic_path, mapped_column
 from core.data.texts import Texts
 from core.data.windows import Window, from_pair, window_text
 from core.types import NO_LABEL, ByteArray, DatasetError, IntArray, RoundError, Task

@@ -5,25 +5,30 @@ before any row names the files; who reads asks `local` for a path, which fetches
 then renamed. Without a URL none of this happens: `local` returns the path that it is given.
 
 Two kinds of files are shared. *Content*, below `CONTENT`, is never changed once written, and its key is its path. The
-folders of rounds grow piece by piece; `core.data.shared_folders` knows how. All else is computed again in each home.
+folders of rounds grow piece by piece; `core.data.shared_rounds` knows how. All else is computed again in each home.
 
 Content as another home names it (`/its/home/files/uploads/...`) is read at the same place below this one, so rows may
 name absolute paths. Processes that this one starts know the stores that it has opened.
+
+Copies are bounded: those used longest ago go until the rest fits the budget. None goes that is in use, and none that
+the store does not hold, so nothing is ever lost by it.
 """
 
 import json
 import os
 import re
+import shutil
+import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
 from core.data.buckets import original
-from core.data.locks import shared_lock
 from core.data.remote import Remote
-from core.data.storage import PARTIAL, atomic_path, note_use
+from core.data.storage import GRACE_SECONDS, PARTIAL, atomic_path, note_use, shared_lock, try_lock
 from core.types import StorageError
 
 CONTENT = ("masks", "unpacked", "uploads", "demo", "predictions", "exports")
@@ -33,10 +38,13 @@ AT_ONCE = 16  # transfers
 _TREES = "trees"  # objects that say which folders are published whole
 _VARIABLE = "_OUTFOLD_SHARED_FILES"  # tells the processes that this one starts
 _FOREIGN = re.compile(r"/files/((?:unpacked|uploads|demo|exports)/.+)$")
-
+ROUNDS = "rounds"
+STATE = ".shared.json"  # in a round's folder: state of its files, and whether all of it is behind the URL
+_GONE = ".gone"  # ending of a folder that is being removed
+_ASKED = 64  # files of which the store is asked at once
 _PART = 0.05  # of the budget that a process fetches between two looks at it
-_fetched: dict[Path, int] = {}  # bytes since the last look, by root
 
+_fetched: dict[Path, int] = {}  # bytes since the last look, by root
 _stores: dict[Path, "SharedFiles"] = {}
 
 
@@ -142,6 +150,16 @@ class SharedFiles:
             note_fetched(self, path.stat().st_size)
 
 
+@dataclass(frozen=True, slots=True)
+class _Copy:
+    """A file of content, or the folder of a round; `used_at` in seconds since the epoch."""
+
+    path: Path
+    size: int
+    used_at: float
+    is_folder: bool
+
+
 def open_store(root: Path, url: str, budget: int) -> SharedFiles:
     """Return the store of the files below `root`; `local` asks it from now on, in this process and its children."""
     root = Path(os.path.realpath(root))
@@ -189,13 +207,41 @@ def publish(paths: Iterable[Path]) -> None:
 
 def note_fetched(store: SharedFiles, size: int) -> None:
     """Count the bytes that this process fetched; after a part of the budget make room."""
-    from core.data.local_copies import prune_copies  # noqa: PLC0415  # which stands upon this module
-
     _fetched[store.root] = _fetched.get(store.root, 0) + size
     if _fetched[store.root] > store.budget * _PART:
         _fetched[store.root] = 0
         with suppress(StorageError):  # the next time does it
             prune_copies(store)
+
+
+def prune_copies(store: SharedFiles, *, grace_seconds: float = GRACE_SECONDS) -> int:
+    """Remove copies until the rest fits the store's budget; return the bytes freed.
+
+    Raises:
+        StorageError: the store cannot be asked what it holds.
+    """
+    (store.root / LOCKS).mkdir(parents=True, exist_ok=True)
+    pruning = try_lock(store.root / LOCKS / "pruning.lock")
+    if pruning is None:
+        return 0  # another process does it
+    try:
+        for left in (store.root / ROUNDS).glob(f".*{_GONE}"):  # by a process that was killed
+            shutil.rmtree(left, ignore_errors=True)
+        copies = sorted(_copies(store.root), key=lambda one: one.used_at)
+        excess = sum(one.size for one in copies) - store.budget
+        old = [one for one in copies if one.used_at < time.time() - grace_seconds]
+        return _remove_some(store, old, excess) if excess > 0 else 0
+    finally:
+        os.close(pruning)
+
+
+def is_whole(folder: Path) -> bool:
+    """Return whether all of a round's folder is behind the URL, as `core.data.shared_rounds` has noted."""
+    try:
+        state = json.loads((folder / STATE).read_bytes())
+    except (FileNotFoundError, ValueError):
+        return False
+    return bool(state["whole"])
 
 
 def files_below(folder: Path) -> Iterator[Path]:
@@ -225,3 +271,55 @@ def _known() -> dict[Path, SharedFiles]:
         for root, url, budget in json.loads(told):
             _stores[Path(root)] = SharedFiles(Path(root), Remote(url), budget)
     return _stores
+
+
+def _remove_some(store: SharedFiles, copies: list[_Copy], excess: int) -> int:
+    freed = 0
+    content = try_lock(content_lock(store.root))  # None: in use
+    try:
+        with ThreadPoolExecutor(AT_ONCE) as threads:
+            for start in range(0, len(copies), _ASKED):
+                some = copies[start : start + _ASKED]
+                may_go = threads.map(lambda one: _may_go(store, one, holds_content=content is not None), some)
+                for one, goes in zip(some, may_go, strict=True):
+                    if freed >= excess:
+                        return freed
+                    if goes:
+                        _remove_folder(one.path) if one.is_folder else one.path.unlink(missing_ok=True)
+                        freed += one.size
+    finally:
+        if content is not None:
+            os.close(content)
+    return freed
+
+
+def _remove_folder(folder: Path) -> None:
+    """Remove a round's folder, which others see whole or not at all."""
+    gone = folder.with_name(f".{folder.name}.{uuid4().hex[:12]}{_GONE}")
+    folder.rename(gone)
+    shutil.rmtree(gone)
+
+
+def _may_go(store: SharedFiles, copy: _Copy, *, holds_content: bool) -> bool:
+    """Return whether a copy is not in use and behind the URL."""
+    if copy.is_folder:
+        return is_whole(copy.path)
+    key = store.key(copy.path)
+    return holds_content and key is not None and store.remote.has(key)
+
+
+def _copies(root: Path) -> Iterator[_Copy]:
+    for part in CONTENT:
+        for path in files_below(root / part):
+            try:
+                facts = path.stat()
+            except FileNotFoundError:
+                continue
+            yield _Copy(path, facts.st_size, max(facts.st_atime, facts.st_mtime), is_folder=False)
+    for folder in sorted((root / ROUNDS).glob("[0-9]*")):
+        try:
+            used_at = (folder / STATE).stat().st_atime
+        except FileNotFoundError:
+            continue  # of a round that has only begun
+        sizes = [path.stat().st_size for path in files_below(folder)]
+        yield _Copy(folder, sum(sizes), used_at, is_folder=True)

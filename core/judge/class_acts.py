@@ -42,6 +42,12 @@ class ClassAct:
     ids: tuple[int, ...] = ()
 
 
+def stored_act(number: int, live: bool, note: Mapping[str, Any]) -> ClassAct:  # noqa: FBT001 as the row has it
+    """Return the act that a note holds."""
+    kind = ClassActKind(note["kind"])
+    return ClassAct(number, kind, note["class"], note["name"], note.get("was", ""), live, tuple(note.get("ids", ())))
+
+
 def resolve_classes(names: Sequence[str], acts: Iterable[ClassAct]) -> ClassState:
     """Return the present classes, computed from `names` and all acts on them; idempotent.
 

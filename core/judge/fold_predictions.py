@@ -24,9 +24,10 @@ from numpy.typing import NDArray
 
 from core.config import RoundConfig
 from core.data.likeliest import read_logits
-from core.data.mapped_columns import mapped_column
 from core.data.networks import network_folder, set_calibration
+from core.data.predictions import fold_file
 from core.data.snapshot import Snapshot
+from core.data.storage import mapped_column
 from core.judge import calibration
 from core.judge.row_blocks import ChangedRows, Rows, blocks, pick
 from core.types import EVERY_FOLD, NO_LABEL, FloatArray, IntArray, RoundError
@@ -205,11 +206,6 @@ def note_calibration(found: CalibratedPredictions, *, sharpening: float) -> None
     for one, weight in zip(networks, found.weights.tolist(), strict=True):
         for fold, temperature in enumerate(one.temperatures.tolist()):
             set_calibration(one.folder, f"fold_{fold}", temperature, weight=weight, sharpening=sharpening)
-
-
-def fold_file(folder: Path, fold: int) -> Path:
-    """Return the path of a finished fold."""
-    return folder / f"fold_{fold}.npz"
 
 
 def fit_weights(given: FloatArray) -> FloatArray:

@@ -16,21 +16,19 @@ from numpy.typing import NDArray
 from core.config import RoundConfig
 from core.data.likeliest import likeliest
 from core.data.networks import network_folder
+from core.data.predictions import BACKBONE_CHECK, DECAY, EMBEDDINGS
 from core.data.snapshot import Snapshot
 from core.judge import calibration, class_thresholds, confusions, hints, pseudo_labels, scoring
-from core.judge.fold_predictions import TrueProbabilities, fold_file, note_calibration, read_predictions
+from core.judge.fold_predictions import TrueProbabilities, note_calibration, read_predictions
 from core.judge.label_noise import LabelNoise, fit_noise
 from core.judge.row_blocks import ChangedRows, Rows, StoredRows, blocks
 from core.judge.similarity import order_by_similarity
 from core.judge.stored_probabilities import PROBABILITIES, Store, store_probabilities
 from core.types import NO_LABEL, FindingKind, FloatArray, IntArray, RoundError
 
-EMBEDDINGS = "embeddings.npy"
-BACKBONE_CHECK = "backbone_check.json"  # comparison of the network with others, if there was one
 GIVEN = "given.npy"  # (N, K) probabilities of a round of imported predictions
-DECAY = "decay.json"  # weight decay of a round of probes, and the likelihoods that decided it
 _TOP = 5
-__all__ = ["BACKBONE_CHECK", "DECAY", "EMBEDDINGS", "GIVEN", "PROBABILITIES", "Judgement", "fold_file", "judge_round"]
+__all__ = ["GIVEN", "PROBABILITIES", "Judgement", "judge_round"]
 BoolArray = NDArray[np.bool_]
 
 

@@ -16,9 +16,8 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from core.data.likeliest import KEPT, class_type, keeps_all, likeliest
-from core.data.mapped_columns import mapped_column
 from core.data.snapshot import SNAPSHOT
-from core.data.storage import atomic_path, save_array
+from core.data.storage import atomic_path, mapped_column, save_array
 from core.judge.row_blocks import Rows, StoredRows
 from core.types import NO_LABEL, FloatArray, IntArray
 

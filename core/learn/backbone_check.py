@@ -19,12 +19,11 @@ from torch import Tensor, nn
 from core.config import BACKBONE, SMALL_NETWORK, ProbabilityMethod, RoundConfig, Weights
 from core.data.array_cache import lock_path
 from core.data.likeliest import LikelyLogits
-from core.data.locks import exclusive_lock
-from core.data.storage import atomic_path
+from core.data.storage import atomic_path, exclusive_lock
 from core.learn.batches import ImageBatches, Scaling
 from core.learn.crossfold import FoldCallbacks, FoldSplit
+from core.learn.devices import for_inference
 from core.learn.models.classifier import initial_scaling
-from core.learn.models.inference import for_inference
 from core.learn.probe import build_frozen, fit_regression
 from core.learn.training import predict_batches
 from core.types import NO_LABEL, ConfigError, FloatArray, IntArray, Progress

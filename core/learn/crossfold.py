@@ -8,7 +8,7 @@ little memory the batch is halved and training continues from the checkpoint.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -360,3 +360,14 @@ def _read(checkpoint: Path) -> State | None:
         return None
     state: State = torch.load(checkpoint, map_location="cpu", weights_only=True)
     return state
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probed:
+    """Inputs of the folds of a probe, and the function that processes their logits."""
+
+    build: Callable[[], nn.Module]  # the frozen encoder
+    content_hashes: Sequence[str]  # of the N images
+    cache: Path  # folder of the maps
+    classes: int
+    keep: Keep

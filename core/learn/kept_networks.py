@@ -23,9 +23,8 @@ from core.data.storage import atomic_path
 from core.learn import probe
 from core.learn.batches import ImageBatches
 from core.learn.crossfold import FoldResult
-from core.learn.devices import library_version
+from core.learn.devices import for_inference, library_version
 from core.learn.models.classifier import build_classifier
-from core.learn.models.inference import for_inference
 from core.learn.models.probes import LinearHead, PixelHead, PixelProbe, Probe, SceneEncoder
 from core.learn.models.segmenter import build_segmenter
 from core.types import ConfigError, RoundError, Task

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from core.config import RoundConfig
 from core.data.array_cache import array_path, building, find_earlier, note_rows, open_array
 from core.data.storage import atomic_path
-from core.learn.crossfold import FoldCallbacks, FoldResult, FoldSplit, Keep, TrainingData
+from core.learn.crossfold import FoldCallbacks, FoldResult, FoldSplit, Probed, TrainingData
 from core.learn.models.probes import MapShape, PixelHead, SceneEncoder, features_at
 from core.learn.probe import build_frozen, features_key
 from core.learn.training import adamw, cycle, predict_batches, stop_if, supervised_loss
@@ -37,17 +37,6 @@ _RATE = 3e-3
 _LEFT_FREE = 1 << 30  # bytes of the disk that maps leave free
 _LEAST_PIXELS = 128  # side of a scene that is not too small
 _EMBEDDING_SHARE, _FITTED_SHARE = 0.8, 0.95  # of the first fold's work done after these stages
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Probed:
-    """Inputs of the folds of a probe, and the function that processes their logits."""
-
-    build: Callable[[], nn.Module]  # the frozen encoder
-    content_hashes: Sequence[str]  # of the N images
-    cache: Path  # folder of the maps
-    classes: int
-    keep: Keep
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,11 +20,10 @@ from torch import Tensor, nn
 
 from core.config import RoundConfig, Weights, open_weights, weights_path
 from core.data.array_cache import array_path, building, find_earlier, lock_path, note_rows, open_array
-from core.data.locks import exclusive_lock
-from core.data.storage import atomic_path, save_array
+from core.data.storage import atomic_path, exclusive_lock, save_array
 from core.learn.batches import ImageBatches, Scaling
 from core.learn.crossfold import FoldCallbacks, FoldResult, FoldSplit, Keep, keep_logits
-from core.learn.models.inference import for_inference
+from core.learn.devices import for_inference
 from core.learn.models.probes import LinearHead
 from core.learn.training import predict_batches, stop_if
 from core.types import EMBEDDING_SHARE, NO_LABEL, FloatArray, IntArray, Progress, RoundError

@@ -49,14 +49,15 @@ from core.types.labels import (
     widen,
 )
 from core.types.people import LEAST_ROLES, LoggedAct, Right, Role, forbidden
-from core.types.recipes import Recipe
 from core.types.work import (
     EMBEDDING_SHARE,
+    FOLDS,
     DeletionKind,
     ImageFacts,
     JobStatus,
     Problem,
     Progress,
+    Recipe,
     Report,
     Severity,
     SourceSample,
@@ -66,6 +67,7 @@ from core.types.work import (
 __all__ = [
     "EMBEDDING_SHARE",
     "EVERY_FOLD",
+    "FOLDS",
     "IGNORE",
     "LEAST_ROLES",
     "NO_LABEL",

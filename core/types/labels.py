@@ -246,7 +246,7 @@ class Status(IntEnum):
     BULK = 6  # accepted by a bulk act, not reviewed
     SECOND_OPINION = 7
     PAINTED = 8  # a region whose pixels were all painted by edits of its image: nothing is left to accept
-    REMOVED = 9  # its image was removed from the dataset: in no list or count, see `db.hidden`
+    REMOVED = 9  # its image was removed from the dataset: in no list or count, see `db.visibility`
 
     @property
     def settled(self) -> bool:

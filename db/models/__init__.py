@@ -20,17 +20,20 @@ from db.models.datasets import (
     TaggingRow,
 )
 from db.models.people import LogEntryRow, LoginSessionRow, SigningKeyRow, UserRow
-from db.models.reviews import (
+from db.models.rounds import (
     AuditLeaseRow,
     AuditRow,
     ChangesetRow,
     DecisionRow,
     FindingCountRow,
     FindingRow,
+    FoldRunRow,
     MadeFindingRow,
     NoteRow,
+    RoundRow,
+    ShardRunRow,
+    WorkerRow,
 )
-from db.models.rounds import FoldRunRow, RoundRow, ShardRunRow, WorkerRow
 
 __all__ = [
     "AnnotatorRow",

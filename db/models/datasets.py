@@ -41,7 +41,7 @@ class DatasetRow(Base):
     options: Mapped[dict[str, Any]]  # options of the format's reader, for a re-import
     restricted: Mapped[bool] = mapped_column(default=False, server_default=false())  # to members, see `db.visibility`
     created_at: Mapped[datetime]
-    deleted_at: Mapped[datetime | None]  # then no query finds it, see `db.hidden`
+    deleted_at: Mapped[datetime | None]  # then no query finds it, see `db.visibility`
 
 
 class DatasetMemberRow(Base):
@@ -105,7 +105,7 @@ class SampleRow(Base):
     imported_at: Mapped[datetime]
     vanished_at: Mapped[datetime | None]
     import_id: Mapped[int | None]  # the import that added it; None: one of before this was noted
-    removed_by: Mapped[int | None]  # the deletion that hides it from every query, see `db.hidden`
+    removed_by: Mapped[int | None]  # the deletion that hides it from every query, see `db.visibility`
 
 
 class TaggingRow(Base):
@@ -175,7 +175,7 @@ class ImportRow(Base):
     dataset_change: Mapped[dict[str, Any] | None]
     created_at: Mapped[datetime]
     finished_at: Mapped[datetime | None]
-    deleted_at: Mapped[datetime | None]  # it was undone: no query finds it, see `db.hidden`
+    deleted_at: Mapped[datetime | None]  # it was undone: no query finds it, see `db.visibility`
 
 
 class ImportChangeRow(Base):

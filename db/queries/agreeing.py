@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, Row, Select, func, select, union, update
+from sqlalchemy import ColumnElement, Row, Select, func, select, union
 from sqlalchemy.orm import Session
 
 from core.types import (
@@ -31,12 +31,11 @@ from core.types import (
     StorageError,
 )
 from db.agreeing_file import FILES, WRITES, AgreeingFile, AgreeingFiles, Columns
-from db.hidden import WITH_DELETED
-from db.loading import load_rows
+from db.loading import NewFinding, load_findings, load_rows, percents_of
 from db.models import ChangesetRow, DatasetRow, DecisionRow, MadeFindingRow, RoundRow, SampleRow
-from db.new_findings import NewFinding, load_findings
-from db.percents import percents_of, whole_percent
-from db.queries.merges import Merges, read_merges
+from db.queries.datasets import Merges, read_merges
+from db.queries.filters import ColumnsCondition, matching_columns, may_lack_rows
+from db.visibility import WITH_DELETED
 
 _CHUNK = 5_000  # findings made into rows at once
 _NAMED = 500  # ids named in one statement
@@ -50,7 +49,6 @@ _KEYS: Mapping[Order, tuple[str, ...]] = {
     Order.SIMILARITY: ("similarity_rank",),
 }
 _BOUNDED_BY: Mapping[Order, str] = {Order.PAIR: "label"}  # whose bounds are those of an order's first key, if another's
-Mask = Callable[[Columns], NDArray[np.bool_]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +84,10 @@ def columns_of(session: Session, chosen: FindingFilter, *names: str) -> Iterator
 
     `names` are columns of the file, or `given`, `pseudo` (present classes), `percent` and `id`.
     """
-    kept = _kept(session, chosen.round_id) if _may_hold(chosen) else None
+    kept = _kept(session, chosen.round_id) if may_lack_rows(chosen) else None
     if kept is None:
         return
-    needed, mask = _condition(session, kept, chosen)
+    needed, mask = matching_columns(session, chosen, kept.file.splits)
     for part in kept.file.parts:
         columns = _read(kept, part, needed | set(names), mask)
         if len(columns["rank"]):
@@ -145,10 +143,10 @@ def first_ids(
 
     Parts are read by their bounds, those with the first keys first, until no other can hold an earlier one.
     """
-    kept = _kept(session, chosen.round_id) if _may_hold(chosen) else None
+    kept = _kept(session, chosen.round_id) if may_lack_rows(chosen) else None
     if kept is None:
         return []
-    needed, mask = _condition(session, kept, chosen)
+    needed, mask = matching_columns(session, chosen, kept.file.splits)
     names = _KEYS[order]
     sign = -1.0 if order is Order.CONFIDENCE else 1.0
     mark = None if after is None else tuple(sign * value for value in after)
@@ -221,22 +219,6 @@ def count_of_samples(session: Session, round_id: int, sample_ids: Sequence[int])
     """Return how many of these samples are in a round's file."""
     kept = _kept(session, round_id) if len(sample_ids) else None
     return 0 if kept is None else len(kept.file.places_of_samples(_array(sample_ids)))
-
-
-def first_id_of(session: Session, round_id: int) -> int | None:
-    """Return the first id of a round's block, None where it has none."""
-    return session.scalar(select(_ROUNDS.c.first_finding_id).where(_ROUNDS.c.id == round_id))
-
-
-def keep_in_file(session: Session, round_id: int, count: int) -> None:
-    """Note that `count` findings of a round are in its file, which is in its place."""
-    session.execute(update(RoundRow).where(RoundRow.id == round_id).values(findings_in_file=count))
-
-
-def forget_file(session: Session, round_id: int) -> None:
-    """Note that a round's file is removed for good."""
-    gone = {"first_finding_id": None, "reserved_ids": None, "findings_in_file": None}
-    session.execute(update(RoundRow).where(RoundRow.id == round_id).values(**gone))
 
 
 def concerned_samples(session: Session, round_id: int) -> IntArray:
@@ -357,95 +339,7 @@ def _made(session: Session, files: AgreeingFiles, round_id: int, first_id: int) 
     return np.sort(ranks[: np.searchsorted(ids, newest, side="right")])
 
 
-def _may_hold(chosen: FindingFilter) -> bool:
-    """Return whether a filter may hold findings without a row: open ones that agree, without annotator and region."""
-    kind = not chosen.kinds or FindingKind.AGREEING in chosen.kinds
-    status = not chosen.statuses or Status.OPEN in chosen.statuses
-    return kind and status and not any(one is not None for one in (chosen.annotator, chosen.min_area, chosen.max_area))
-
-
-def _condition(session: Session, kept: _Kept, chosen: FindingFilter) -> tuple[frozenset[str], Mask]:
-    """Return the columns that a filter looks at, and its condition on a part."""
-    tests: list[tuple[str, Mask]] = [
-        (name, _equals(name, value))
-        for name, value in (
-            ("given", chosen.given), ("pseudo", chosen.pseudo), ("fold", chosen.fold), ("sample_id", chosen.sample_id),
-        )
-        if value is not None
-    ]  # fmt: skip
-    splits = kept.file.splits
-    if chosen.split is not None:
-        tests.append(("split", _is_in("split", _codes(splits, {chosen.split}))))
-    if chosen.without_splits:
-        tests.append(("split", _is_in("split", _codes(splits, set(splits) - chosen.without_splits))))
-    if chosen.similar:
-        tests.append(("id", _is_in("id", _array(chosen.similar))))
-    if chosen.path_contains:
-        tests.append(("sample_id", _is_in("sample_id", _samples_named(session, kept, chosen.path_contains))))
-    tests += _confidence(chosen)
-    return frozenset(name for name, _ in tests), lambda columns: _all_of(tests, columns)
-
-
-def _confidence(chosen: FindingFilter) -> list[tuple[str, Mask]]:
-    """Return the bounds of a filter on confidence, as `db.queries.filters` has them."""
-    tests: list[tuple[str, Mask]] = []
-    least, most = whole_percent(chosen.min_confidence), whole_percent(chosen.max_confidence)
-    if chosen.min_confidence > 0:
-        name, bound = ("confidence", chosen.min_confidence) if least is None else ("percent", least)
-        tests.append((name, _at_least(name, bound)))
-    if chosen.max_confidence < 1:
-        name, bound = ("confidence", chosen.max_confidence) if most is None else ("percent", most)
-        tests.append((name, _below(name, bound)))
-    if chosen.class_percents:
-        percents = np.array(chosen.class_percents)
-
-        def is_sure(columns: Columns) -> NDArray[np.bool_]:
-            label = columns["pseudo"]
-            known = (label >= 0) & (label < len(percents))
-            sure: NDArray[np.bool_] = known & (columns["percent"] >= percents[np.where(known, label, 0)])
-            return sure
-
-        tests += [("pseudo", is_sure), ("percent", lambda columns: np.ones(len(columns["percent"]), np.bool_))]
-    return tests
-
-
-def _all_of(tests: Sequence[tuple[str, Mask]], columns: Columns) -> NDArray[np.bool_]:
-    held = np.ones(len(columns["rank"]), np.bool_)
-    for _, test in tests:
-        held &= test(columns)
-    return held
-
-
-def _equals(name: str, value: int) -> Mask:
-    return lambda columns: columns[name] == value
-
-
-def _at_least(name: str, bound: float) -> Mask:
-    return lambda columns: columns[name] >= bound
-
-
-def _below(name: str, bound: float) -> Mask:
-    return lambda columns: columns[name] < bound
-
-
-def _is_in(name: str, values: IntArray) -> Mask:
-    return lambda columns: np.isin(columns[name], values)
-
-
-def _codes(splits: Sequence[str], chosen: set[str] | frozenset[str]) -> IntArray:
-    return np.array([code for code, name in enumerate(splits) if name in chosen], dtype=np.int64)
-
-
-def _samples_named(session: Session, kept: _Kept, text: str) -> IntArray:
-    """Return the samples of a round's dataset whose path contains a text."""
-    dataset_id = select(_ROUNDS.c.dataset_id).where(_ROUNDS.c.id == kept.round_id).scalar_subquery()
-    within = SampleRow.name.icontains(text, autoescape=True)
-    return np.fromiter(
-        session.scalars(select(SampleRow.id).where(SampleRow.dataset_id == dataset_id, within)), np.int64
-    )
-
-
-def _read(kept: _Kept, part: int, names: Iterable[str], mask: Mask) -> Columns:
+def _read(kept: _Kept, part: int, names: Iterable[str], mask: ColumnsCondition) -> Columns:
     """Return columns of those findings of a part that have no row and that a condition holds."""
     wanted = {"rank", *names}
     sources = {"given": "label", "pseudo": "label", "percent": "confidence", "id": "rank"}

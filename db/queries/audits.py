@@ -10,11 +10,12 @@ from sqlalchemy import Select, delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from core.types import NO_LABEL, FindingFilter, FindingKind, IntArray, Status
-from db.hidden import WITH_DELETED
+from db.loading import NewFinding
 from db.models import AnnotatorRow, AuditLeaseRow, AuditRow, FindingRow
-from db.new_findings import NewFinding
 from db.queries import agreeing
-from db.queries.filters import count, matching
+from db.queries.filters import matching
+from db.queries.findings import count
+from db.visibility import WITH_DELETED
 
 SETTLED_BY_PEOPLE = frozenset({Status.ACCEPT, Status.KEEP, Status.RELABEL, Status.AMBIGUOUS, Status.EXCLUDE})
 UNJUDGED = frozenset(Status) - SETTLED_BY_PEOPLE - {Status.REMOVED}

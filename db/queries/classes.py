@@ -1,31 +1,15 @@
-"""Classes of a dataset: acts on them, their uses, and counts of given and current labels."""
+"""Classes of a dataset: their uses, and counts of given and current labels."""
 
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from core.types import Act, FindingKind, JobStatus
-from db.models import AnnotatorRow, ChangesetRow, DecisionRow, FindingCountRow, FindingRow, RoundRow, SampleRow
+from core.types import FindingKind, JobStatus
+from db.models import ChangesetRow, DecisionRow, FindingCountRow, FindingRow, RoundRow, SampleRow
 from db.queries import tags
+from db.queries.datasets import merges_of, present
 from db.queries.filters import TODO
-from db.queries.merges import merges_of, present
-
-
-def class_acts(session: Session, dataset_id: int) -> list[tuple[int, bool, dict[str, object], str, datetime]]:
-    """Return every act on the classes of a dataset, undone ones too, oldest first.
-
-    Each is (changeset, whether it counts, note, annotator, moment).
-    """
-    columns = (ChangesetRow.id, ChangesetRow.live, ChangesetRow.note, AnnotatorRow.name, ChangesetRow.decided_at)
-    query = (
-        select(*columns)
-        .join(AnnotatorRow, AnnotatorRow.id == ChangesetRow.annotator_id)
-        .where(ChangesetRow.dataset_id == dataset_id, ChangesetRow.act == Act.CLASSES)
-    )
-    found = session.execute(query.order_by(ChangesetRow.id))
-    return [(number, live, note, annotator, at) for number, live, note, annotator, at in found]
 
 
 def labels_of_class(session: Session, dataset_id: int, class_id: int) -> int:

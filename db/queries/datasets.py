@@ -1,19 +1,26 @@
-"""Datasets, and the figures of their cards: counts come from the last imports' reports and from `finding_count`."""
+"""Datasets, their merged classes, and the figures of their cards.
 
-from collections.abc import Mapping
+Given labels, verdicts and tags are never rewritten when classes are merged: queries return them as the classes that
+they mean at present (`present`), by the map that follows from a dataset's acts. What rounds found is moved along
+(`db.queries.projection.move_findings`), since filters and indexes need it.
+
+Counts of cards come from the last imports' reports and from `finding_count`.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import SQLColumnExpression, case, func, select, update
 from sqlalchemy.orm import Session
 
 from core.types import ClassState, ClassTable, DatasetError, FindingKind, JobStatus, Recipe, Status, Task, work_done
-from db.models import DatasetRow, FindingCountRow, FoldRunRow, ImportRow, RoundRow, ShardRunRow
+from db.models import DatasetRow, FindingCountRow, FoldRunRow, ImportRow, RoundRow, SampleRow, ShardRunRow
 from db.queries import imports
-from db.queries.merges import read_merges
 
 _OF_ROUND = ("id", "number", "recipe", "status", "stage", "message")  # the first fields of a summary
+Merges = Mapping[int, int]  # from a merged class to the one it went into, chains resolved
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +138,33 @@ def datasets(session: Session) -> list[DatasetInfo]:
 def change_dataset(session: Session, dataset_id: int, values: Mapping[str, Any]) -> None:
     """Write some of a dataset's columns."""
     session.execute(update(DatasetRow).where(DatasetRow.id == dataset_id).values(**values))
+
+
+def read_merges(stored: Sequence[Sequence[int]]) -> dict[int, int]:
+    """Return merges from the pairs that a dataset's row holds."""
+    return {pair[0]: pair[1] for pair in stored}
+
+
+def merges_of(session: Session, dataset_id: int) -> dict[int, int]:
+    """Return the merged classes of a dataset."""
+    return read_merges(session.scalar(select(DatasetRow.merged_classes).where(DatasetRow.id == dataset_id)) or [])
+
+
+def merges_of_round(session: Session, round_id: int) -> dict[int, int]:
+    """Return the merged classes of a round's dataset."""
+    of_round = select(DatasetRow.merged_classes).join(RoundRow, RoundRow.dataset_id == DatasetRow.id)
+    return read_merges(session.scalar(of_round.where(RoundRow.id == round_id)) or [])
+
+
+def merges_of_sample(session: Session, sample_id: int) -> dict[int, int]:
+    """Return the merged classes of an image's dataset."""
+    of_sample = select(DatasetRow.merged_classes).join(SampleRow, SampleRow.dataset_id == DatasetRow.id)
+    return read_merges(session.scalar(of_sample.where(SampleRow.id == sample_id)) or [])
+
+
+def present(label: SQLColumnExpression[Any], merges: Merges) -> SQLColumnExpression[Any]:
+    """Return a column of class ids as the classes that they mean now."""
+    return case(dict(merges), value=label, else_=label) if merges else label
 
 
 def count_splits(session: Session, dataset_id: int, counts: Mapping[str, int]) -> None:

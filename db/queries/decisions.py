@@ -1,4 +1,4 @@
-"""Acts and the decisions they made: added, never changed; undone and redone by later acts.
+"""Acts of annotators and the decisions they made: added, never changed; undone and redone by later acts.
 
 Reads answer three questions: acts that count (`live_...`), decisions between two moments, and acts of other people.
 """
@@ -15,11 +15,14 @@ from sqlalchemy.orm import Session, aliased
 from core.types import Act, Decision, FindingFilter, Status, Verdict
 from db.models import AnnotatorRow, ChangesetRow, DecisionRow, FindingRow, NoteRow, SampleRow
 from db.queries import agreeing
+from db.queries.datasets import Merges, merges_of, merges_of_round, merges_of_sample, present
 from db.queries.filters import matching
-from db.queries.merges import Merges, merges_of, merges_of_round, merges_of_sample, present
 
 OWN_ACTS = (Act.VERDICT, Act.ACCEPT_ALL, Act.NOTE, Act.CLASSES)  # can be undone; UNDO and REDO name one of these
 _PART = 50_000  # rows held in memory
+EDITED = "edited"  # in the note of an act that stored whole masks: the image's name, or how many
+TAKEN = "taken"  # in the note of an act that took masks from a source: the import
+DIFFERING = "annotators_differ"  # in the note of an act on findings whose image has several labels in its source
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,29 @@ class NewDecision:
     label: int | None
     mask_hash: str | None = None  # the whole mask, where it was edited
     mask_base: str | None = None  # the mask that the edit began from
+
+
+def annotator_id(session: Session, name: str, now: datetime) -> int:
+    """Return the id of the annotator with this name, who is added when new."""
+    known = find_annotator(session, name)
+    if known is not None:
+        return known
+    row = AnnotatorRow(name=name, created_at=now)
+    session.add(row)
+    session.flush()
+    return row.id
+
+
+def find_annotator(session: Session, name: str) -> int | None:
+    """Return the id of the annotator with this name, None when there is none."""
+    return session.scalar(select(AnnotatorRow.id).where(AnnotatorRow.name == name))
+
+
+def annotator_names(session: Session, dataset_id: int) -> list[str]:
+    """Return the names of everybody who has decided in a dataset, sorted."""
+    here = select(ChangesetRow.annotator_id).where(ChangesetRow.dataset_id == dataset_id)
+    names = select(AnnotatorRow.name).where(AnnotatorRow.id.in_(here))
+    return list(session.scalars(names.order_by(AnnotatorRow.name)))
 
 
 def add_changeset(session: Session, new: NewChangeset) -> int:
@@ -190,6 +216,21 @@ def live_bulk_acts(session: Session, dataset_id: int) -> list[Changeset]:
     return [Changeset(*row) for row in rows]
 
 
+def class_acts(session: Session, dataset_id: int) -> list[tuple[int, bool, dict[str, object], str, datetime]]:
+    """Return every act on the classes of a dataset, undone ones too, oldest first.
+
+    Each is (changeset, whether it counts, note, annotator, moment).
+    """
+    columns = (ChangesetRow.id, ChangesetRow.live, ChangesetRow.note, AnnotatorRow.name, ChangesetRow.decided_at)
+    query = (
+        select(*columns)
+        .join(AnnotatorRow, AnnotatorRow.id == ChangesetRow.annotator_id)
+        .where(ChangesetRow.dataset_id == dataset_id, ChangesetRow.act == Act.CLASSES)
+    )
+    found = session.execute(query.order_by(ChangesetRow.id))
+    return [(number, live, note, annotator, at) for number, live, note, annotator, at in found]
+
+
 def acts_noting(session: Session, dataset_id: int, key: str) -> set[int]:
     """Return the acts of a dataset whose note has this key."""
     noted = select(ChangesetRow.id, ChangesetRow.note).where(
@@ -245,6 +286,20 @@ def painted_over(session: Session, finding_ids: Sequence[int]) -> set[int]:
     return set(session.scalars(_painted_over(), {"findings": finding_ids}))
 
 
+def decisions_with_people(merges: Merges) -> Select[*tuple[Any, ...]]:
+    """Select the columns of `Decision`, to be narrowed and ordered; without merges, labels are as they were stored."""
+    bulk = (ChangesetRow.act == Act.ACCEPT_ALL).label("bulk")
+    return (
+        select(
+            DecisionRow.id, DecisionRow.sample_id, DecisionRow.verdict, present(DecisionRow.label, merges), bulk,
+            ChangesetRow.live, ChangesetRow.round_id, ChangesetRow.id, AnnotatorRow.name, ChangesetRow.decided_at,
+            DecisionRow.finding_id, DecisionRow.mask_hash, DecisionRow.mask_base,
+        )
+        .join(ChangesetRow, ChangesetRow.id == DecisionRow.changeset_id)
+        .join(AnnotatorRow, AnnotatorRow.id == ChangesetRow.annotator_id)
+    )  # fmt: skip
+
+
 @cache
 def _painted_over() -> Select[int]:
     """Select those of the findings bound to `findings`; to build it anew takes longer than to run it."""
@@ -293,20 +348,6 @@ def given_labels(session: Session, dataset_id: int) -> dict[int, int | None]:
         select(SampleRow.id, label).where(SampleRow.dataset_id == dataset_id).order_by(SampleRow.id)
     ).all()
     return {row[0]: row[1] for row in rows}
-
-
-def decisions_with_people(merges: Merges) -> Select[*tuple[Any, ...]]:
-    """Select the columns of `Decision`, to be narrowed and ordered; without merges, labels are as they were stored."""
-    bulk = (ChangesetRow.act == Act.ACCEPT_ALL).label("bulk")
-    return (
-        select(
-            DecisionRow.id, DecisionRow.sample_id, DecisionRow.verdict, present(DecisionRow.label, merges), bulk,
-            ChangesetRow.live, ChangesetRow.round_id, ChangesetRow.id, AnnotatorRow.name, ChangesetRow.decided_at,
-            DecisionRow.finding_id, DecisionRow.mask_hash, DecisionRow.mask_base,
-        )
-        .join(ChangesetRow, ChangesetRow.id == DecisionRow.changeset_id)
-        .join(AnnotatorRow, AnnotatorRow.id == ChangesetRow.annotator_id)
-    )  # fmt: skip
 
 
 def verdicts_between(session: Session, dataset_id: int, since: datetime | None, until: datetime) -> dict[str, int]:

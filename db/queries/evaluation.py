@@ -9,8 +9,8 @@ from sqlalchemy.orm import Session
 from core.types import Act, JobStatus, Recipe, Status, Task, Verdict
 from db.models import ChangesetRow, DatasetRow, DecisionRow, FindingRow, IncomingRow, RoundRow, SampleRow
 from db.queries import agreeing, projection
+from db.queries.datasets import Merges, merges_of, present
 from db.queries.imports import UNLABELLED_SPLIT
-from db.queries.merges import Merges, merges_of, present
 
 DRAWN = "evaluation"  # the name of a split that is drawn
 _FINDING = [recipe for recipe in Recipe if recipe.finds]

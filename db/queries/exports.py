@@ -8,7 +8,6 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from core.types import ExportError, JobStatus
-from db.hidden import WITH_DELETED
 from db.models import (
     AuditRow,
     ChangesetRow,
@@ -22,6 +21,7 @@ from db.models import (
 )
 from db.queries.evaluation import splits_of_dataset
 from db.queries.imports import added_folders
+from db.visibility import WITH_DELETED
 
 _UNFINISHED = (JobStatus.QUEUED, JobStatus.RUNNING)
 

@@ -1,24 +1,26 @@
-"""SQL conditions of a `FindingFilter`, shared by the queue and the bulk acts, and counts of the findings it matches.
+"""Conditions of a `FindingFilter`, shared by the queue, the counts and the bulk acts, in two forms of one meaning.
+
+`matching` and `counted` are SQL, on findings and on their counts. `matching_columns` is of numpy, on a part of the file
+of findings that have no row.
 
 Confidence bounds on a whole percent compare `finding.percent`, as the counts do, so that a number shown and the set
 changed are the same to the last finding; any other bound compares the confidence itself.
-
-Counts are read from `finding_count` wherever that table can answer (a few thousand rows for a million findings), else
-from the findings themselves; both give the same numbers.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from math import ceil, floor
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, or_, select
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from core.types import FindingFilter, FindingKind, Status
-from db.models import AnnotatorRow, FindingCountRow, FindingRow, SampleRow
-from db.percents import whole_percent
-from db.queries import agreeing
+from core.types import FindingFilter, FindingKind, IntArray, Status
+from db.agreeing_file import Columns
+from db.loading import whole_percent
+from db.models import AnnotatorRow, FindingCountRow, FindingRow, RoundRow, SampleRow
 
 CERTAIN = 1.0
 CERTAIN_PERCENT = 100
@@ -27,7 +29,7 @@ _FREE: dict[str, Any] = {  # fields that `finding_count` does not hold, at their
     "similar": (),
 }  # fmt: skip
 TODO = frozenset({Status.OPEN, Status.SECOND_OPINION})
-BINS = 100
+ColumnsCondition = Callable[[Columns], NDArray[np.bool_]]
 
 
 def kinds_of(chosen: FindingFilter) -> list[FindingKind]:
@@ -85,74 +87,37 @@ def counted(chosen: FindingFilter) -> list[ColumnElement[bool]]:
     return conditions
 
 
-def count(session: Session, chosen: FindingFilter) -> int:
-    """Return how many findings the filter holds."""
-    if is_counted(chosen):
-        return session.scalar(select(func.coalesce(func.sum(FindingCountRow.count), 0)).where(*counted(chosen))) or 0
-    rows = session.scalar(select(func.count()).select_from(FindingRow).where(*matching(chosen))) or 0
-    return rows + agreeing.count(session, chosen)
+def may_lack_rows(chosen: FindingFilter) -> bool:
+    """Return whether a filter may hold findings without a row: open ones that agree, without annotator and region."""
+    kind = not chosen.kinds or FindingKind.AGREEING in chosen.kinds
+    status = not chosen.statuses or Status.OPEN in chosen.statuses
+    return kind and status and not any(one is not None for one in (chosen.annotator, chosen.min_area, chosen.max_area))
 
 
-def highest_percent(session: Session, chosen: FindingFilter) -> int:
-    """Return the highest whole percent of confidence among the findings of a filter that is counted; 100 when none."""
-    top = session.scalar(select(func.max(FindingCountRow.percent)).where(*counted(chosen), FindingCountRow.count > 0))
-    return CERTAIN_PERCENT if top is None else top
+def matching_columns(
+    session: Session, chosen: FindingFilter, splits: Sequence[str]
+) -> tuple[frozenset[str], ColumnsCondition]:
+    """Return the columns of a round's file that a filter looks at, and the whole filter as a condition on a part.
 
-
-def count_by_status(session: Session, chosen: FindingFilter) -> dict[Status, int]:
-    """Return the number of findings in each status there is, whatever statuses the filter names."""
-    return {row[0]: row[1] for row in _grouped(session, replace(chosen, statuses=frozenset()), "status")}
-
-
-def count_by_kind(session: Session, chosen: FindingFilter) -> dict[FindingKind, int]:
-    """Return the number still to do of each kind, whatever kinds and statuses the filter names."""
-    return {row[0]: row[1] for row in _grouped(session, replace(chosen, kinds=frozenset(), statuses=TODO), "kind")}
-
-
-def count_by_pair(session: Session, chosen: FindingFilter) -> list[tuple[int, int, int]]:
-    """Return (given, pseudo, number), the largest number first."""
-    pairs = [(given, pseudo, n) for given, pseudo, n in _grouped(session, chosen, "given", "pseudo")]
-    return sorted(pairs, key=lambda pair: (-pair[2], pair[0], pair[1]))
-
-
-def count_by_label(session: Session, round_id: int) -> dict[int, int]:
-    """Return the number of a round's findings that were given each class by a verdict."""
-    query = select(FindingRow.label, func.count()).where(FindingRow.round_id == round_id, FindingRow.label.is_not(None))
-    return {label: n for label, n in session.execute(query.group_by(FindingRow.label)) if label is not None}
-
-
-def mean_confidence(session: Session, chosen: FindingFilter) -> float | None:
-    """Return the mean confidence of a filter's findings, to half a percent; None where there are none."""
-    levels = _grouped(session, chosen, "percent")
-    total = sum(n for _, n in levels)
-    return sum(n * min(percent + 0.5, CERTAIN_PERCENT) for percent, n in levels) / (100 * total) if total else None
-
-
-def count_by_percent(session: Session, chosen: FindingFilter) -> list[int]:
-    """Return the number of findings of a filter at each whole percent of confidence, from 0 to 100."""
-    levels = [0] * (CERTAIN_PERCENT + 1)
-    for percent, n in _grouped(session, chosen, "percent"):
-        levels[percent] += n
-    return levels
-
-
-def pixels_by_percent(session: Session, chosen: FindingFilter) -> list[int]:
-    """Return the pixels of a filter's regions at each whole percent of confidence, from 0 to 100."""
-    total = func.sum(FindingRow.area)
-    rows = session.execute(select(FindingRow.percent, total).where(*matching(chosen)).group_by(FindingRow.percent))
-    levels = [0] * (CERTAIN_PERCENT + 1)
-    for percent, pixels in rows:
-        levels[percent] = int(pixels or 0)
-    return levels
-
-
-def histogram(session: Session, chosen: FindingFilter, statuses: frozenset[Status] = TODO) -> list[int]:
-    """Return the numbers still to do by percent of confidence; the last bin includes certainty."""
-    bins = [0] * BINS
-    everywhere = replace(chosen, statuses=statuses, min_confidence=0.0, max_confidence=1.0)
-    for percent, n in _grouped(session, everywhere, "percent"):
-        bins[min(percent, BINS - 1)] += n
-    return bins
+    `splits` are the names that the file's codes stand for.
+    """
+    tests: list[tuple[str, ColumnsCondition]] = [
+        (name, _equals(name, value))
+        for name, value in (
+            ("given", chosen.given), ("pseudo", chosen.pseudo), ("fold", chosen.fold), ("sample_id", chosen.sample_id),
+        )
+        if value is not None
+    ]  # fmt: skip
+    if chosen.split is not None:
+        tests.append(("split", _is_in("split", _codes(splits, {chosen.split}))))
+    if chosen.without_splits:
+        tests.append(("split", _is_in("split", _codes(splits, set(splits) - chosen.without_splits))))
+    if chosen.similar:
+        tests.append(("id", _is_in("id", np.array(chosen.similar, np.int64))))
+    if chosen.path_contains:
+        tests.append(("sample_id", _is_in("sample_id", _samples_named(session, chosen))))
+    tests += _confidence_in_columns(chosen)
+    return frozenset(name for name, _ in tests), lambda columns: _all_of(tests, columns)
 
 
 def _beyond_the_counts(chosen: FindingFilter) -> list[ColumnElement[bool]]:
@@ -210,18 +175,60 @@ def _confidence(chosen: FindingFilter) -> list[ColumnElement[bool]]:
     return found
 
 
-def _grouped(session: Session, chosen: FindingFilter, *names: str) -> Sequence[Any]:
-    if is_counted(chosen):
-        columns: list[InstrumentedAttribute[Any]] = [getattr(FindingCountRow, name) for name in names]
-        total = func.sum(FindingCountRow.count)
-        grouped = select(*columns, total).where(*counted(chosen)).group_by(*columns).having(total > 0)
-    else:
-        columns = [getattr(FindingRow, name) for name in names]
-        grouped = select(*columns, func.count()).where(*matching(chosen)).group_by(*columns)
-    rows = session.execute(grouped).all()
-    if is_counted(chosen):
-        return rows
-    found = agreeing.grouped(session, chosen, names)
-    for *values, n in rows:
-        found[tuple(values)] += n
-    return [(*values, n) for values, n in found.items()]
+def _confidence_in_columns(chosen: FindingFilter) -> list[tuple[str, ColumnsCondition]]:
+    tests: list[tuple[str, ColumnsCondition]] = []
+    least, most = whole_percent(chosen.min_confidence), whole_percent(chosen.max_confidence)
+    if chosen.min_confidence > 0:
+        name, bound = ("confidence", chosen.min_confidence) if least is None else ("percent", least)
+        tests.append((name, _at_least(name, bound)))
+    if chosen.max_confidence < 1:
+        name, bound = ("confidence", chosen.max_confidence) if most is None else ("percent", most)
+        tests.append((name, _below(name, bound)))
+    if chosen.class_percents:
+        percents = np.array(chosen.class_percents)
+
+        def is_sure(columns: Columns) -> NDArray[np.bool_]:
+            label = columns["pseudo"]
+            known = (label >= 0) & (label < len(percents))
+            sure: NDArray[np.bool_] = known & (columns["percent"] >= percents[np.where(known, label, 0)])
+            return sure
+
+        tests += [("pseudo", is_sure), ("percent", lambda columns: np.ones(len(columns["percent"]), np.bool_))]
+    return tests
+
+
+def _all_of(tests: Sequence[tuple[str, ColumnsCondition]], columns: Columns) -> NDArray[np.bool_]:
+    held = np.ones(len(columns["rank"]), np.bool_)
+    for _, test in tests:
+        held &= test(columns)
+    return held
+
+
+def _equals(name: str, value: int) -> ColumnsCondition:
+    return lambda columns: columns[name] == value
+
+
+def _at_least(name: str, bound: float) -> ColumnsCondition:
+    return lambda columns: columns[name] >= bound
+
+
+def _below(name: str, bound: float) -> ColumnsCondition:
+    return lambda columns: columns[name] < bound
+
+
+def _is_in(name: str, values: IntArray) -> ColumnsCondition:
+    return lambda columns: np.isin(columns[name], values)
+
+
+def _codes(splits: Sequence[str], chosen: set[str] | frozenset[str]) -> IntArray:
+    return np.array([code for code, name in enumerate(splits) if name in chosen], dtype=np.int64)
+
+
+def _samples_named(session: Session, chosen: FindingFilter) -> IntArray:
+    """Return the samples of a round's dataset whose path contains the text."""
+    rounds = RoundRow.__table__  # the table, not the class: of a hidden round too
+    dataset_id = select(rounds.c.dataset_id).where(rounds.c.id == chosen.round_id).scalar_subquery()
+    within = SampleRow.name.icontains(chosen.path_contains, autoescape=True)
+    return np.fromiter(
+        session.scalars(select(SampleRow.id).where(SampleRow.dataset_id == dataset_id, within)), np.int64
+    )

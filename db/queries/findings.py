@@ -1,26 +1,41 @@
 """Findings: written once by a round, read by id, by sample, or as pages of the review's queue.
 
+`ReviewedRound` has the facts of a round that a review needs before its first finding.
+
 Give rows in the order of their rank: the queue then lies on disk in the order in which it is read.
 
 A page of the queue starts at a key, not at an offset. Which index is walked depends on how many findings the filter
 holds, which `finding_count` knows at once: many are met soon in the order's own index; few are collected by the queue's
 index, which alone holds the status, and sorted.
+
+Counts are read from `finding_count` wherever that table can answer (a few thousand rows for a million findings), else
+from the findings themselves; both give the same numbers.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
 import numpy as np
-from sqlalchemy import ColumnElement, Select, and_, delete, select, tuple_, union_all, update
+from sqlalchemy import ColumnElement, Select, and_, delete, func, select, tuple_, union_all, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from core.types import Finding, FindingFilter, FindingKind, JobStatus, Order
-from db.models import AnnotatorRow, DecisionRow, FindingCountRow, FindingRow, MadeFindingRow, RoundRow, SampleRow
-from db.new_findings import NewFinding, load_findings, reserve_ids
+from core.types import ClassState, Finding, FindingFilter, FindingKind, JobStatus, Order, Recipe, Status, Task
+from db.loading import NewFinding, load_findings, reserve_ids
+from db.models import (
+    AnnotatorRow,
+    DatasetRow,
+    DecisionRow,
+    FindingCountRow,
+    FindingRow,
+    MadeFindingRow,
+    RoundRow,
+    SampleRow,
+)
 from db.queries import agreeing
-from db.queries.filters import CERTAIN_PERCENT, broadened, count, highest_percent, kinds_of, matching, statuses_of
+from db.queries.datasets import read_merges
+from db.queries.filters import CERTAIN_PERCENT, TODO, broadened, counted, is_counted, kinds_of, matching, statuses_of
 from db.queries.projection import count_again, move_round, project
 
 _END = 7  # columns at the end of a row: x, y, width, height, area, own_given, own_pseudo
@@ -32,6 +47,88 @@ ORDER_COLUMNS: Mapping[Order, tuple[InstrumentedAttribute[Any], ...]] = {
     Order.PAIR: (FindingRow.given, FindingRow.pseudo, FindingRow.rank),
     Order.SIMILARITY: (FindingRow.similarity_rank,),
 }
+_FINDING = [recipe for recipe in Recipe if recipe.finds]
+BINS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewedRound:
+    """A round as the review sees it."""
+
+    id: int
+    number: int
+    recipe: Recipe
+    status: JobStatus
+    config: dict[str, Any]
+    metrics: dict[str, Any] | None
+    dataset_id: int
+    dataset: str
+    classes: list[str]
+    colours: list[str] | None
+    task: Task
+    evaluation_splits: list[str]
+    retired_classes: list[int]
+    merged_classes: list[list[int]]  # pairs of a class and the one it went into
+    class_order: list[int]  # empty: by id
+
+    @property
+    def class_state(self) -> ClassState:
+        """Return the classes of its dataset as they stand."""
+        merged = read_merges(self.merged_classes)
+        return ClassState(tuple(self.classes), tuple(self.retired_classes), merged, tuple(self.class_order))
+
+    @property
+    def expects(self) -> bool:
+        """Return whether its confidences are calibrated, as those of whole images are."""
+        return self.task in self.recipe.calibrated
+
+
+def find_round(session: Session, round_id: int) -> ReviewedRound | None:
+    """Return a round with its dataset, None when there is none with this id."""
+    columns = (
+        RoundRow.id, RoundRow.number, RoundRow.recipe, RoundRow.status, RoundRow.config, RoundRow.metrics,
+    )  # fmt: skip
+    of_dataset = (
+        DatasetRow.id, DatasetRow.name, DatasetRow.classes, DatasetRow.colours, DatasetRow.task,
+        DatasetRow.evaluation_splits, DatasetRow.retired_classes, DatasetRow.merged_classes, DatasetRow.class_order,
+    )  # fmt: skip
+    found = select(*columns, *of_dataset).join(DatasetRow, DatasetRow.id == RoundRow.dataset_id)
+    row = session.execute(found.where(RoundRow.id == round_id)).one_or_none()
+    return None if row is None else ReviewedRound(*row)
+
+
+def recipe_of(session: Session, round_id: int) -> Recipe | None:
+    """Return the recipe of a round, None when there is none with this id."""
+    return session.scalar(select(RoundRow.recipe).where(RoundRow.id == round_id))
+
+
+def rounds_of(session: Session, dataset_id: int) -> list[tuple[int, int, JobStatus]]:
+    """Return (id, number, status) of a dataset's rounds that end with findings, newest first."""
+    columns = select(RoundRow.id, RoundRow.number, RoundRow.status)
+    chosen = columns.where(RoundRow.dataset_id == dataset_id, RoundRow.recipe.in_(_FINDING))
+    rows = session.execute(chosen.order_by(RoundRow.number.desc())).all()
+    return [(row[0], row[1], row[2]) for row in rows]
+
+
+def reviewable_datasets(session: Session) -> list[tuple[int, str, int]]:
+    """Return (id, name, newest finished round) of every dataset that has one, by name."""
+    done = (RoundRow.status == JobStatus.DONE, RoundRow.recipe.in_(_FINDING))
+    newest = select(func.max(RoundRow.id)).where(*done).group_by(RoundRow.dataset_id)
+    datasets = select(DatasetRow.id, DatasetRow.name, RoundRow.id).join(RoundRow, RoundRow.dataset_id == DatasetRow.id)
+    rows = session.execute(datasets.where(RoundRow.id.in_(newest)).order_by(DatasetRow.name)).all()
+    return [(row[0], row[1], row[2]) for row in rows]
+
+
+def splits_of(session: Session, round_id: int) -> list[str]:
+    """Return the names of the splits there are findings in, sorted; "" for none."""
+    names = select(FindingCountRow.split).where(FindingCountRow.round_id == round_id).distinct()
+    return list(session.scalars(names.order_by(FindingCountRow.split)))
+
+
+def has_similarity(session: Session, round_id: int) -> bool:
+    """Return whether the round's findings have an order that puts like beside like: all have it, or none."""
+    first = select(FindingRow.similarity_rank).where(FindingRow.round_id == round_id).order_by(FindingRow.rank)
+    return session.scalar(first.limit(1)) is not None or agreeing.has_similarity(session, round_id)
 
 
 def reserve_block(session: Session, round_id: int, count: int) -> int:
@@ -40,6 +137,23 @@ def reserve_block(session: Session, round_id: int, count: int) -> int:
     block = {"first_finding_id": first, "reserved_ids": count, "findings_in_file": None}
     session.execute(update(RoundRow).where(RoundRow.id == round_id).values(**block))
     return first
+
+
+def first_id_of(session: Session, round_id: int) -> int | None:
+    """Return the first id of a round's block, None where it has none."""
+    rounds = RoundRow.__table__  # the table, not the class: of a hidden round too
+    return session.scalar(select(rounds.c.first_finding_id).where(rounds.c.id == round_id))
+
+
+def keep_in_file(session: Session, round_id: int, count: int) -> None:
+    """Note that `count` findings of a round are in its file, which is in its place."""
+    session.execute(update(RoundRow).where(RoundRow.id == round_id).values(findings_in_file=count))
+
+
+def forget_file(session: Session, round_id: int) -> None:
+    """Note that a round's file is removed for good."""
+    gone = {"first_finding_id": None, "reserved_ids": None, "findings_in_file": None}
+    session.execute(update(RoundRow).where(RoundRow.id == round_id).values(**gone))
 
 
 def add_findings(session: Session, round_id: int, rows: Sequence[NewFinding]) -> None:
@@ -172,6 +286,76 @@ def page_end(finding: Finding, order: Order) -> list[float]:
     return [getattr(finding, column.key) for column in ORDER_COLUMNS[order]]
 
 
+def count(session: Session, chosen: FindingFilter) -> int:
+    """Return how many findings the filter holds."""
+    if is_counted(chosen):
+        return session.scalar(select(func.coalesce(func.sum(FindingCountRow.count), 0)).where(*counted(chosen))) or 0
+    rows = session.scalar(select(func.count()).select_from(FindingRow).where(*matching(chosen))) or 0
+    return rows + agreeing.count(session, chosen)
+
+
+def highest_percent(session: Session, chosen: FindingFilter) -> int:
+    """Return the highest whole percent of confidence among the findings of a filter that is counted; 100 when none."""
+    top = session.scalar(select(func.max(FindingCountRow.percent)).where(*counted(chosen), FindingCountRow.count > 0))
+    return CERTAIN_PERCENT if top is None else top
+
+
+def count_by_status(session: Session, chosen: FindingFilter) -> dict[Status, int]:
+    """Return the number of findings in each status there is, whatever statuses the filter names."""
+    return {row[0]: row[1] for row in _grouped(session, replace(chosen, statuses=frozenset()), "status")}
+
+
+def count_by_kind(session: Session, chosen: FindingFilter) -> dict[FindingKind, int]:
+    """Return the number still to do of each kind, whatever kinds and statuses the filter names."""
+    return {row[0]: row[1] for row in _grouped(session, replace(chosen, kinds=frozenset(), statuses=TODO), "kind")}
+
+
+def count_by_pair(session: Session, chosen: FindingFilter) -> list[tuple[int, int, int]]:
+    """Return (given, pseudo, number), the largest number first."""
+    pairs = [(given, pseudo, n) for given, pseudo, n in _grouped(session, chosen, "given", "pseudo")]
+    return sorted(pairs, key=lambda pair: (-pair[2], pair[0], pair[1]))
+
+
+def count_by_label(session: Session, round_id: int) -> dict[int, int]:
+    """Return the number of a round's findings that were given each class by a verdict."""
+    query = select(FindingRow.label, func.count()).where(FindingRow.round_id == round_id, FindingRow.label.is_not(None))
+    return {label: n for label, n in session.execute(query.group_by(FindingRow.label)) if label is not None}
+
+
+def mean_confidence(session: Session, chosen: FindingFilter) -> float | None:
+    """Return the mean confidence of a filter's findings, to half a percent; None where there are none."""
+    levels = _grouped(session, chosen, "percent")
+    total = sum(n for _, n in levels)
+    return sum(n * min(percent + 0.5, CERTAIN_PERCENT) for percent, n in levels) / (100 * total) if total else None
+
+
+def count_by_percent(session: Session, chosen: FindingFilter) -> list[int]:
+    """Return the number of findings of a filter at each whole percent of confidence, from 0 to 100."""
+    levels = [0] * (CERTAIN_PERCENT + 1)
+    for percent, n in _grouped(session, chosen, "percent"):
+        levels[percent] += n
+    return levels
+
+
+def pixels_by_percent(session: Session, chosen: FindingFilter) -> list[int]:
+    """Return the pixels of a filter's regions at each whole percent of confidence, from 0 to 100."""
+    total = func.sum(FindingRow.area)
+    rows = session.execute(select(FindingRow.percent, total).where(*matching(chosen)).group_by(FindingRow.percent))
+    levels = [0] * (CERTAIN_PERCENT + 1)
+    for percent, pixels in rows:
+        levels[percent] = int(pixels or 0)
+    return levels
+
+
+def histogram(session: Session, chosen: FindingFilter, statuses: frozenset[Status] = TODO) -> list[int]:
+    """Return the numbers still to do by percent of confidence; the last bin includes certainty."""
+    bins = [0] * BINS
+    everywhere = replace(chosen, statuses=statuses, min_confidence=0.0, max_confidence=1.0)
+    for percent, n in _grouped(session, everywhere, "percent"):
+        bins[min(percent, BINS - 1)] += n
+    return bins
+
+
 def _finding(row: Sequence[Any]) -> Finding:
     *box, area, own_given, own_pseudo = row[-_END:]
     values: list[Any] = [*row[:-_END], None if area is None else tuple(box), area, own_given, own_pseudo]
@@ -215,3 +399,20 @@ def _branch(
 
 def _directed(order: Order, keys: Sequence[Any]) -> list[ColumnElement[Any]]:
     return [key.desc() if order is Order.CONFIDENCE else key.asc() for key in keys]
+
+
+def _grouped(session: Session, chosen: FindingFilter, *names: str) -> Sequence[Any]:
+    if is_counted(chosen):
+        columns: list[InstrumentedAttribute[Any]] = [getattr(FindingCountRow, name) for name in names]
+        total = func.sum(FindingCountRow.count)
+        grouped = select(*columns, total).where(*counted(chosen)).group_by(*columns).having(total > 0)
+    else:
+        columns = [getattr(FindingRow, name) for name in names]
+        grouped = select(*columns, func.count()).where(*matching(chosen)).group_by(*columns)
+    rows = session.execute(grouped).all()
+    if is_counted(chosen):
+        return rows
+    found = agreeing.grouped(session, chosen, names)
+    for *values, n in rows:
+        found[tuple(values)] += n
+    return [(*values, n) for values, n in found.items()]

@@ -1,11 +1,14 @@
-"""Imports and the problems they found, and the folders of unlabelled images that imports added to a dataset.
+"""Imports: their progress, the problems they found, the folders they added, and what they changed.
 
 A dataset comes from its root; `options["unlabelled_folders"]` names the added folders. An import covers its own samples
 alone (`in_scope`): of an added folder those below it that were imported as such, any other import all but those. So
 neither makes the other's samples vanish.
+
+Changes that an import made to images and to the row of its dataset are kept so that it can be undone. A value is put
+back only where it is still the one that the import wrote: what was changed again since stays.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import PurePath
@@ -15,11 +18,17 @@ from sqlalchemy import ColumnElement, delete, func, insert, or_, select, true, u
 from sqlalchemy.orm import Session
 
 from core.types import DatasetError, JobStatus, Problem, Severity
-from db.models import DatasetRow, ImportRow, IncomingRow, ProblemRow, SampleRow
+from db.models import DatasetRow, ImportChangeRow, ImportRow, IncomingRow, ProblemRow, SampleRow
+from db.visibility import WITH_DELETED
 
 _ROWS = 1_000  # at once
 UNLABELLED_FOLDERS = "unlabelled_folders"
 UNLABELLED_SPLIT = "unlabelled"
+DATASET_COLUMNS = ("root", "format", "options")
+VANISHED = "vanished"  # in addition to an image's columns: it was missing
+MADE = "made"  # of the import that made the dataset
+ImportChange = tuple[int, str, dict[str, list[Any]]]
+"""An image that an import changed, its path now, and the changed columns by name, as [before, after]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +227,85 @@ def count_images(session: Session, dataset_id: int) -> dict[str, Any]:
     counted = {split: count for split, count in splits}  # noqa: C416  rows are no pairs to the type checker
     unlabelled = session.scalars(select(func.count()).select_from(SampleRow).where(*present, bare)).one()
     return {"images": sum(counted.values()), "splits": counted, "unlabelled": unlabelled}
+
+
+def add_changes(session: Session, import_id: int, changes: Iterable[tuple[int, dict[str, Any]]]) -> None:
+    """Store what an import changes of images."""
+    listed = list(changes)  # the statement they come from reads tables that are written next
+    for start in range(0, len(listed), _ROWS):
+        some = listed[start : start + _ROWS]
+        rows = [{"import_id": import_id, "sample_id": sample_id, "changed": changed} for sample_id, changed in some]
+        session.execute(insert(ImportChangeRow), rows)
+
+
+def changes_of_import(session: Session, import_id: int) -> list[ImportChange]:
+    """Return the changes of images that an import made, removed ones too."""
+    query = (
+        select(ImportChangeRow.sample_id, SampleRow.path, ImportChangeRow.changed)
+        .join(SampleRow, SampleRow.id == ImportChangeRow.sample_id)
+        .where(ImportChangeRow.import_id == import_id)
+        .order_by(ImportChangeRow.id)
+    )
+    found = session.execute(query, execution_options=WITH_DELETED)
+    return [(sample_id, path, changed) for sample_id, path, changed in found]
+
+
+def dataset_change(session: Session, import_id: int) -> dict[str, Any] | None:
+    """Return the columns of its dataset that an import wrote, as (before, after); None where that was not noted."""
+    query = select(ImportRow.dataset_change).where(ImportRow.id == import_id)
+    return session.scalar(query, execution_options=WITH_DELETED)
+
+
+def added_ids(session: Session, import_id: int, dataset_id: int) -> list[int]:
+    """Return the images that an import added and that are not removed."""
+    query = select(SampleRow.id).where(SampleRow.dataset_id == dataset_id, SampleRow.import_id == import_id)
+    return list(session.scalars(query.order_by(SampleRow.id)))
+
+
+def write_changes(session: Session, changes: Sequence[ImportChange], now: datetime, *, forward: bool) -> list[int]:
+    """Put the values back that were before an import, or `forward` those it wrote; return images whose split moved."""
+    moved: list[int] = []
+    for start in range(0, len(changes), _ROWS):
+        some = changes[start : start + _ROWS]
+        chosen = select(SampleRow).where(SampleRow.id.in_([sample_id for sample_id, _, _ in some]))
+        rows = {row.id: row for row in session.scalars(chosen, execution_options=WITH_DELETED)}
+        for sample_id, _, changed in some:
+            row = rows[sample_id]
+            for name, (before, after) in changed.items():
+                old, new = (before, after) if forward else (after, before)
+                if name == VANISHED:
+                    if (row.vanished_at is not None) is old:
+                        row.vanished_at = now if new else None
+                elif getattr(row, name) == old:
+                    setattr(row, name, new)
+                    if name == "split":
+                        moved.append(row.id)
+        session.flush()
+        session.expire_all()
+    return moved
+
+
+def write_dataset(session: Session, dataset_id: int, changed: dict[str, Any], *, forward: bool) -> None:
+    """Undo or redo the changes of an import to its dataset's columns, unless they were changed since."""
+    row = session.get(DatasetRow, dataset_id)
+    for name, (before, after) in changed.items():
+        old, new = (before, after) if forward else (after, before)
+        if row is not None and name in DATASET_COLUMNS and getattr(row, name) == old:
+            setattr(row, name, new)
+    session.flush()
+
+
+def set_undone(session: Session, import_id: int, at: datetime | None) -> None:
+    """Hide an import, or show it again."""
+    session.execute(update(ImportRow).where(ImportRow.id == import_id).values(deleted_at=at))
+
+
+def remove_changes(session: Session, import_id: int, limit: int) -> int:
+    """Remove up to so many notes on what an import changed, and return how many there were."""
+    some = select(ImportChangeRow.id).where(ImportChangeRow.import_id == import_id).limit(limit)
+    found = list(session.scalars(some))
+    session.execute(delete(ImportChangeRow).where(ImportChangeRow.id.in_(found)))
+    return len(found)
 
 
 def _fitting(

@@ -15,8 +15,8 @@ from sqlalchemy.orm import Session, aliased
 
 from core.types import ClassState, Decision, Region, RegionDecision, Status
 from db.models import ChangesetRow, DatasetRow, DecisionRow, FindingRow, SampleRow
+from db.queries.datasets import read_merges
 from db.queries.decisions import decisions_with_people
-from db.queries.merges import read_merges
 from db.queries.projection import project
 from db.queries.snapshots import Sample, sample_columns
 

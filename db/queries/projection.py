@@ -32,11 +32,11 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session, aliased
 
 from core.types import NO_LABEL, Act, FindingFilter, FindingKind, Status, Verdict
-from db.hidden import WITH_DELETED, is_removed
 from db.models import ChangesetRow, DatasetRow, DecisionRow, FindingCountRow, FindingRow, RoundRow
 from db.queries import agreeing
+from db.queries.datasets import Merges, merges_of, merges_of_round, present, read_merges
 from db.queries.filters import counted, is_counted
-from db.queries.merges import Merges, merges_of, merges_of_round, present, read_merges
+from db.visibility import WITH_DELETED, is_removed
 
 _LARGEST_ID = 2**63 - 1
 Ids = Select[int] | Select[int | None]  # of findings; no finding is meant by None

@@ -1,21 +1,21 @@
-"""Rounds and their folds: start, progress, facts and end.
+"""Rounds and their pieces, which are folds and, of large rounds, shards: start, progress, facts and end.
 
-A write to a round that has ended (cancelled, failed), or to one of its folds, changes nothing and returns False: the
-row decides, not the process that runs it. Whoever runs a fold holds an attempt number; a write with an older attempt
+A write to a round that has ended (cancelled, failed), or to one of its pieces, changes nothing and returns False: the
+row decides, not the process that runs it. Whoever runs a piece holds an attempt number; a write with an older attempt
 changes nothing either.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Select, func, insert, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from core.types import JobStatus, Progress, Recipe, RoundError, Task
-from db.hidden import WITH_DELETED
 from db.models import DatasetRow, FindingCountRow, FoldRunRow, RoundRow, ShardRunRow
+from db.visibility import WITH_DELETED
 
 WAITING = "waiting for the worker"  # stage of a round, or of its folds, that no worker has taken up
 _UNFINISHED = (JobStatus.QUEUED, JobStatus.RUNNING)
@@ -27,6 +27,22 @@ _UNKNOWN: dict[str, Any] = {
     "epoch": 0, "epochs": 0, "fraction": 0.0, "loss": None, "accuracy": None, "images_per_second": None,
     "batch_size": None, "message": "",
 }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class ShardRun:
+    """Progress of a shard; `fraction` from 0 to 1."""
+
+    shard: int
+    attempt: int
+    status: JobStatus
+    stage: str
+    fraction: float
+    images_per_second: float | None
+    message: str
+    started_at: datetime | None
+    updated_at: datetime | None
+    finished_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,29 +283,12 @@ def folds_of(session: Session, round_id: int) -> list[FoldRun]:
 
 def begin_fold(session: Session, round_id: int, fold: int, now: datetime) -> int | None:
     """Take a fold up and return the new attempt's number; None when it is done or the round has ended."""
-    running = select(RoundRow.id).where(RoundRow.id == round_id, RoundRow.status == JobStatus.RUNNING)
-    taken = session.execute(
-        update(FoldRunRow)
-        .where(FoldRunRow.round_id.in_(running), FoldRunRow.fold == fold, FoldRunRow.status != JobStatus.DONE)
-        .values(
-            attempt=FoldRunRow.attempt + 1,
-            status=JobStatus.RUNNING,
-            stage="starting",
-            started_at=now,
-            updated_at=now,
-            finished_at=None,
-            **_UNKNOWN,  # the figures of an earlier attempt
-        )
-        .returning(FoldRunRow.attempt)
-    )
-    return taken.scalar_one_or_none()
+    return _begin(session, FoldRunRow.fold, round_id, fold, now, _UNKNOWN)
 
 
 def holds_fold(session: Session, round_id: int, fold: int, attempt: int) -> bool:
     """Return whether this attempt is the newest and its fold still runs."""
-    held = (FoldRunRow.attempt == attempt) & (FoldRunRow.status == JobStatus.RUNNING)
-    query = select(held).where(FoldRunRow.round_id == round_id, FoldRunRow.fold == fold)
-    return bool(session.scalar(query))
+    return _holds(session, FoldRunRow.fold, round_id, fold, attempt)
 
 
 def write_fold(session: Session, round_id: int, fold: int, attempt: int, progress: Progress, *, now: datetime) -> bool:
@@ -301,11 +300,8 @@ def write_fold(session: Session, round_id: int, fold: int, attempt: int, progres
         "fraction": progress.fraction,
         "updated_at": now,
     }
-    for name in ("loss", "accuracy", "images_per_second", "batch_size", "message"):
-        known = getattr(progress, name)
-        if known not in (None, ""):  # reported now and then; reports in between keep the last value
-            values[name] = known
-    return _change_fold(session, round_id, fold, attempt, values)
+    values |= _known(progress, ("loss", "accuracy", "images_per_second", "batch_size", "message"))
+    return _change_piece(session, FoldRunRow.fold, round_id, fold, attempt, values)
 
 
 def end_fold(
@@ -320,7 +316,52 @@ def end_fold(
         "updated_at": now,
         "finished_at": now,
     }
-    return _change_fold(session, round_id, fold, attempt, values)
+    return _change_piece(session, FoldRunRow.fold, round_id, fold, attempt, values)
+
+
+def add_shards(session: Session, round_id: int, count: int) -> None:
+    """Add the shards of a round that opens, queued."""
+    rows = [{"round_id": round_id, "shard": shard, "attempt": 0, "status": JobStatus.QUEUED} for shard in range(count)]
+    if rows:
+        session.execute(insert(ShardRunRow), rows)
+
+
+def count_shards(session: Session, round_id: int) -> int:
+    """Return the number of a round's shards, 0 for a round of one."""
+    return session.scalar(select(func.count()).where(ShardRunRow.round_id == round_id)) or 0
+
+
+def shards_of(session: Session, round_id: int) -> list[ShardRun]:
+    """Return a round's shards in their order."""
+    columns = [getattr(ShardRunRow, name) for name in ShardRun.__dataclass_fields__]
+    query = select(*columns).where(ShardRunRow.round_id == round_id).order_by(ShardRunRow.shard)
+    return [ShardRun(*found) for found in session.execute(query)]
+
+
+def begin_shard(session: Session, round_id: int, shard: int, now: datetime) -> int | None:
+    """Take a shard up and return the new attempt's number; None when it is done or the round has ended."""
+    unknown = {"fraction": 0.0, "images_per_second": None, "message": ""}
+    return _begin(session, ShardRunRow.shard, round_id, shard, now, unknown)
+
+
+def holds_shard(session: Session, round_id: int, shard: int, attempt: int) -> bool:
+    """Return whether this attempt is the newest and its shard is still being embedded."""
+    return _holds(session, ShardRunRow.shard, round_id, shard, attempt)
+
+
+def write_shard(
+    session: Session, round_id: int, shard: int, attempt: int, progress: Progress, *, now: datetime
+) -> bool:
+    """Write how far a shard is; False when this attempt has been overtaken or the round has ended."""
+    values: dict[str, Any] = {"stage": progress.stage, "fraction": progress.fraction, "updated_at": now}
+    values |= _known(progress, ("images_per_second", "message"))
+    return _change_piece(session, ShardRunRow.shard, round_id, shard, attempt, values)
+
+
+def end_shard(session: Session, round_id: int, shard: int, attempt: int, now: datetime) -> bool:
+    """Note that a shard is done."""
+    values = {"status": JobStatus.DONE, "stage": "done", "fraction": 1.0, "updated_at": now, "finished_at": now}
+    return _change_piece(session, ShardRunRow.shard, round_id, shard, attempt, values)
 
 
 def _rounds() -> Select[Any]:
@@ -340,15 +381,53 @@ def _change_round(session: Session, round_id: int, values: Mapping[str, Any]) ->
     return bool(changed.rowcount)  # type: ignore[attr-defined]  # an update's result is a CursorResult
 
 
-def _change_fold(session: Session, round_id: int, fold: int, attempt: int, values: Mapping[str, Any]) -> bool:
-    changed = session.execute(
-        update(FoldRunRow)
-        .where(
-            FoldRunRow.round_id == round_id,
-            FoldRunRow.fold == fold,
-            FoldRunRow.attempt == attempt,
-            FoldRunRow.status == JobStatus.RUNNING,
+def _begin(
+    session: Session,
+    number: InstrumentedAttribute[int],
+    round_id: int,
+    piece: int,
+    now: datetime,
+    unknown: Mapping[str, Any],
+) -> int | None:
+    """Take up the piece of this number; `unknown` are the figures of an earlier attempt, which are void."""
+    row: Any = number.class_
+    running = select(RoundRow.id).where(RoundRow.id == round_id, RoundRow.status == JobStatus.RUNNING)
+    taken = session.execute(
+        update(row)
+        .where(row.round_id.in_(running), number == piece, row.status != JobStatus.DONE)
+        .values(
+            attempt=row.attempt + 1,
+            status=JobStatus.RUNNING,
+            stage="starting",
+            started_at=now,
+            updated_at=now,
+            finished_at=None,
+            **unknown,
         )
-        .values(**values)
+        .returning(row.attempt)
     )
-    return bool(changed.rowcount)  # type: ignore[attr-defined]
+    return taken.scalar_one_or_none()
+
+
+def _holds(session: Session, number: InstrumentedAttribute[int], round_id: int, piece: int, attempt: int) -> bool:
+    row: Any = number.class_
+    held = (row.attempt == attempt) & (row.status == JobStatus.RUNNING)
+    return bool(session.scalar(select(held).where(row.round_id == round_id, number == piece)))
+
+
+def _change_piece(
+    session: Session,
+    number: InstrumentedAttribute[int],
+    round_id: int,
+    piece: int,
+    attempt: int,
+    values: Mapping[str, Any],
+) -> bool:
+    row: Any = number.class_
+    held = (row.round_id == round_id, number == piece, row.attempt == attempt, row.status == JobStatus.RUNNING)
+    return bool(session.execute(update(row).where(*held).values(**values)).rowcount)  # type: ignore[attr-defined]
+
+
+def _known(progress: Progress, names: Sequence[str]) -> dict[str, Any]:
+    """Return what a report says; figures are reported now and then, and in between keep the last value."""
+    return {name: value for name in names if (value := getattr(progress, name)) not in (None, "")}

@@ -1,7 +1,7 @@
 """Samples of a dataset, as rounds, exports and checks read them, and files, label counts and image sizes of them."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -11,9 +11,10 @@ from sqlalchemy.orm import Session
 from core.types import JobStatus, RoundError, Task
 from db.models import ChangesetRow, DatasetRow, DecisionRow, FindingRow, ImportRow, IncomingRow, SampleRow
 from db.queries import agreeing
-from db.queries.merges import merges_of, present
+from db.queries.datasets import merges_of, present
 
 _PART = 50_000  # rows held in memory
+_NAMED = 1_000  # ids in one statement
 _BARE = SampleRow.label.is_(None) & SampleRow.mask_hash.is_(None)  # an index holds these alone
 
 
@@ -212,6 +213,16 @@ def _samples(session: Session, dataset_id: int) -> Select[*tuple[Any, ...]]:
     """Select the samples that exist, their labels as they mean now."""
     columns = sample_columns(SampleRow, present(SampleRow.label, merges_of(session, dataset_id)))
     return select(*columns).where(SampleRow.dataset_id == dataset_id, SampleRow.vanished_at.is_(None))
+
+
+def present_ids(session: Session, dataset_id: int, ids: Sequence[int]) -> list[int]:
+    """Return those of these ids that are images of the dataset, and not removed."""
+    found: list[int] = []
+    for start in range(0, len(ids), _NAMED):
+        of_dataset = SampleRow.dataset_id + 0 == dataset_id  # a sum keeps SQLite from reading the whole dataset
+        here = select(SampleRow.id).where(SampleRow.id.in_(ids[start : start + _NAMED]), of_dataset)
+        found += session.scalars(here)
+    return sorted(found)
 
 
 def _images_with(session: Session, dataset_id: int) -> dict[int, int]:

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session, aliased
 
 from core.types import merged_ids
 from db.models import AnnotatorRow, ChangesetRow, DecisionRow, IncomingRow, SampleRow, TaggingRow
-from db.queries.merges import Merges, merges_of
+from db.queries.datasets import Merges, merges_of
 
 _TRIED = 50  # of a person's rows, the newest ones, that are looked at for one to undo
 
@@ -130,6 +130,40 @@ def take_over(session: Session, import_id: int, dataset_id: int, now: datetime) 
         if (known is None or known.classes != classes) and (last is None or last.annotator is None):
             new.append(NewTagging(sample_id=sample_id, classes=classes, tagged_at=now, import_id=import_id))
     add_taggings(session, new)
+
+
+def tags_of_import(session: Session, import_id: int) -> list[tuple[int, int, list[int] | None]]:
+    """Return the tags that an import brought and that still count, as (row, image, classes)."""
+    brought = select(TaggingRow.sample_id).where(TaggingRow.import_id == import_id)
+    newest = select(func.max(TaggingRow.id)).where(TaggingRow.sample_id.in_(brought)).group_by(TaggingRow.sample_id)
+    query = (
+        select(TaggingRow.id, TaggingRow.sample_id, TaggingRow.classes)
+        .join(SampleRow, SampleRow.id == TaggingRow.sample_id)
+        .where(TaggingRow.id.in_(newest), TaggingRow.import_id == import_id)
+        .order_by(TaggingRow.id)
+    )
+    return [(number, sample_id, classes) for number, sample_id, classes in session.execute(query)]
+
+
+def take_tags_back(session: Session, import_id: int, now: datetime) -> None:
+    """Repeat the tags that images had before an import brought others."""
+    rows = []
+    for number, sample_id, _ in tags_of_import(session, import_id):
+        before = select(TaggingRow.classes).where(TaggingRow.sample_id == sample_id, TaggingRow.id < number)
+        classes = session.scalar(before.order_by(TaggingRow.id.desc()).limit(1))
+        rows.append(NewTagging(sample_id=sample_id, classes=classes, tagged_at=now, undoes_id=number))
+    add_taggings(session, rows)
+
+
+def bring_tags_again(session: Session, import_id: int, now: datetime) -> None:
+    """Repeat an undone import's changes to images that have not changed since."""
+    undone = select(TaggingRow.sample_id, TaggingRow.id, TaggingRow.classes).where(TaggingRow.import_id == import_id)
+    rows = []
+    for sample_id, number, classes in session.execute(undone).all():
+        newest = select(TaggingRow.undoes_id).where(TaggingRow.sample_id == sample_id)
+        if session.scalar(newest.order_by(TaggingRow.id.desc()).limit(1)) == number:
+            rows.append(NewTagging(sample_id=sample_id, classes=classes, tagged_at=now, import_id=import_id))
+    add_taggings(session, rows)
 
 
 def current_taggings(session: Session, sample_id: int) -> list[Tagging]:

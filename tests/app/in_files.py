@@ -10,8 +10,8 @@ from app.services.app_context import AppContext
 from app.worker import finding_writer
 from core.types import Finding, FindingFilter, Order, Task
 from db.agreeing_file import FILES, writing
+from db.loading import NewFinding
 from db.models import FindingRow, RoundRow
-from db.new_findings import NewFinding
 from db.queries import agreeing, findings
 
 add_rows = findings.add_findings
@@ -20,7 +20,7 @@ add_rows = findings.add_findings
 def add_findings(session: Session, round_id: int, rows: Sequence[NewFinding]) -> None:
     """Store findings as `db.queries.findings.add_findings` does, those that agree in the round's file."""
     session.flush()
-    if agreeing.first_id_of(session, round_id) is not None:  # the worker has begun its file
+    if findings.first_id_of(session, round_id) is not None:  # the worker has begun its file
         add_rows(session, round_id, rows)
         return
     first_id = findings.reserve_block(session, round_id, 1 + max((row.rank for row in rows), default=0))
@@ -32,7 +32,7 @@ def _store(session: Session, round_id: int, first_id: int, rows: Sequence[NewFin
     folder.mkdir(parents=True, exist_ok=True)
     with writing(folder, first_id) as writer:
         add_rows(session, round_id, list(writer.pass_on(rows)))
-    agreeing.keep_in_file(session, round_id, writer.count)
+    findings.keep_in_file(session, round_id, writer.count)
     agreeing.make_rows(session, agreeing.concerned_samples(session, round_id))
 
 

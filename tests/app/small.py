@@ -7,8 +7,8 @@ from typing import Any
 from app.services.app_context import AppContext
 from core.config import RoundConfig
 from core.types import FindingKind, JobStatus, Task
+from db.loading import NewFinding
 from db.models import DatasetRow, SampleRow
-from db.new_findings import NewFinding
 from db.queries import findings, rounds
 
 NOW = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)

@@ -8,8 +8,9 @@ import pytest
 
 from core.config import Member, ProbabilityMethod, RoundConfig, Weights
 from core.data.networks import kept_networks, network_folder
+from core.data.predictions import fold_file
 from core.judge import calibration
-from core.judge.judgement import fold_file, judge_round
+from core.judge.judgement import judge_round
 from core.rounds import run_fold, versions
 from core.types import NO_LABEL, ConfigError, FindingKind, Progress, RoundError
 from tests.core.scenes import drawn as drawn_scenes

@@ -13,9 +13,16 @@ from torch import Tensor, nn
 from core.config import ProbabilityMethod, RoundConfig, Weights
 from core.data.masks.store import MaskStore
 from core.data.networks import find_network, kept_networks
-from core.data.predictions import CONFIDENCE, FOLD, GIVEN_PROBABILITY, PREDICTED, read_predictions, read_votes
+from core.data.predictions import (
+    CONFIDENCE,
+    FOLD,
+    GIVEN_PROBABILITY,
+    PREDICTED,
+    fold_file,
+    read_predictions,
+    read_votes,
+)
 from core.data.snapshot import SnapshotMasks
-from core.judge.judgement import fold_file
 from core.judge.mask_judgement import judge_masks, merge_votes as votes_merged
 from core.learn import training
 from core.learn.kept_networks import load_network

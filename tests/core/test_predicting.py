@@ -19,8 +19,7 @@ from core.data.formats.source import ReadOptions, SourceFormat
 from core.data.masks.reading import read_masks
 from core.data.networks import drop_networks, keeps_networks, kept_networks, round_networks
 from core.data.new_images import find_images
-from core.data.predictions import read_predictions
-from core.judge.judgement import fold_file
+from core.data.predictions import fold_file, read_predictions
 from core.predicting import ListedClasses, PredictionOptions, open_ensemble, predict, predict_labels, predict_masks
 from core.rounds import run_mask_round, run_round
 from core.types import ExportError, RoundCancelledError, RoundError, SourceSample

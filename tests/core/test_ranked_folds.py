@@ -14,8 +14,7 @@ from safetensors.torch import load_file
 from core import ranked_folds
 from core.config import ProbabilityMethod, RoundConfig
 from core.data.networks import kept_networks
-from core.data.predictions import read_predictions
-from core.judge.judgement import fold_file
+from core.data.predictions import fold_file, read_predictions
 from core.ranked_folds import train_by_ranks
 from core.rounds import FoldSummary, checkpoint_path, fold_split, run_fold, versions
 from core.types import KilledError, Progress, RoundError

@@ -16,8 +16,9 @@ from torch import Tensor, nn
 from core.config import BACKBONE, PACKAGED, ProbabilityMethod, RoundConfig, Weights
 from core.data import likeliest
 from core.data.networks import kept_networks
+from core.data.predictions import fold_file
 from core.data.snapshot import Snapshot
-from core.judge.judgement import Judgement, fold_file, judge_round
+from core.judge.judgement import Judgement, judge_round
 from core.learn import devices, training
 from core.rounds import FoldSummary, run_fold, run_round, versions
 from core.tasks import CLASSIFICATION, TaskDefinition

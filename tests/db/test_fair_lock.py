@@ -13,7 +13,8 @@ from sqlalchemy import text
 from core.types import StorageError
 from db import engine
 from db.engine import Database
-from db.fair_lock import FairLock, QueueTimeoutError
+from db.fair_lock import FairLock
+from db.faults import QueueTimeoutError
 
 MANY = 12
 SECONDS = 60.0

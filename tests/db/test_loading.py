@@ -12,9 +12,8 @@ from app.services.app_context import AppContext, open_app
 from app.settings import Settings
 from core.types import FindingKind, Task
 from db.faults import DatabaseAwayError
-from db.loading import POSTGRESQL, ROOMY_CACHE_KB, load_rows, roomy_cache
+from db.loading import POSTGRESQL, ROOMY_CACHE_KB, NewFinding, load_rows, roomy_cache
 from db.models import DatasetRow, FindingRow
-from db.new_findings import NewFinding
 from db.queries.findings import add_findings
 from tools.fixtures.reviews import fill
 

@@ -21,8 +21,8 @@ from core.data.formats.source import SourceFormat
 from core.data.images import read_facts
 from core.judge import calibration, confusions
 from core.types import NO_LABEL, ClassTable, FindingKind, JobStatus, Task
+from db.loading import NewFinding
 from db.models import DatasetRow, ImportRow, SampleRow
-from db.new_findings import NewFinding
 from db.queries import findings, rounds, snapshots
 from tools.fixtures import scenes as masked
 

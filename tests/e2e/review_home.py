@@ -13,8 +13,8 @@ from sqlalchemy import func, insert, select
 from app.services.app_context import AppContext
 from core.config import RoundConfig
 from core.types import FindingKind, JobStatus, Status
+from db.loading import NewFinding
 from db.models import ChangesetRow, DatasetRow, DecisionRow, FindingRow, SampleRow
-from db.new_findings import NewFinding
 from db.queries import findings, rounds, snapshots
 from tests.app.services.reviewed import import_folder
 from tests.e2e.conftest import Server, open_home, serve, sign_in

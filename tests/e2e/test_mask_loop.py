@@ -14,8 +14,8 @@ from app.services.masks import current as masks
 from app.settings import Settings
 from core.data.formats import camvid, voc
 from core.data.formats.source import ReadOptions
+from core.data.images import MaskError
 from core.data.masks.camvid_maps import EXACT, MAPS
-from core.data.masks.files import MaskError
 from core.data.masks.items import MaskItem
 from core.data.masks.reading import read_masks
 from core.data.masks.store import MaskStore

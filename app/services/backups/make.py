@@ -23,10 +23,8 @@ from app import __version__
 from app.services.app_context import HOME_ID, AppContext
 from app.services.backups import DATABASE, FILES, MANIFEST, Manifest
 from app.services.faults import file_errors
-from core.data.local_copies import prune_copies
-from core.data.shared_folders import STATE
 from core.data.storage import atomic_path
-from core.data.store import COMPUTED, CONTENT, files_below
+from core.data.store import COMPUTED, CONTENT, STATE, files_below, prune_copies
 from core.types import StorageError
 from db.copying import copy_database
 from db.faults import file_of, storage_errors

@@ -13,11 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from app.services.app_context import AppContext
-from app.services.datasets import window_of
 from core.data.images import load_image
 from core.data.lookalikes import find_alike, pixels_of
 from core.data.storage import write_atomically
-from core.data.windows import Window, window_text
+from core.data.windows import Window, window_option, window_text
 from core.types import OutfoldError, from_json_values, to_json_values
 from db.queries import datasets, snapshots
 from db.queries.datasets import DatasetInfo
@@ -90,7 +89,7 @@ def find(app_context: AppContext, dataset_id: int) -> Lookalikes:
     path = _file(app_context, info, samples)
     kept = _kept(path)
     if kept is None:
-        kept = _found(info.evaluation_splits, samples, window_of(info))
+        kept = _found(info.evaluation_splits, samples, window_option(info.options))
         write_atomically(path, json.dumps(to_json_values(kept)).encode())
     return kept
 
@@ -128,7 +127,7 @@ def _read(app_context: AppContext, dataset_id: int) -> tuple[DatasetInfo, list[S
 
 
 def _file(app_context: AppContext, info: DatasetInfo, samples: Sequence[Sample]) -> Path:
-    window = window_of(info)
+    window = window_option(info.options)
     seen = [] if window is None else [f"window {window_text(window)}"]
     digest = blake2b(json.dumps(sorted(info.evaluation_splits) + seen).encode(), digest_size=16)
     for one in samples:

@@ -9,7 +9,7 @@ from app.services.app_context import AppContext
 from app.services.evaluation import lookalikes
 from app.services.evaluation.lookalikes import Lookalikes
 from app.services.evaluation.split_names import DRAWN, splits_in_words
-from app.services.rounds.checks import refuse_unfinished
+from app.services.rounds.request import refuse_unfinished
 from core.config.comparison import LEAST_JUDGED
 from core.data.drawing import draw_rows
 from core.data.snapshot import whole_groups

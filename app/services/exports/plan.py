@@ -27,7 +27,7 @@ from core.data.masks.store import MaskStore
 from core.judge.masks import final_decisions
 from core.judge.review import resolve
 from core.types import NO_LABEL, ClassState, ClassTable, Decision, ExportError, RegionDecision, Task, Verdict
-from db.queries import datasets, decisions, exports, masks, notes, removals, snapshots
+from db.queries import datasets, decisions, deletions, exports, masks, notes, snapshots
 from db.queries.datasets import DatasetInfo
 from db.queries.snapshots import Sample
 
@@ -58,7 +58,7 @@ def plan_for(app_context: AppContext, dataset_id: int, options: ExportOptions) -
             bulk_acts=tuple(act.as_json() for act in bulk_acts(session, dataset_id)),
             notes=_notes(session, dataset_id),
             class_acts=tuple(act.as_json() for act in past_acts(session, dataset_id) if act.live),
-            removed=removals.removed_count(session, dataset_id),
+            removed=deletions.removed_count(session, dataset_id),
             columns={name: info.options[key] for name, key in _COLUMNS.items() if info.options.get(key)},
         )
         return _PLANS[info.task](app_context, session, info, source, options)

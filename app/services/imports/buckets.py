@@ -11,9 +11,8 @@ from app.services.app_context import AppContext
 from app.services.imports.request import ImportRequest
 from core.data.buckets import BucketFolder, bucket_of, fetch_labels, list_bucket, reading_labels, shared_path
 from core.data.formats.archive import is_archive_name
-from core.data.locks import scratch_folder
 from core.data.remote import Remote
-from core.data.storage import RESERVE, size_text
+from core.data.storage import RESERVE, scratch_folder, size_text
 from core.types import DatasetError
 from db.queries import datasets, imports
 

@@ -8,11 +8,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from sqlalchemy.orm import Session
+
 from core.data.export.names import folder_names
 from core.data.formats.cells import spelling_key
 from core.data.formats.source import Problems
+from core.judge.class_acts import former_names, stored_act
 from core.types import DatasetError, SourceSample
-from db.queries.matching import LostLabels
+from db.queries.datasets import DatasetInfo
+from db.queries.decisions import class_acts
+from db.queries.incoming import LostLabels
 
 ONE_CLASS = "may be one class"  # kind of a problem
 QUESTION = "gone_classes"  # in the report of an import that ended with this question
@@ -103,6 +108,12 @@ def refuse_gone(lost: LostLabels, classes: Sequence[str], known: int, kept: Sequ
         gone.append(GoneClass(classes[label], images, moved, classes[to], to >= known and 2 * moved > images))
     if gone:
         raise GoneClassesError(gone)
+
+
+def source_names(session: Session, info: DatasetInfo) -> Mapping[str, str]:
+    """Return the present name of a class by each name that its source may still call it."""
+    acts = (stored_act(number, live, note) for number, live, note, *_ in class_acts(session, info.id))
+    return former_names(info.class_state, acts)
 
 
 def merge_spellings(samples: Iterator[SourceSample], merges: Sequence[str]) -> Iterator[SourceSample]:

@@ -17,10 +17,9 @@ from app.services.app_context import AppContext
 from app.services.imports.buckets import as_in_rows, path_in_rows, with_listed_buckets
 from app.services.imports.classes import QUESTION, GoneClass
 from app.services.imports.preview import ImportPreview, preview, recognise
-from app.services.imports.request import ImportRequest, propose_name
+from app.services.imports.request import ImportRequest, propose_name, request_addition
 from app.services.imports.run import OPEN_QUESTIONS, run_import
 from app.services.imports.store import find_known, refuse_other_root, with_former_options
-from app.services.imports.unlabelled import request_addition
 from app.services.members import refuse_hidden_name
 from core.data.formats.source import Question, existing_root
 from core.types import Cure, DatasetError, JobStatus, Problem, Severity, from_json_values

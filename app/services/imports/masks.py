@@ -18,13 +18,14 @@ from sqlalchemy.orm import Session
 
 from app.services.app_context import AppContext
 from app.services.masks.history import load_history, painted_after, seen_version, widened_version
-from app.services.reviews.store import EDITED, TAKEN
 from core.data.formats.source import Problems
+from core.data.images import MaskError
 from core.data.masks.colours import class_table
-from core.data.masks.reading import MaskError, read_masks
+from core.data.masks.reading import read_masks
 from core.data.masks.store import MaskStore, class_pixels
 from core.types import Act, ClassTable, DatasetError, Decision, IntArray, RegionDecision, Verdict
-from db.queries import annotators, decisions, incoming, masks, masks as mask_queries, projection
+from db.queries import decisions, incoming, masks, masks as mask_queries, projection
+from db.queries.decisions import EDITED, TAKEN
 
 Rows = Callable[[], Iterator[list[Any]]]  # each a sample's values, then its facts; from the start
 _NAME, _MASK, _WIDTH, _HEIGHT = 1, 5, 9, 10  # columns of such a row
@@ -188,7 +189,7 @@ def take_mended(
     act = decisions.NewChangeset(
         dataset_id=dataset_id,
         round_id=None,
-        annotator_id=annotators.annotator_id(session, by, at),
+        annotator_id=decisions.annotator_id(session, by, at),
         act=Act.VERDICT,
         decided_at=at,
         size=len(taken),

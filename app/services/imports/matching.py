@@ -12,8 +12,8 @@ from pathlib import Path, PurePath
 from app.services.app_context import AppContext
 from core.data.buckets import own_path
 from core.types import DatasetError
-from db.queries import matching
-from db.queries.matching import Address
+from db.queries import incoming
+from db.queries.incoming import Address
 
 _CHUNK = 4_000  # rows in one transaction
 _LIKENESS: Sequence[Callable[[Address], object]] = (
@@ -27,20 +27,20 @@ _LIKENESS: Sequence[Callable[[Address], object]] = (
 def match_known(app_context: AppContext, import_id: int, dataset_id: int) -> None:
     """Match every staged image with the sample it is, in short transactions."""
     with app_context.database.read() as session:
-        spans = matching.spans(session, import_id, _CHUNK)
+        spans = incoming.spans(session, import_id, _CHUNK)
     for span in spans:
         with app_context.database.write() as session:
-            matching.match_unmoved(session, import_id, dataset_id, span)
+            incoming.match_unmoved(session, import_id, dataset_id, span)
     with app_context.database.read() as session:
-        known, found = matching.unmatched(session, import_id, dataset_id)
+        known, found = incoming.unmatched(session, import_id, dataset_id)
     left = {content: [one for one in images if _left_its_place(app_context, one)] for content, images in known.items()}
     pairs = [pair for content, files in found.items() for pair in pair_moved(left[content], files)]
     for start in range(0, len(pairs), _CHUNK):
         with app_context.database.write() as session:
-            matching.match(session, pairs[start : start + _CHUNK])
+            incoming.match(session, pairs[start : start + _CHUNK])
     for span in spans:
         with app_context.database.write() as session:
-            matching.match_changed(session, import_id, dataset_id, span)
+            incoming.match_changed(session, import_id, dataset_id, span)
 
 
 def _left_its_place(app_context: AppContext, image: Address) -> bool:
@@ -74,7 +74,7 @@ def refuse_other_content(app_context: AppContext, import_id: int, dataset_id: in
         DatasetError: none is there or, unless a move was announced, fewer than half of them.
     """
     with app_context.database.read() as session:
-        present, found = matching.count_found(session, import_id, dataset_id)
+        present, found = incoming.count_found(session, import_id, dataset_id)
     if found == 0 or (not moved and 2 * found < present):
         raise DatasetError(
             f"{found:,} of the dataset's {present:,} images were found here by their content",

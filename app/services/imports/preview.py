@@ -26,8 +26,8 @@ from core.data.formats.source import (
     existing_root,
     natural_order,
 )
-from core.data.images import ImageError, read_facts, thumbnail
-from core.data.masks.reading import MaskError, read_masks
+from core.data.images import ImageError, MaskError, read_facts, thumbnail
+from core.data.masks.reading import read_masks
 from core.data.masks.store import class_pixels
 from core.data.masks.turning import shown_size
 from core.data.pictures import colour_mask

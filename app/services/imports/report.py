@@ -11,20 +11,19 @@ from sqlalchemy.orm import Session
 
 from app.services.imports.classes import warn_of_spellings
 from app.services.imports.masks import ImportedMasks, MendedMask
-from core.config import RoundConfig
+from app.services.imports.request import ImportRequest
 from core.data.formats.source import Problems
 from core.data.masks.store import mask_hash
 from core.data.windows import FULL, Window, window_text
-from core.types import Cure, mask_dtype, widen
-from db.queries import incoming
+from core.types import FOLDS, Cure, mask_dtype, widen
+from db.queries import datasets, imports, incoming
+from db.queries.datasets import merges_of
 from db.queries.incoming import Arrival
-from db.queries.merges import merges_of
 
 COVERS = 10  # images on a dataset's card
 _PAIR = 2
 _LISTED = 10  # classes named in a warning
 _MUCH_IGNORED = 0.5  # of the pixels
-_FOLDS = RoundConfig().folds
 
 
 @dataclass(frozen=True)
@@ -80,6 +79,23 @@ def report_of(staged: StagedImport) -> dict[str, Any]:
         "annotators_differ": incoming.differing_count(session, import_id),
         "problems": _counted(staged.problems),
     }
+
+
+def whole_report(session: Session, dataset_id: int, request: ImportRequest, report: dict[str, Any]) -> dict[str, Any]:
+    """Return an import's report with the figures of the whole dataset, where folders were added to it.
+
+    Splits are the present ones, the one drawn for evaluation among them. An added folder has neither classes nor
+    covers, so these are the ones of the import before.
+    """
+    found = imports.count_images(session, dataset_id)
+    if not imports.added_folders(datasets.get_dataset(session, dataset_id).options):
+        return report | {"splits": found["splits"]}
+    before = _last_report(session, dataset_id) if request.unlabelled else report
+    classes = {name: count for name, count in before.get("classes", {}).items() if name}
+    whole = report | {"images": found["images"], "splits": found["splits"]}
+    whole["classes"] = classes | ({"": found["unlabelled"]} if found["unlabelled"] else {})
+    kept = {name: before[name] for name in ("masks", "covers") if name in before}
+    return whole | (kept if request.unlabelled else {})
 
 
 def note_window(problems: Problems, window: Window | None) -> None:
@@ -233,11 +249,11 @@ def _warn_of_small_classes(staged: StagedImport) -> dict[str, int]:
     for number, count in counts.items():
         together[staged.meaning(number)] += count
     for number, name in enumerate(staged.classes):
-        if 0 < together[number] < _FOLDS:
+        if 0 < together[number] < FOLDS:
             staged.problems.warn(
                 "small class",
                 name,
-                f"it has {together[number]} images, fewer than the {_FOLDS} folds of a round",
+                f"it has {together[number]} images, fewer than the {FOLDS} folds of a round",
                 "add images of it, merge it with another class, or use fewer folds",
             )
     by_name = {name: counts.get(number, 0) for number, name in enumerate(staged.classes)}
@@ -277,3 +293,8 @@ def _counted(problems: Problems) -> dict[str, dict[str, int]]:
     for (severity, kind), count in problems.counts.most_common():
         found.setdefault(severity.value, {})[kind] = count
     return found
+
+
+def _last_report(session: Session, dataset_id: int) -> dict[str, Any]:
+    last = imports.last_done(session, dataset_id)
+    return {} if last is None else imports.get_import(session, last).report or {}

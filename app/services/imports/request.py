@@ -1,4 +1,7 @@
-"""Request of an import; stored as JSON with its row, so that a re-import can repeat it."""
+"""Request of an import; stored as JSON with its row, so that a re-import can repeat it.
+
+A request may add unlabelled images to an existing dataset, whose classes and labels stay (`request_addition`).
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -10,6 +13,8 @@ from app.services.app_context import AppContext
 from core.data.formats.source import ANSWERS, CHOICES, READING, ReadOptions, SourceFormat, is_storable
 from core.data.windows import FULL, parse_window
 from core.types import Cure, DatasetError, from_json_values, to_json_values
+from db.queries import imports
+from db.queries.datasets import DatasetInfo
 
 _LONGEST_NAME = 200
 _LASTING = (  # options that a repeated import keeps where they are not given anew
@@ -182,3 +187,31 @@ def propose_name(source: Path) -> str:
     """Propose a dataset's name: the folder's, or the table's without its ending."""
     name = source.stem if source.suffix and not source.is_dir() else source.name
     return name.strip()[:_LONGEST_NAME] or "images"
+
+
+def request_addition(request: ImportRequest, known: DatasetInfo | None, root: Path) -> ImportRequest:
+    """Return the request to add `root` to the dataset it names.
+
+    Raises:
+        DatasetError: there is no such dataset, or its own images lie in this folder, or this folder among them.
+    """
+    if known is None:
+        raise DatasetError(f"there is no dataset {request.name} to add images to", "import the labelled ones first")
+    own = Path(known.root)
+    if root in (own, *own.parents) or own in root.parents:
+        raise DatasetError(
+            f"{root} and {known.root}, where {known.name} comes from, lie in each other",
+            "move the images without labels out of it, or import that folder again",
+        )
+    return replace(request, source=str(root), format=SourceFormat.UNLABELLED)
+
+
+def merge_options(known: DatasetInfo | None, request: ImportRequest) -> dict[str, Any]:
+    """Return the dataset's stored import options, with the folders that were added to it."""
+    folders = imports.added_folders(None if known is None else known.options)
+    if known is not None and request.unlabelled:
+        return {**known.options, imports.UNLABELLED_FOLDERS: sorted({*folders, request.source})}
+    kept = {} if known is None else {"kept_classes": [*known.options.get("kept_classes", []), *request.kept_classes]}
+    return ImportRequest.remembered(request.to_json() | kept) | (
+        {imports.UNLABELLED_FOLDERS: folders} if folders else {}
+    )

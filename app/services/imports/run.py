@@ -5,9 +5,10 @@ results wait in files and in a staging table, so memory stays flat, others hardl
 leaves nothing half stored; the import is simply run again. Originals are only ever opened for reading.
 """
 
+import json
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, fields, replace
 from functools import partial
@@ -33,14 +34,12 @@ from app.services.imports.store import (
     store,
     write_problems,
 )
-from app.services.imports.unlabelled import as_unlabelled
 from app.services.jobs import job_lock
 from core.data.formats.detect import FORMATS, detect
 from core.data.formats.source import MaskMeaning, Problems, Question, SourceFormat, existing_root
 from core.data.images import ImageError
 from core.data.masks.store import MaskStore
 from core.data.reading import LOOKED_AT, find_window, read_many
-from core.data.spool import spool, unspool
 from core.data.windows import parse_window, window_text
 from core.types import (
     ClassTable,
@@ -157,13 +156,13 @@ class _ImportRun:
         listed, facts = folder / "listed.jsonl", folder / "facts.jsonl"
         samples = self._as_in_rows(listing.unpack(listing.samples))
         if self.request.unlabelled:
-            samples = as_unlabelled(samples, root)
+            samples = _as_unlabelled(samples, root)
         present = former_class_names(self.app_context, self.request)
         samples = with_present_names(merge_spellings(samples, self.request.merged_classes), present)
-        total = spool(listed, map(_sample_values, self._counted(samples)))
+        total = _spool(listed, map(_sample_values, self._counted(samples)))
         self._find_window(listed, total)
         classes = {present.get(name, name) for name in listing.empty_classes}
-        good = spool(facts, self._read(listed, total, classes))
+        good = _spool(facts, self._read(listed, total, classes))
         if not good:
             raise DatasetError(f"{root}: no image could be read out of {total:,} found{self._first_problem()}")
         target = find_target(self.app_context, self.request, root)
@@ -175,7 +174,7 @@ class _ImportRun:
             refuse_class_acts(self.app_context, self.request, present, brought)
         if self.request.take_masks and listing.table is None:
             raise DatasetError(f"the labels of {root} are classes, so there are no masks to take", "import it as it is")
-        rows = partial(unspool, facts)
+        rows = partial(_unspool, facts)
         hashes: Iterator[list[Any]] = repeat([None], good)
         names, colours = target.classes, target.colours  # images without labels leave them as they are
         masks: ImportedMasks | None = None
@@ -184,7 +183,7 @@ class _ImportRun:
             complete = extend_table(target.classes, target.colours or (), table)
             names, colours = complete.names, complete.colours
             masks = self._keep_masks(rows, table, complete, folder / "masks.jsonl", good)
-            hashes = unspool(folder / "masks.jsonl")
+            hashes = _unspool(folder / "masks.jsonl")
         elif not stays:
             names = extend_classes(rename_classes(target.classes, self.request.renamed_classes), classes)
         self.note("storing", 0, good, at_once=True)
@@ -209,7 +208,7 @@ class _ImportRun:
     def _find_window(self, listed: Path, total: int) -> None:
         """Decide how greys of more than 8 bits are seen, where that is not known yet."""
         if not self.request.window:
-            paths = [row[0] for row in islice(unspool(listed), 0, None, max(1, -(-total // LOOKED_AT)))]
+            paths = [row[0] for row in islice(_unspool(listed), 0, None, max(1, -(-total // LOOKED_AT)))]
             window = find_window(paths)
             self.request = replace(self.request, window=window_text(window))
             note_window(self.problems, window)
@@ -233,7 +232,9 @@ class _ImportRun:
         """Put every mask into the store, in the classes of the complete table, and its name into a file."""
         self.note("reading masks", 0, total, at_once=True)
         masks = ImportedMasks(MaskStore(self.app_context.masks))
-        spool(names, masks.keep(rows, table, complete, self.problems, partial(self.note, "reading masks", total=total)))
+        _spool(
+            names, masks.keep(rows, table, complete, self.problems, partial(self.note, "reading masks", total=total))
+        )
         return masks
 
     def _counted(self, samples: Iterator[SourceSample]) -> Iterator[SourceSample]:
@@ -243,10 +244,10 @@ class _ImportRun:
 
     def _read(self, listed: Path, total: int, classes: set[str]) -> Iterator[tuple[object, ...]]:
         """Yield samples with their facts; note the classes of readable images, and the problems of the others."""
-        paths = (row[0] for row in unspool(listed))
+        paths = (row[0] for row in _unspool(listed))
         window = parse_window(self.request.window)
         found = read_many(paths, self.app_context.settings.max_pixels, window=window)
-        for done, (row, facts) in enumerate(zip(unspool(listed), found, strict=True), start=1):
+        for done, (row, facts) in enumerate(zip(_unspool(listed), found, strict=True), start=1):
             sample = SourceSample(*row)
             if isinstance(facts, ImageFacts):
                 if sample.label is not None:
@@ -301,3 +302,25 @@ def _own_folder(folder: Path) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _spool(path: Path, rows: Iterable[tuple[Any, ...]]) -> int:
+    """Write rows of plain values, which a source may have too many of to keep in memory; return their number."""
+    count = 0
+    with path.open("w", encoding="ascii") as file:
+        for count, row in enumerate(rows, start=1):  # noqa: B007 the last number is the answer
+            file.write(json.dumps(row) + "\n")
+    return count
+
+
+def _unspool(path: Path) -> Iterator[list[Any]]:
+    """Yield the rows in the order they were written."""
+    with path.open(encoding="ascii") as file:
+        for line in file:
+            yield json.loads(line)
+
+
+def _as_unlabelled(samples: Iterator[SourceSample], root: Path) -> Iterator[SourceSample]:
+    """Yield the samples of an added folder, with names that differ from those of the dataset's own."""
+    for sample in samples:
+        yield replace(sample, name=f"{root.name}/{sample.name}", split=imports.UNLABELLED_SPLIT, label=None, mask=None)

@@ -15,9 +15,9 @@ from app.services.allowed import allowed_roots, refuse_outside
 from app.services.app_context import AppContext
 from app.services.imports.jobs import recent_imports
 from core.data.formats.archive import unpack
-from core.data.formats.source import is_storable, is_within, natural_order
+from core.data.formats.source import is_storable, natural_order
 from core.data.formats.walk import is_ignored, is_image_name
-from core.data.storage import RESERVE, atomic_folder
+from core.data.storage import RESERVE, atomic_folder, is_within
 from core.types import DatasetError
 
 MOST_ENTRIES = 20_000  # of one folder that are looked at

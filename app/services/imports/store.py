@@ -16,28 +16,15 @@ from sqlalchemy.orm import Session
 
 from app.services.annotators import clean_name
 from app.services.app_context import AppContext
-from app.services.imports.classes import refuse_gone
+from app.services.imports.classes import refuse_gone, source_names
 from app.services.imports.masks import ImportedMasks, MendedMask, find_mended, leave_out_resized, take_mended
 from app.services.imports.matching import match_known, refuse_other_content
-from app.services.imports.report import StagedImport, mended_counts, report_of
-from app.services.imports.request import ImportRequest
-from app.services.imports.unlabelled import merge_options, request_addition, whole_report
+from app.services.imports.report import StagedImport, mended_counts, report_of, whole_report
+from app.services.imports.request import ImportRequest, merge_options, request_addition
 from app.services.removals import show
-from app.services.reviews.classes import source_names
 from core.data.formats.source import Problems, SourceFormat, natural_order
 from core.types import ClassTable, Cure, DatasetError, JobStatus, RoundCancelledError, Task
-from db.queries import (
-    datasets,
-    decisions,
-    deletions,
-    evaluation,
-    import_changes,
-    imports,
-    incoming,
-    matching,
-    removals,
-    tags,
-)
+from db.queries import datasets, decisions, deletions, evaluation, imports, incoming, tags
 from db.queries.datasets import DatasetInfo
 
 CHUNK = 4_000  # rows in one transaction: a few hundredths of a second of the write lock
@@ -144,7 +131,7 @@ def store(
         report = whole_report(session, dataset_id, request, report)
         after = _columns(session, dataset_id)
         change = (
-            {import_changes.MADE: True}
+            {imports.MADE: True}
             if before is None
             else {name: [before[name], after[name]] for name in before if before[name] != after[name]}
         )
@@ -156,15 +143,15 @@ def store(
 
 def _columns(session: Session, dataset_id: int) -> dict[str, Any]:
     info = datasets.get_dataset(session, dataset_id)
-    return {name: getattr(info, name) for name in import_changes.DATASET_COLUMNS}
+    return {name: getattr(info, name) for name in imports.DATASET_COLUMNS}
 
 
 def _leave_removed(app_context: AppContext, import_id: int, request: ImportRequest, content: ImportContent) -> int:
     """Leave out the staged images that people removed, unless they are to come back; return how many there were."""
     number = content.target.dataset_id
     with app_context.database.read() as session:
-        by_hand = removals.removals_by_people(session, number)
-        found = matching.removed_ones(session, import_id, number)
+        by_hand = deletions.removals_by_people(session, number)
+        found = incoming.removed_ones(session, import_id, number)
     left = [path for _, path, deletion in found if deletion in by_hand]
     if request.bring_back:
         return 0
@@ -176,15 +163,15 @@ def _leave_removed(app_context: AppContext, import_id: int, request: ImportReque
 
 def _bring_back(app_context: AppContext, session: Session, import_id: int, dataset_id: int, now: datetime) -> None:
     """Show staged images again that were removed; those of an undone import with their present labels."""
-    by_hand = removals.removals_by_people(session, dataset_id)
-    found = matching.removed_ones(session, import_id, dataset_id)
+    by_hand = deletions.removals_by_people(session, dataset_id)
+    found = incoming.removed_ones(session, import_id, dataset_id)
     own = {"import_id": import_id, "vanished_at": None}
     of_hand = [sample for sample, _, deletion in found if deletion in by_hand]
     of_import = [sample for sample, _, deletion in found if deletion not in by_hand]
     show(app_context, session, dataset_id, of_hand, own)
     show(app_context, session, dataset_id, of_import, own | {"label": None, "mask_hash": None, "imported_at": now})
     for deletion in {deletion for _, _, deletion in found} & by_hand:
-        if not removals.hidden_by(session, deletion):
+        if not deletions.images_hidden_by(session, deletion):
             deletions.set_restored(session, deletion, now)
 
 
@@ -316,7 +303,7 @@ def _match(app_context: AppContext, import_id: int, request: ImportRequest, cont
         refuse_other_content(app_context, import_id, number, moved=request.moved)
     if content.masks is None:
         with app_context.database.read() as session:
-            lost = matching.lost_labels(session, import_id, number)
+            lost = incoming.lost_labels(session, import_id, number)
             kept = datasets.get_dataset(session, number).options.get("kept_classes", [])
         refuse_gone(lost, content.classes, len(content.target.classes), (*kept, *request.kept_classes))
 

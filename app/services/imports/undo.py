@@ -17,14 +17,15 @@ from app.services import removals
 from app.services.app_context import AppContext
 from app.services.imports.jobs import ImportInfo
 from core.types import DatasetError, DeletionKind, JobStatus
-from db.queries import datasets, deletions, evaluation, import_changes, imports, removals as removal_queries
+from db.queries import datasets, deletions, evaluation, imports
 from db.queries.datasets import DatasetInfo
 from db.queries.deletions import Deletion
-from db.queries.import_changes import ImportChange
+from db.queries.imports import ImportChange
+from db.queries.tags import bring_tags_again, tags_of_import, take_tags_back
 
 _COUNTED = {
     "label": "labels", "mask_hash": "masks", "split": "splits", "group": "groups", "annotators_differ": "disagreements",
-    import_changes.VANISHED: "missing images",
+    imports.VANISHED: "missing images",
 }  # fmt: skip
 _LABELS = ("label", "mask_hash")
 
@@ -92,10 +93,10 @@ def undo(app_context: AppContext, import_id: int, by: str) -> Deletion:
         who = {"deleted_by": by, "deleted_at": now}
         of = {"kind": DeletionKind.IMPORT, "dataset_id": dataset_id, "import_id": import_id}
         deletion = deletions.add(session, of | facts | who)
-        removal_queries.hide(session, dataset_id, deletion.id, import_changes.added_ids(session, import_id, dataset_id))
-        import_changes.take_tags_back(session, import_id, now)
+        deletions.hide_images(session, dataset_id, deletion.id, imports.added_ids(session, import_id, dataset_id))
+        take_tags_back(session, import_id, now)
         _write(session, dataset_id, import_id, changes, now, forward=False)
-        import_changes.set_undone(session, import_id, now)
+        imports.set_undone(session, import_id, now)
         removals.recount(session, dataset_id)
         return deletion
 
@@ -103,26 +104,26 @@ def undo(app_context: AppContext, import_id: int, by: str) -> Deletion:
 def restore(app_context: AppContext, session: Session, deletion: Deletion, now: datetime) -> None:
     """Do again what an undone import did."""
     import_id, dataset_id = deletion.import_id or 0, deletion.dataset_id
-    import_changes.set_undone(session, import_id, None)
-    _write(session, dataset_id, import_id, import_changes.changes_of_import(session, import_id), now, forward=True)
-    import_changes.bring_tags_again(session, import_id, now)
+    imports.set_undone(session, import_id, None)
+    _write(session, dataset_id, import_id, imports.changes_of_import(session, import_id), now, forward=True)
+    bring_tags_again(session, import_id, now)
     removals.restore(app_context, session, deletion)
 
 
 def _write(
     session: Session, dataset_id: int, import_id: int, changes: Sequence[ImportChange], now: datetime, *, forward: bool
 ) -> None:
-    moved = import_changes.write(session, changes, now, forward=forward)
+    moved = imports.write_changes(session, changes, now, forward=forward)
     evaluation.take_along(session, moved)
-    of_dataset = import_changes.dataset_change(session, import_id) or {}
-    import_changes.write_dataset(session, dataset_id, of_dataset, forward=forward)
+    of_dataset = imports.dataset_change(session, import_id) or {}
+    imports.write_dataset(session, dataset_id, of_dataset, forward=forward)
 
 
 def _possible(app_context: AppContext, import_id: int) -> list[ImportChange]:
     """Return an import's changes without those of images that are still missing on disk."""
     with app_context.database.read() as session:
-        changes = import_changes.changes_of_import(session, import_id)
-    return [one for one in changes if import_changes.VANISHED not in one[2] or os.path.exists(one[1])]  # noqa: PTH110 quicker, of thousands
+        changes = imports.changes_of_import(session, import_id)
+    return [one for one in changes if imports.VANISHED not in one[2] or os.path.exists(one[1])]  # noqa: PTH110 quicker, of thousands
 
 
 def _effect(session: Session, info: ImportInfo) -> ImportEffect:
@@ -131,22 +132,22 @@ def _effect(session: Session, info: ImportInfo) -> ImportEffect:
     dataset = datasets.get_dataset(session, info.dataset_id)
     if why_not := _undo_problem(session, info, dataset):
         raise DatasetError(why_not)
-    added = import_changes.added_ids(session, info.id, dataset.id)
-    held, rounds = removal_queries.count_attached(session, dataset.id, added)
-    changes = import_changes.changes_of_import(session, info.id)
+    added = imports.added_ids(session, info.id, dataset.id)
+    held, rounds = deletions.count_attached(session, dataset.id, added)
+    changes = imports.changes_of_import(session, info.id)
     counted = Counter(name for _, _, changed in changes for name in changed)
     relabelled = {sample_id for sample_id, _, changed in changes if not changed.keys().isdisjoint(_LABELS)}
-    stays, _ = removal_queries.count_attached(session, dataset.id, sorted(relabelled.difference(added)))
+    stays, _ = deletions.count_attached(session, dataset.id, sorted(relabelled.difference(added)))
     back = {word: counted[name] for name, word in _COUNTED.items() if counted[name]}
-    tags = len(import_changes.tags_of_import(session, info.id))
+    tags = len(tags_of_import(session, info.id))
     back |= {"image tags": tags} if tags else {}
     return ImportEffect(info, dataset, held, back, rounds, stays["verdicts"])
 
 
 def _undo_problem(session: Session, info: ImportInfo, dataset: DatasetInfo) -> str:
-    changed = import_changes.dataset_change(session, info.id)
+    changed = imports.dataset_change(session, info.id)
     if changed is None:
         return "this import is of an earlier release, which did not note what it changed; it cannot be undone"
-    if import_changes.MADE in changed:
+    if imports.MADE in changed:
         return f"this import made {dataset.name}; to undo it, delete the dataset"
     return ""

@@ -13,13 +13,22 @@ from sqlalchemy.orm import Session
 from app.services.app_context import AppContext
 from app.services.masks.history import Edit, MaskHistory, load_history, note_act, note_edit, seen_version
 from app.services.masks.request import painted_tiles, whole_mask
-from app.services.reviews.errors import NotFoundError, RefusedError, StaleMaskError
-from app.services.reviews.store import EDITED, ActKey, Actor, finished_round, refuse_deleted_image, store_once
+from app.services.reviews.store import (
+    ActKey,
+    Actor,
+    NotFoundError,
+    RefusedError,
+    StaleMaskError,
+    finished_round,
+    refuse_deleted_image,
+    store_once,
+)
 from core.data.masks.png import to_png
 from core.data.masks.store import MaskStore, is_recent, keep_recent, mask_hash
 from core.judge.masks import is_touched
 from core.types import Act, DatasetError, Decision, IntArray, Status, Verdict, mask_dtype, merged_ids
 from db.queries import decisions, findings, masks, projection, tags
+from db.queries.decisions import EDITED
 from db.queries.masks import FoundRegion, MaskedSample
 
 _NEVER = 0  # the number of no decision

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from app.services.app_context import AppContext
 from app.services.label_kinds import label_kind
-from app.services.reviews.errors import NotFoundError
+from app.services.reviews.store import NotFoundError
 from db.queries import datasets, masks, rounds
 from db.queries.datasets import DatasetInfo
 from db.queries.snapshots import Sample

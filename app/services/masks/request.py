@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from app.services.reviews.errors import RefusedError
+from app.services.reviews.store import RefusedError
 from core.types import IntArray, exchange_values, ignore_of, mask_dtype
 from db.queries.masks import MaskedSample
 

@@ -15,7 +15,7 @@ import numpy as np
 from app.services.app_context import AppContext
 from app.services.images import file_of, window_in_use
 from app.services.masks.history import MaskHistory
-from app.services.reviews.errors import NotFoundError
+from app.services.reviews.store import NotFoundError
 from core.data import pictures
 from core.data.images import crop as cut_out
 from core.data.masks.store import MaskStore

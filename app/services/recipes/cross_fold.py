@@ -5,8 +5,14 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from app.services.recipes.entry import RecipeEntry, RequestedRound, RoundContext, plan_shards
-from app.services.rounds.checks import refuse_inseparable, refuse_unlearnable
+from app.services.recipes.entry import (
+    RecipeEntry,
+    RequestedRound,
+    RoundContext,
+    plan_shards,
+    refuse_inseparable,
+    refuse_unlearnable,
+)
 from core.config import RecipeSettings
 from core.judge.found import Judged, judge_folds
 from db.queries import datasets, snapshots

@@ -1,4 +1,4 @@
-"""Entry of a recipe in the registry, the request of a round, and the round that the recipe works on.
+"""Entry of a recipe in the registry, the request of a round with its usual refusals, and the round worked on.
 
 A round is requested, opened, learnt piece by piece, and judged. The worker's jobs (`app.worker.steps`) are the same for
 all recipes; each may be killed and repeated. Each fold is a piece; every other recipe is one piece, which resumes from
@@ -13,19 +13,20 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from app.services.app_context import AppContext
-from app.services.rounds.checks import refuse_unlearnable
 from core.config import RecipeSettings, RoundConfig
 from core.data import shards
 from core.data.snapshot import Snapshot
 from core.judge.found import Judged
 from core.recipes.iterated.ceiling import Ceiling
 from core.recipes.iterated.progress import StageScore
-from core.types import Report
+from core.types import Report, RoundError
 from db.queries import snapshots
 from db.queries.rounds import RoundInfo
 from db.queries.snapshots import LabelCounts
 
 ShouldStop = Callable[[], bool]
+LEAST_FOLDS = 2
+_LEAST_CLASSES = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,32 @@ def plan_shards(context: RoundContext, snapshot: Snapshot) -> None:
         from core.embedding import plan_shards as plan  # noqa: PLC0415  # torch, which smaller rounds need not wait for
 
         plan(context.folder, context.config, snapshot)
+
+
+def refuse_unlearnable(name: str, classes: Sequence[str], counts: LabelCounts, config: RoundConfig) -> None:
+    """Raise `RoundError` where these labels, or the classes in these masks, cannot be cross-validated."""
+    found = [label for label, count in counts.images.items() if count > 0]
+    if not found:
+        raise RoundError(f"{name} has no labels to learn from", "label some images, or import a folder with classes")
+    if len(found) < _LEAST_CLASSES:
+        raise RoundError(
+            f"every label of {name} is {classes[found[0]]!r}", "a round needs at least two classes to tell apart"
+        )
+    if counts.labelled < config.folds * _LEAST_CLASSES:
+        most = counts.labelled // _LEAST_CLASSES
+        cure = f"choose at most {most} folds" if most >= _LEAST_CLASSES else "import more labelled images"
+        raise RoundError(f"{name} has {counts.labelled} labelled images, too few for {config.folds} folds", cure)
+
+
+def refuse_inseparable(name: str, apart: int, config: RoundConfig) -> None:
+    """Raise `RoundError` where fewer images and groups may be held out apart from each other than there are folds."""
+    if apart < config.folds:
+        cure = f"choose at most {apart} folds" if apart >= LEAST_FOLDS else "give its images more than one group"
+        raise RoundError(
+            f"the images of {name} are of {apart} {'group' if apart == 1 else 'groups'} that must stay whole, too few "
+            f"for {config.folds} folds",
+            f"{cure}",
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,14 +29,6 @@ from app.services.reviews.classes import (
     rename_class,
     reorder_classes,
 )
-from app.services.reviews.errors import (
-    CountChangedError,
-    DeletedError,
-    NotFoundError,
-    RefusedError,
-    ReviewError,
-    StaleMaskError,
-)
 from app.services.reviews.evidence import AuditView, Certificate, Share
 from app.services.reviews.precision import Known, Recalibration, WrongLabels, recalibration, share_text
 from app.services.reviews.reading import (
@@ -60,7 +52,17 @@ from app.services.reviews.reading import (
     resolved_labels,
     view_round,
 )
-from app.services.reviews.store import ActKey, Saved, Undone
+from app.services.reviews.store import (
+    ActKey,
+    CountChangedError,
+    DeletedError,
+    NotFoundError,
+    RefusedError,
+    ReviewError,
+    Saved,
+    StaleMaskError,
+    Undone,
+)
 from core.judge.hints import Hint
 
 __all__ = [

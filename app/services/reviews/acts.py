@@ -6,7 +6,6 @@ between: then the second verdict is a new decision.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 
 from sqlalchemy.orm import Session
 
@@ -14,32 +13,21 @@ from app.services.app_context import AppContext
 from app.services.masks.history import note_act
 from app.services.people import log_act
 from app.services.reviews import audits, classes, evidence, precision
-from app.services.reviews.errors import CountChangedError, NotFoundError, RefusedError
 from app.services.reviews.store import (
-    DIFFERING,
-    EDITED,
     ActKey,
     Actor,
+    CountChangedError,
+    NotFoundError,
+    RefusedError,
     Saved,
     finished_round,
     refuse_without_suggestions,
     store_once,
 )
 from core.types import NO_LABEL, Act, ClassState, Finding, FindingFilter, FindingKind, LoggedAct, Status, Verdict
-from db.queries import (
-    annotators,
-    datasets,
-    decisions,
-    evaluation,
-    filters,
-    findings,
-    notes,
-    projection,
-    reviews,
-    reviews as review_queries,
-)
-from db.queries.reviews import ReviewedRound
-from db.queries.rounds import RoundInfo
+from db.queries import decisions, evaluation, findings, notes, projection
+from db.queries.decisions import EDITED
+from db.queries.findings import ReviewedRound
 
 _MOST_CHOICES = 1_000  # cards in one act; more is a bulk act
 LONGEST_NOTE = 500  # characters
@@ -135,7 +123,7 @@ def accept_all(
         refuse_without_suggestions(in_round)
         _refuse_protected(in_round, chosen)
         opened = open_part(chosen, in_round.evaluation_splits)
-        size = filters.count(session, opened) if opened else 0
+        size = findings.count(session, opened) if opened else 0
         if expected is not None and expected != size:
             raise CountChangedError(expected, size)
         known = precision.known_precision(app_context, session, in_round, chosen)
@@ -218,7 +206,7 @@ def with_class_thresholds(app_context: AppContext, chosen: FindingFilter) -> Fin
             "thresholds by class are for unlabelled images only", "show unlabelled ones only, or choose one threshold"
         )
     with app_context.database.read() as session:
-        found = review_queries.find_round(session, chosen.round_id)
+        found = findings.find_round(session, chosen.round_id)
     if found is None:
         raise NotFoundError(f"there is no round {chosen.round_id}", "choose a round on the Rounds page")
     measured = (found.metrics or {}).get("class_thresholds", [])
@@ -260,33 +248,6 @@ def current_notes(app_context: AppContext, cards: Sequence[Finding]) -> dict[int
         return notes.notes_on_findings(session, cards)
 
 
-def ask_second_opinions(session: Session, info: RoundInfo) -> int:
-    """Ask for second opinions on a round's open findings whose annotators differ in the source; return how many.
-
-    One act, in the transaction that ends the round. It carries the name of the person who imported the dataset, else of
-    the one who started the round. An image is put into second opinion once: after an undo, and in later rounds, it
-    stays as people left it.
-    """
-    size = decisions.differing_count(session, info.id)
-    if not size:
-        return 0
-    now = datetime.now(UTC)
-    name = datasets.get_dataset(session, info.dataset_id).options.get("by") or info.created_by
-    act = decisions.NewChangeset(
-        dataset_id=info.dataset_id,
-        round_id=info.id,
-        annotator_id=annotators.annotator_id(session, name, now),
-        act=Act.VERDICT,
-        decided_at=now,
-        size=size,
-        note={DIFFERING: True},
-    )
-    changeset_id = decisions.add_changeset(session, act)
-    decisions.add_second_opinions(session, changeset_id, info.id)
-    projection.project(session, decisions.findings_affected_by(Act.VERDICT, changeset_id))
-    return size
-
-
 def _refuse_protected(in_round: ReviewedRound, chosen: FindingFilter) -> None:
     """Refuse a bulk act on an evaluation split alone.
 
@@ -305,7 +266,7 @@ def _turn(
 ) -> int | None:
     target = decisions.find_changeset(session, target_id) if target_id else None
     if target is None:  # stored all the same: a retry must not turn decisions made in between
-        rounds = reviews.rounds_of(session, dataset_id) if actor.key else []
+        rounds = findings.rounds_of(session, dataset_id) if actor.key else []
         return decisions.add_changeset(session, actor.changeset(act, rounds[0][0], dataset_id)) if rounds else None
     if act is Act.REDO and target.act is Act.ACCEPT_ALL:
         _refuse_protected_again(session, target)

@@ -17,7 +17,6 @@ from sqlalchemy.orm import Session
 
 from app.services.annotators import clean_name
 from app.services.app_context import AppContext
-from app.services.reviews.errors import NotFoundError, RefusedError
 from app.services.reviews.evidence import (
     TARGET,
     AuditView,
@@ -30,11 +29,11 @@ from app.services.reviews.evidence import (
     stored_filter,
     view,
 )
-from app.services.reviews.store import finished_round, refuse_without_suggestions
+from app.services.reviews.store import NotFoundError, RefusedError, finished_round, refuse_without_suggestions
 from core.judge.certificate import ALPHA, QUARTERS, alpha_of
 from core.types import Finding, FindingFilter, IntArray
-from db.percents import percent_of
-from db.queries import annotators, audits as queries, filters, findings as finding_queries
+from db.loading import percent_of
+from db.queries import audits as queries, decisions, findings as finding_queries
 from db.queries.audits import Audit
 
 LEASE = timedelta(minutes=15)
@@ -82,8 +81,8 @@ def _draw(app_context: AppContext, chosen: FindingFilter, by: str, target: str) 
         seed = order_seed(chosen.round_id, identity)
         ids = queries.random_order(session, fixed, seed)
         settled = queries.random_order(session, replace(fixed, statuses=queries.SETTLED_BY_PEOPLE), seed)
-        levels = filters.count_by_percent(session, fixed)
-        pixels = filters.pixels_by_percent(session, fixed)
+        levels = finding_queries.count_by_percent(session, fixed)
+        pixels = finding_queries.pixels_by_percent(session, fixed)
     if not len(ids):
         raise RefusedError("the set is empty", "choose a lower threshold or a wider filter")
     now = datetime.now(UTC)
@@ -108,7 +107,7 @@ def _draw(app_context: AppContext, chosen: FindingFilter, by: str, target: str) 
                     number=number,
                     alpha=alpha_of(number, ALPHA),
                     target=target,
-                    annotator_id=annotators.annotator_id(session, clean_name(by), now),
+                    annotator_id=decisions.annotator_id(session, clean_name(by), now),
                     created_at=now,
                 ),
             )
@@ -167,7 +166,7 @@ def hand_out(
                     continue
                 mine.append(card.id)
             hand.append((place, card.id))
-        queries.lease(session, audit.id, mine, annotators.annotator_id(session, name, now), now + LEASE)
+        queries.lease(session, audit.id, mine, decisions.annotator_id(session, name, now), now + LEASE)
         found = {one.id: one for one in finding_queries.findings_by_ids(session, [one for _, one in hand])}
     return [(place, found[one]) for place, one in hand], last
 
@@ -212,7 +211,7 @@ def split_into_quarters(app_context: AppContext, audit_id: int, *, by: str) -> A
         if audit.removed:
             raise RefusedError("images of this set were removed", "restore them, or choose another set")
         if not seen.quarters:
-            _store_quarters(session, app_context, audit, annotators.annotator_id(session, clean_name(by), now), now)
+            _store_quarters(session, app_context, audit, decisions.annotator_id(session, clean_name(by), now), now)
         return view(app_context, session, audit)
 
 

@@ -2,20 +2,18 @@
 
 An act is a changeset whose note names the classes. The names, retired and merged classes and the order on a dataset's
 row follow from all acts (`core.judge.class_acts`) and are written in the same transaction. A merge rewrites no label:
-queries return labels as the classes they mean (`db.queries.merges`), and what rounds found is moved along.
+queries return labels as the classes they mean (`db.queries.datasets`), and what rounds found is moved along.
 """
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy.orm import Session
 
 from app.services.app_context import AppContext
-from app.services.reviews.errors import RefusedError
-from app.services.reviews.store import ActKey, Actor, Saved, store_once
+from app.services.reviews.store import ActKey, Actor, RefusedError, Saved, store_once
 from core.data.masks.colours import class_table
 from core.data.masks.store import MaskStore, classes_in
 from core.judge.class_acts import (
@@ -24,9 +22,9 @@ from core.judge.class_acts import (
     act_text,
     clean_class_name,
     find_class,
-    former_names,
     order_of,
     resolve_classes,
+    stored_act,
 )
 from core.judge.review import resolve
 from core.types import NO_LABEL, Act, ClassState, Task
@@ -260,7 +258,7 @@ def past_acts(session: Session, dataset_id: int) -> list[PastClassAct]:
     """Return every act on a dataset's classes, undone ones too, oldest first."""
     return [
         PastClassAct(number, str(note["kind"]), act_text(note), annotator, decided_at, live)
-        for number, live, note, annotator, decided_at in rows.class_acts(session, dataset_id)
+        for number, live, note, annotator, decided_at in decisions.class_acts(session, dataset_id)
     ]
 
 
@@ -274,12 +272,6 @@ def refuse_unknown(class_id: int, class_state: ClassState) -> None:
         raise RefusedError(f"label {class_id} is no class", f"choose one of 0 to {len(class_state.names) - 1}")
     if class_id in class_state.retired:
         raise RefusedError(f"the class {class_state.names[class_id]} was taken back", "add it again, or choose another")
-
-
-def source_names(session: Session, info: DatasetInfo) -> Mapping[str, str]:
-    """Return the present name of a class by each name that its source may still call it."""
-    acts = _acts(session, info.id)
-    return former_names(info.class_state, acts)
 
 
 def first_names(session: Session, info: DatasetInfo) -> tuple[str, ...]:
@@ -311,7 +303,7 @@ def refuse_turn(app_context: AppContext, session: Session, target: decisions.Cha
             images = "1 image carries" if used == 1 else f"{used:,} images carry"
             raise RefusedError(f"{images} the class {info.classes[number]}", "give them another class first")
     acts = [one for one in _acts(session, info.id) if one.number != target.id]
-    turned = _act(target.id, act is Act.REDO, target.note)
+    turned = stored_act(target.id, act is Act.REDO, target.note)
     try:
         names = resolve_classes(info.classes, [*acts, turned]).names
     except ValueError as error:
@@ -416,12 +408,7 @@ def _store(session: Session, actor: Actor, dataset_id: int, note: dict[str, obje
 
 
 def _acts(session: Session, dataset_id: int) -> list[ClassAct]:
-    return [_act(number, live, note) for number, live, note, *_ in rows.class_acts(session, dataset_id)]
-
-
-def _act(number: int, live: bool, note: Mapping[str, Any]) -> ClassAct:  # noqa: FBT001 as the row has it
-    kind = ClassActKind(note["kind"])
-    return ClassAct(number, kind, note["class"], note["name"], note.get("was", ""), live, tuple(note.get("ids", ())))
+    return [stored_act(number, live, note) for number, live, note, *_ in decisions.class_acts(session, dataset_id)]
 
 
 def _clean(name: str) -> str:

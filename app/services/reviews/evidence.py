@@ -21,10 +21,10 @@ from core.judge.certificate import ALPHA, Claim, Evidence, alpha_of, flawless_ne
 from core.judge.error_total import Interval
 from core.judge.recalibration import LEAST_VERDICTS, CardVerdict, Findings, JudgedCards, fit, share_right
 from core.types import FindingFilter, FindingKind, IntArray, Status
-from db.percents import percent_of
-from db.queries import audits as queries, filters
+from db.loading import percent_of
+from db.queries import audits as queries
 from db.queries.audits import Audit, Card
-from db.queries.reviews import ReviewedRound
+from db.queries.findings import ReviewedRound, count_by_status
 
 TARGET = "0.95"
 LEVEL = 0.9  # of the intervals around shares
@@ -226,7 +226,7 @@ def view(app_context: AppContext, session: Session, audit: Audit) -> AuditView:
     prefix, gap = prefix_of(app_context, session, audit)
     right = np.array([card.right for card in prefix], dtype=np.bool_)
     evidence = follow(claim, right)
-    status = filters.count_by_status(session, stored_filter(audit))
+    status = count_by_status(session, stored_filter(audit))
     judged_since = audit.size - audit.removed - sum(n for one, n in status.items() if one in queries.UNJUDGED)
     estimate, pixels = estimates(prefix, audit)
     children = tuple(view(app_context, session, one) for one in queries.quarters_of(session, audit.id))

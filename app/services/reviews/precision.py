@@ -21,9 +21,9 @@ from core.judge import recalibration as method
 from core.judge.error_total import Interval, Stratum, wrong_labels as count_wrong
 from core.judge.recalibration import LEAST_VERDICTS, CardVerdict, Findings, Fit, JudgedCards, Point, Prior
 from core.types import FindingFilter, FindingKind, IntArray, JobStatus, Order, Status, Task
-from db.percents import percent_of, whole_percent
-from db.queries import audits as queries, filters, findings, reviews
-from db.queries.reviews import ReviewedRound
+from db.loading import percent_of, whole_percent
+from db.queries import audits as queries, findings
+from db.queries.findings import ReviewedRound
 
 NEXT = 100  # cards whose errors are foretold
 _FALLS = (
@@ -202,9 +202,9 @@ def known_precision(app_context: AppContext, session: Session, in_round: Reviewe
     why_not = evidence.sampling_problem(chosen)
     audit = None if why_not else evidence.find_audit(session, fixed)
     seen = evidence.view(app_context, session, audit) if audit else None
-    size = audit.size if audit else filters.count(session, fixed)
+    size = audit.size if audit else findings.count(session, fixed)
     opened = replace(fixed, statuses=frozenset({Status.OPEN}))
-    model = filters.mean_confidence(session, opened) if in_round.expects else None
+    model = findings.mean_confidence(session, opened) if in_round.expects else None
     precision = seen.estimate if seen else None
     if precision is None and not why_not:
         precision = _from_the_round(app_context, session, in_round, fixed)
@@ -217,7 +217,7 @@ def known_precision(app_context: AppContext, session: Session, in_round: Reviewe
 def recalibration(app_context: AppContext, round_id: int) -> Recalibration | None:
     """Return a round's recalibration, None where the round does not exist."""
     with app_context.database.read() as session:
-        in_round = reviews.find_round(session, round_id)
+        in_round = findings.find_round(session, round_id)
         return None if in_round is None else recalibrated(app_context, session, in_round)
 
 
@@ -273,8 +273,8 @@ def _wrong_labels(in_round: ReviewedRound, suspicious: "_JudgedKind", agreeing: 
 
 def wrong_labels_of_dataset(app_context: AppContext, session: Session, dataset_id: int) -> WrongLabels | None:
     """Return the same of a dataset's newest finished round that judges labels; None before the first."""
-    for round_id, _, status in reviews.rounds_of(session, dataset_id):
-        in_round = reviews.find_round(session, round_id) if status is JobStatus.DONE else None
+    for round_id, _, status in findings.rounds_of(session, dataset_id):
+        in_round = findings.find_round(session, round_id) if status is JobStatus.DONE else None
         if in_round is not None and not in_round.recipe.proposes:
             return wrong_labels(app_context, session, in_round)
     return None
@@ -337,10 +337,10 @@ def _fitted(level: bytes, outcome: bytes, labelled: bool, before: str) -> Fit:  
 
 def _fit_before(app_context: AppContext, session: Session, in_round: ReviewedRound, kind: FindingKind) -> Fit | None:
     """Return the fit of the newest round before this one that has a sample of its own."""
-    for round_id, number, status in reviews.rounds_of(session, in_round.dataset_id):
+    for round_id, number, status in findings.rounds_of(session, in_round.dataset_id):
         if number >= in_round.number or status is not JobStatus.DONE:
             continue
-        before = reviews.find_round(session, round_id)
+        before = findings.find_round(session, round_id)
         if before is None:
             continue
         fitted = _fit(app_context, session, before, kind)
@@ -381,7 +381,7 @@ def _sample_of_kind(
     whole = evidence.whole_kind(in_round, kind)
     audit = evidence.find_audit(session, whole)
     prefix = evidence.prefix_of(app_context, session, audit)[0] if audit else []
-    levels = audit.levels if audit else filters.count_by_percent(session, whole)
+    levels = audit.levels if audit else findings.count_by_percent(session, whole)
     return _JudgedKind(evidence.sample_of(prefix), np.array(levels, dtype=np.int64))
 
 

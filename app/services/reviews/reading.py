@@ -18,14 +18,13 @@ from app.services.app_context import AppContext
 from app.services.evaluation.split_names import splits_in_words
 from app.services.reviews import audits, evidence, precision
 from app.services.reviews.acts import open_part
-from app.services.reviews.errors import NotFoundError, RefusedError
 from app.services.reviews.precision import Known
-from app.services.reviews.store import refuse_deleted, refuse_without_suggestions
+from app.services.reviews.store import NotFoundError, RefusedError, refuse_deleted, refuse_without_suggestions
+from core.data.predictions import EMBEDDINGS
 from core.data.snapshot import sample_ids_in
 from core.data.windows import Window, window_option
 from core.judge.confusions import merged_metrics
 from core.judge.hints import Hint, hints as hints_on
-from core.judge.judgement import EMBEDDINGS
 from core.judge.review import resolve
 from core.judge.similarity import NEIGHBOURS, nearest_neighbours, neighbours_of, rows_around
 from core.types import (
@@ -42,7 +41,6 @@ from core.types import (
     Verdict,
 )
 from db.queries import (
-    annotators,
     audits as audit_queries,
     datasets,
     decisions,
@@ -50,7 +48,6 @@ from db.queries import (
     filters as counting,
     findings as finding_queries,
     notes,
-    reviews as review_queries,
 )
 
 _LARGEST_PAGE = 500
@@ -136,7 +133,7 @@ class Story:
 class RoundView:
     """A round, what its filters can be set to, and where else to go: (id, number, status), (id, name, newest round)."""
 
-    round: review_queries.ReviewedRound
+    round: finding_queries.ReviewedRound
     rounds: list[tuple[int, int, JobStatus]]
     datasets: list[tuple[int, str, int]]
     splits: list[str]
@@ -176,17 +173,17 @@ def view_round(app_context: AppContext, round_id: int) -> RoundView:
         NotFoundError: there is no such round.
     """
     with app_context.database.read() as session:
-        found = review_queries.find_round(session, round_id)
+        found = finding_queries.find_round(session, round_id)
         if found is None:
             refuse_deleted(session, round_id)
             raise NotFoundError(f"there is no round {round_id}", "choose a round on the Rounds page")
         return RoundView(
             found,
-            review_queries.rounds_of(session, found.dataset_id),
-            review_queries.reviewable_datasets(session),
-            review_queries.splits_of(session, round_id),
-            annotators.annotator_names(session, found.dataset_id),
-            review_queries.has_similarity(session, round_id),
+            finding_queries.rounds_of(session, found.dataset_id),
+            finding_queries.reviewable_datasets(session),
+            finding_queries.splits_of(session, round_id),
+            decisions.annotator_names(session, found.dataset_id),
+            finding_queries.has_similarity(session, round_id),
             decisions.bulk_acts(session, round_id),
             window_option(datasets.get_dataset(session, found.dataset_id).options),
         )
@@ -207,7 +204,7 @@ def page(
     if not 1 <= limit <= _LARGEST_PAGE:
         raise RefusedError(f"limit is {limit}", f"ask for 1 to {_LARGEST_PAGE} findings")
     with app_context.database.read() as session:
-        if order is Order.SIMILARITY and not review_queries.has_similarity(session, chosen.round_id):
+        if order is Order.SIMILARITY and not finding_queries.has_similarity(session, chosen.round_id):
             order = Order.SUSPICION
         key = None if after is None else _read_cursor(after, order)
         found = finding_queries.findings_page(session, chosen, order, key, limit + 1)
@@ -224,27 +221,27 @@ def findings(app_context: AppContext, ids: Sequence[int]) -> list[Finding]:
 def count(app_context: AppContext, chosen: FindingFilter) -> int:
     """Return how many findings a filter holds."""
     with app_context.database.read() as session:
-        return counting.count(session, chosen)
+        return finding_queries.count(session, chosen)
 
 
 def counts(app_context: AppContext, chosen: FindingFilter) -> Counts:
     """Return every number on the review page, of one moment."""
     unpaired = replace(chosen, given=None, pseudo=None, statuses=counting.TODO)
     with app_context.database.read() as session:
-        by_status = counting.count_by_status(session, chosen)
+        by_status = finding_queries.count_by_status(session, chosen)
         todo = sum(n for status, n in by_status.items() if not status.settled)
         total = sum(by_status.values())
-        histogram = counting.histogram(session, chosen)
+        histogram = finding_queries.histogram(session, chosen)
         protected = evaluation.splits_of_round(session, chosen.round_id)
         rest = replace(chosen, without_splits=frozenset(protected))
-        touched = counting.histogram(session, rest, frozenset({Status.OPEN}))
+        touched = finding_queries.histogram(session, rest, frozenset({Status.OPEN}))
         return Counts(
             total,
             todo,
             total - todo,
             by_status,
-            counting.count_by_kind(session, chosen),
-            counting.count_by_pair(session, unpaired),
+            finding_queries.count_by_kind(session, chosen),
+            finding_queries.count_by_pair(session, unpaired),
             histogram,
             [every - some for every, some in zip(histogram, touched, strict=True)],
             protected,
@@ -260,7 +257,7 @@ def preview(app_context: AppContext, chosen: FindingFilter) -> BulkPreview:
     """
     threshold = None if chosen.class_percents else chosen.min_confidence
     with app_context.database.read() as session:
-        in_round = review_queries.find_round(session, chosen.round_id)
+        in_round = finding_queries.find_round(session, chosen.round_id)
         if in_round is None:
             raise NotFoundError(f"there is no round {chosen.round_id}", "choose a round on the Rounds page")
         refuse_without_suggestions(in_round)
@@ -269,18 +266,20 @@ def preview(app_context: AppContext, chosen: FindingFilter) -> BulkPreview:
         opened = open_part(chosen, protected)
         if opened is None:
             return BulkPreview(0, [], [], threshold, known)
-        count = counting.count(session, opened)
+        count = finding_queries.count(session, opened)
         ids = _first_of_order(app_context, session, chosen, in_round, known)
         sample = finding_queries.findings_by_ids(session, ids)
-        changes = counting.count_by_pair(session, opened)
-        left_out = counting.count(session, replace(opened, without_splits=frozenset())) - count if protected else 0
+        changes = finding_queries.count_by_pair(session, opened)
+        left_out = (
+            finding_queries.count(session, replace(opened, without_splits=frozenset())) - count if protected else 0
+        )
     return BulkPreview(count, changes, sample, threshold, known, left_out, tuple(protected))
 
 
 def hints(app_context: AppContext, round_id: int) -> list[Hint]:
     """Return the hints on a round: what calls for a look before anything is accepted; none of them is a verdict."""
     with app_context.database.read() as session:
-        found = review_queries.find_round(session, round_id)
+        found = finding_queries.find_round(session, round_id)
     return hints_on(merged_metrics(found.metrics or {}, found.class_state)) if found else []
 
 
@@ -295,8 +294,8 @@ def history(app_context: AppContext, finding_id: int) -> Story:
         if not found:
             raise NotFoundError(f"there is no finding {finding_id}", "reload the page")
         finding = found[0]
-        in_round = review_queries.find_round(session, finding.round_id)
-        rounds = review_queries.rounds_of(session, in_round.dataset_id) if in_round else []
+        in_round = finding_queries.find_round(session, finding.round_id)
+        rounds = finding_queries.rounds_of(session, in_round.dataset_id) if in_round else []
         numbers = {round_id: number for round_id, number, status in rounds if status is JobStatus.DONE}
         rows = finding_queries.findings_of_sample(session, finding)
         own = None if finding.area is None else finding.id
@@ -334,7 +333,7 @@ def likeliest_classes(app_context: AppContext, shown: Sequence[Finding]) -> dict
         if path.is_file():
             best |= _read_likely(path, of_round)
         with app_context.database.read() as session:
-            found = review_queries.find_round(session, round_id)
+            found = finding_queries.find_round(session, round_id)
         if found is not None and not found.class_state.is_plain:
             best |= {finding.id: _offered(best[finding.id], found.class_state) for finding in of_round}
     return best
@@ -356,7 +355,7 @@ def news(
         state = decisions.newest_changeset(session)
         if after is None or state <= after or not decisions.has_newer_act(session, after, client):
             return News(state, acted=False, overruled=[])
-        mine = annotators.find_annotator(session, by) if by else None
+        mine = decisions.find_annotator(session, by) if by else None
         found = (
             decisions.overruled_verdicts(session, round_id, mine, after, _MOST_OVERRULED) if mine and round_id else []
         )
@@ -365,26 +364,26 @@ def news(
 
 def _labels(session: Session, round_id: int) -> tuple[list[int], int]:
     """Return the number of labelled images of each class, and of all images, of a round for labelling."""
-    recipe = review_queries.recipe_of(session, round_id)
-    in_round = None if recipe is None or recipe.suggests else review_queries.find_round(session, round_id)
+    recipe = finding_queries.recipe_of(session, round_id)
+    in_round = None if recipe is None or recipe.suggests else finding_queries.find_round(session, round_id)
     if in_round is None:
         return [], 0
     before = (in_round.metrics or {}).get("labelled", [])
-    counted = counting.count_by_label(session, round_id)
+    counted = finding_queries.count_by_label(session, round_id)
     merged = in_round.class_state.merged
     for number, count in enumerate(before):
         now = merged.get(number, number)
         counted[now] = counted.get(now, 0) + count
     labels = [counted.get(number, 0) for number in range(len(in_round.classes))]
     everything = FindingFilter(round_id=round_id, kinds=frozenset(), statuses=frozenset())
-    return labels, counting.count(session, everything) + sum(before)
+    return labels, finding_queries.count(session, everything) + sum(before)
 
 
 def _first_of_order(
     app_context: AppContext,
     session: Session,
     chosen: FindingFilter,
-    in_round: review_queries.ReviewedRound,
+    in_round: finding_queries.ReviewedRound,
     known: Known,
 ) -> list[int]:
     """Return the first ids of a set's random order, whether its audit has begun or not."""

@@ -1,7 +1,7 @@
-"""Storage of acts: one transaction each, stored once however often an act arrives, and the answers to them.
+"""Storage of acts: one transaction each, stored once however often an act arrives; their answers, and their refusals.
 
 A browser numbers its acts (`ActKey`). Answers are built from stored rows, so an act that arrives again gets the answer
-of its first arrival, also when both arrive at once.
+of its first arrival, also when both arrive at once. A refusal is a `ReviewError`, with its cure.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,15 +14,12 @@ from sqlalchemy.orm import Session
 
 from app.services.annotators import clean_name
 from app.services.app_context import AppContext
-from app.services.reviews.errors import DeletedError, NotFoundError, RefusedError
 from core.judge.class_acts import act_text
-from core.types import Act, Finding, JobStatus, Verdict
-from db.queries import annotators, decisions, deletions, findings, reviews
+from core.types import Act, Finding, JobStatus, OutfoldError, Verdict
+from db.queries import decisions, deletions, findings
+from db.queries.decisions import DIFFERING, EDITED, TAKEN
 
 _MOST_ITEMS = 500  # changed findings returned after an undo
-EDITED = "edited"  # in the note of an act that stored whole masks: the image's name, or how many
-TAKEN = "taken"  # in the note of an act that took masks from a source: the import
-DIFFERING = "annotators_differ"  # in the note of an act on findings whose image has several labels in its source
 _VERDICT_WORDS = {
     Verdict.ACCEPT: "accepted",
     Verdict.KEEP: "kept",
@@ -31,6 +28,49 @@ _VERDICT_WORDS = {
     Verdict.EXCLUDE: "excluded",
     Verdict.SECOND_OPINION: "asked for a second opinion on",
 }
+
+
+class ReviewError(OutfoldError):
+    """A request that cannot be answered."""
+
+
+class NotFoundError(ReviewError):
+    """There is no such round, finding or act."""
+
+
+class DeletedError(NotFoundError):
+    """The round was deleted, or its dataset, and can be restored; verdicts on it are stored after that.
+
+    `images` are the names of the images that the request was about.
+    """
+
+    def __init__(self, what: str, by: str, days: int, images: Sequence[str] = ()) -> None:
+        """Name what was deleted, by whom, and for how many more days it can be restored."""
+        left = f"{days} days" if days > 1 else "a day"
+        super().__init__(f"{what} was deleted by {by}", f"restore it on the Datasets page within {left}")
+        self.images = list(images)
+
+
+class RefusedError(ReviewError):
+    """A request that makes no sense, or is not allowed in the present state."""
+
+
+class CountChangedError(ReviewError):
+    """A bulk act would change another number of findings than the person was shown."""
+
+    def __init__(self, expected: int, count: int) -> None:
+        """Say both numbers."""
+        super().__init__(f"{count} findings would change, not {expected}", "look at the new set and accept again")
+        self.count = count
+
+
+class StaleMaskError(ReviewError):
+    """An edit began from a mask that is not the present one any more."""
+
+    def __init__(self, version: str) -> None:
+        """Say which the present one is."""
+        super().__init__("this mask was changed meanwhile", "load it again; nothing of it was stored")
+        self.version = version
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +147,7 @@ def store_once(
         with app_context.database.write() as session:
             now = datetime.now(UTC)
             known = decisions.find_by_key(session, key.client, key.seq) if key else None
-            actor = Actor(name, annotators.annotator_id(session, name, now), now, key)
+            actor = Actor(name, decisions.annotator_id(session, name, now), now, key)
             return _build_answer(session, known or act(session, actor), cards, now)
 
     try:
@@ -116,7 +156,7 @@ def store_once(
         return attempt()
 
 
-def refuse_without_suggestions(in_round: reviews.ReviewedRound) -> None:
+def refuse_without_suggestions(in_round: findings.ReviewedRound) -> None:
     """Refuse what needs suggestions in a round that has none.
 
     Raises:
@@ -144,7 +184,7 @@ def refuse_deleted_image(session: Session, sample_id: int) -> None:
         _refuse_while(deletion, [name])
 
 
-def finished_round(session: Session, round_id: int, cards: Sequence[Finding] = ()) -> reviews.ReviewedRound:
+def finished_round(session: Session, round_id: int, cards: Sequence[Finding] = ()) -> findings.ReviewedRound:
     """Return a round whose findings, these `cards` among them, can be decided on.
 
     Raises:
@@ -152,7 +192,7 @@ def finished_round(session: Session, round_id: int, cards: Sequence[Finding] = (
         NotFoundError: there is none with this id.
         RefusedError: it is not finished.
     """
-    found = reviews.find_round(session, round_id)
+    found = findings.find_round(session, round_id)
     if found is None:
         refuse_deleted(session, round_id, [card.name for card in cards])
         raise NotFoundError(f"there is no round {round_id}", "choose a round on the Rounds page")

@@ -10,7 +10,7 @@ from app.services.app_context import AppContext
 from app.services.reviews import AuditView, Recalibration, RefusedError, audits, evidence, precision
 from core.judge.mask_scoring import mean_iou
 from core.types import FindingFilter, FindingKind, JobStatus
-from db.queries import filters, masks, reviews as reviewed
+from db.queries import findings, masks
 from db.queries.rounds import FoldRun
 
 
@@ -35,11 +35,11 @@ def samples(app_context: AppContext, round_id: int) -> Samples:
         RefusedError: there is no such round.
     """
     with app_context.database.read() as session:
-        in_round = reviewed.find_round(session, round_id)
+        in_round = findings.find_round(session, round_id)
         if in_round is None:
             raise RefusedError(f"there is no round {round_id}", "choose another")
         sets = {kind: evidence.whole_kind(in_round, kind) for kind in FindingKind}
-        sizes = {kind: filters.count(session, fixed) for kind, fixed in sets.items()}
+        sizes = {kind: findings.count(session, fixed) for kind, fixed in sets.items()}
         recalibration = precision.recalibrated(app_context, session, in_round)
     listed = audits.list_audits(app_context, round_id)
     identities = {evidence.identity_of(fixed): kind for kind, fixed in sets.items()}

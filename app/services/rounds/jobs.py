@@ -12,19 +12,17 @@ from app.services import jobs
 from app.services.app_context import AppContext
 from app.services.recipes import RECIPES
 from app.services.reviews.precision import WrongLabels, wrong_labels
-from app.services.rounds.checks import model_names
 from app.services.rounds.insight import mean_iou_so_far
-from app.services.rounds.request import start_round
+from app.services.rounds.request import model_names, start_round
 from app.services.workers import WorkerState, has_gpu, worker_state
 from core.config import DatasetSummary, RoundConfig, proposals
 from core.judge.confusions import merged_metrics
 from core.recipes.iterated.ceiling import Ceiling
 from core.recipes.iterated.progress import StageScore
 from core.types import FindingKind, JobStatus, RoundError, Status, Task, work_done
-from db.queries import evaluation, reviews as reviewed, rounds, shards, snapshots
+from db.queries import evaluation, findings, rounds, snapshots
 from db.queries.evaluation import Split
-from db.queries.rounds import WAITING, FoldRun, RoundInfo
-from db.queries.shards import ShardRun
+from db.queries.rounds import WAITING, FoldRun, RoundInfo, ShardRun
 
 _TELLING = 0.1  # share of a fold from which on its own speed predicts better than that of the finished ones
 UNVERIFIED = frozenset({"estimated_errors", "estimated_error_rate", "proposed_threshold"})  # metrics
@@ -223,7 +221,7 @@ def progress(app_context: AppContext, round_id: int) -> RoundProgress:
     with app_context.database.read() as session:
         info = rounds.get_round(session, round_id)
         folds = rounds.folds_of(session, round_id)
-        in_shards = shards.shards_of(session, round_id)
+        in_shards = rounds.shards_of(session, round_id)
         waiting = rounds.unfinished_rounds(session)
     ahead = sum(other.id < round_id for other in waiting)
     done = work_done(_share_done(folds), _share_done(in_shards) if in_shards else None)
@@ -247,7 +245,7 @@ def compare(app_context: AppContext, round_ids: Iterable[int]) -> list[RoundComp
             counts = totals.get(round_id, {})
             suspicious, decided = _of_kind(counts, FindingKind.SUSPICIOUS)
             proposed, of_proposed = _of_kind(counts, FindingKind.UNLABELLED)
-            info, in_round = rounds.get_round(session, round_id), reviewed.find_round(session, round_id)
+            info, in_round = rounds.get_round(session, round_id), findings.find_round(session, round_id)
             if in_round is not None:
                 measured = _of_offered(merged_metrics(measured, in_round.class_state))
             wrong = wrong_labels(app_context, session, in_round) if in_round and info.recipe.finds else None

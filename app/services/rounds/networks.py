@@ -12,9 +12,9 @@ from pathlib import Path
 
 from app.services.app_context import AppContext
 from core.config import RoundConfig
-from core.data.locks import try_lock
 from core.data.networks import KeptNetwork, drop_networks, keeps_networks, network_folder, round_networks
 from core.data.shared_rounds import forget_networks, shares_networks
+from core.data.storage import try_lock
 from core.types import JobStatus, RoundError
 from db.queries import datasets, rounds
 from db.queries.rounds import RoundInfo

@@ -17,8 +17,8 @@ import numpy as np
 
 from app.services.allowed import refuse_outside
 from app.services.app_context import AppContext
+from app.services.recipes.entry import LEAST_FOLDS
 from app.services.recipes.predictions import PredictionsSettings, stored_path
-from app.services.rounds.checks import _LEAST_FOLDS
 from core.config import RoundConfig
 from core.data.arrays import read_mask
 from core.data.export.predicted import refuse_target
@@ -90,7 +90,7 @@ def _prepare_masks(
         samples = snapshots.samples_of(session, dataset_id)
     found = find_predicted(path, classes.offered_names)
     files_of(found, [SourceSample(sample.path, sample.name) for sample in samples])
-    folds = max(_LEAST_FOLDS, 1 + max(found.folds.values(), default=0))
+    folds = max(LEAST_FOLDS, 1 + max(found.folds.values(), default=0))
     facts = {"model": path.name, "folds": folds, "min_region": config.min_region, "boundary": config.boundary}
     return replace(settings, file=str(path)), facts
 

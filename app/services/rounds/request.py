@@ -1,7 +1,17 @@
-"""Request of a round: checked, stored as the row that the worker then works on, and handed over to it."""
+"""Request of a round: checked, stored as the row that the worker then works on, and handed over to it.
 
-from collections.abc import Mapping
+The worker checks the labels again on the round's snapshot. Names of networks are known without loading any; timm's are
+read from its source, since importing it would bring torch into the web process. A network that learns masks is one of
+Outfold's own, or DeepLabV3+ on any of timm's (`deeplabv3plus-resnet18`).
+"""
+
+import re
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from difflib import get_close_matches
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy.exc import IntegrityError
@@ -11,11 +21,63 @@ from app.services.allowed import refuse_weights_outside
 from app.services.app_context import AppContext
 from app.services.recipes import RECIPES, recipe_settings
 from app.services.recipes.entry import RequestedRound
-from app.services.rounds.checks import refuse_unfinished, refuse_unknown_model
-from core.config import ProbabilityMethod, RoundConfig, refuse_members, with_file_facts
-from core.types import ConfigError, Recipe, RoundError
+from core.config import (
+    DEEPLAB,
+    SMALL_MASK_NETWORK,
+    SMALL_NETWORK,
+    SWIFTNET,
+    ProbabilityMethod,
+    RoundConfig,
+    refuse_members,
+    with_file_facts,
+)
+from core.types import ConfigError, Recipe, RoundError, Task
 from db.queries import rounds, snapshots
 from db.queries.rounds import RoundInfo
+
+_OFTEN_USED = (
+    "resnet18",
+    "resnet34",
+    "resnet50",
+    "convnext_nano",
+    "convnext_tiny",
+    "efficientnet_b0",
+    "mobilenetv3_large_100",
+    "regnety_008",
+    "vit_small_patch16_224",
+    "vit_small_patch14_dinov2",
+)
+_BEFORE: Mapping[Task, tuple[tuple[str, ...], str]] = {  # Outfold's own networks, and the prefix of timm's names
+    Task.CLASSIFICATION: ((SMALL_NETWORK,), ""),
+    Task.SEGMENTATION: ((SWIFTNET, SMALL_MASK_NETWORK), DEEPLAB),
+}
+_REGISTERED = re.compile(r"^@register_model\s*\ndef (\w+)\(", re.MULTILINE)
+
+
+def model_names(task: Task = Task.CLASSIFICATION) -> tuple[str, ...]:
+    """Return the name of every network that learns such labels, those often used first."""
+    own, before = _BEFORE[task]
+    return (*own, *(before + name for name in _timm_names()))
+
+
+def refuse_unknown_model(name: str, task: Task = Task.CLASSIFICATION) -> None:
+    """Raise `RoundError` where no network for such labels has this name.
+
+    A pretrained variant's tag (`resnet18.a1_in1k`) is allowed.
+    """
+    known = model_names(task)
+    base = name.split(".", 1)[0]
+    if base not in known:
+        near = get_close_matches(base, known, n=3, cutoff=0.5)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"try {', '.join(known[:4])}"
+        raise RoundError(f"there is no network for these labels called {name!r}", hint)
+
+
+def refuse_unfinished(name: str, existing: Sequence[RoundInfo]) -> None:
+    """Raise `RoundError` where one of a dataset's rounds is at work, or waits to be."""
+    unfinished = next((info for info in existing if not info.status.ended), None)
+    if unfinished is not None:
+        raise RoundError(f"{unfinished.name} of {name} is still {unfinished.status}", "wait for it or cancel it first")
 
 
 def start_round(
@@ -65,3 +127,14 @@ def start_round(
         raise RoundError("another round of this dataset was started at the same moment", "watch that one") from error
     jobs.enqueue_round(app_context, round_id, rounds.pieces(recipe, started.config))
     return started
+
+
+@cache
+def _timm_names() -> tuple[str, ...]:
+    found: set[str] = set()
+    package = find_spec("timm")
+    for folder in package.submodule_search_locations or [] if package else []:
+        for file in sorted((Path(folder) / "models").glob("*.py")):
+            found.update(_REGISTERED.findall(file.read_text(encoding="utf-8")))
+    first = [name for name in _OFTEN_USED if name in found]
+    return (*first, *sorted(found - set(first)))

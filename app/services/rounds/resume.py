@@ -15,14 +15,13 @@ from sqlalchemy.exc import IntegrityError
 
 from app.services import jobs
 from app.services.app_context import AppContext
-from app.services.removals import refuse_removed
-from app.services.rounds.checks import refuse_unfinished
-from app.services.rounds.request import start_round
+from app.services.rounds.request import refuse_unfinished, start_round
+from app.services.rounds.snapshots import refuse_extension, refuse_removed
 from core.config import Member, RoundConfig, refuse_members
 from core.data.networks import network_folder
-from core.data.snapshot import SNAPSHOT, Snapshot, sample_ids_in
-from core.judge.fold_predictions import fold_file
-from core.types import JobStatus, Recipe, RoundError
+from core.data.predictions import fold_file
+from core.data.snapshot import SNAPSHOT, Snapshot
+from core.types import JobStatus, RoundError
 from db.queries import datasets, rounds, snapshots
 from db.queries.rounds import RoundInfo
 
@@ -75,43 +74,6 @@ def add_network(app_context: AppContext, round_id: int, member: Member, by: str)
     refuse_members(config, info.recipe, info.task)
     refuse_extension(app_context, info, config)
     return start_round(app_context, info.dataset_id, config, by, recipe_config={"extends": info.number})
-
-
-def extended_round(app_context: AppContext, info: RoundInfo) -> RoundInfo | None:
-    """Return the round that another one extends, None where it extends none.
-
-    Raises:
-        RoundError: it is gone.
-    """
-    number = (info.recipe_config or {}).get("extends", 0) if info.recipe.in_folds else 0
-    if not number:
-        return None
-    with app_context.database.read() as session:
-        listed = rounds.list_rounds(session, info.dataset_id)
-    found = next((one for one in listed if one.number == number and one.id != info.id), None)
-    if found is None:
-        raise RoundError(f"{info.dataset} has no round {number} that could be extended", "start a new round")
-    return found
-
-
-def refuse_extension(app_context: AppContext, info: RoundInfo, config: RoundConfig) -> None:
-    """Raise `RoundError` where a round of this config cannot go on from what another one's networks learnt."""
-    if info.status is not JobStatus.DONE or not info.recipe.in_folds:
-        raise RoundError(
-            f"{info.name} of {info.dataset} ({info.recipe}, {info.status}) cannot be extended",
-            f"choose a finished {Recipe.CROSS_FOLD} round",
-        )
-    before = RoundConfig.from_json(info.config)
-    if config.networks[: len(before.networks)] != before.networks:
-        raise RoundError(f"{info.name} trained other networks, or by other folds", "start a new round with all of them")
-    folder = app_context.round_folder(info.id)
-    missing = [path for path in _learnt(folder, before) if not path.exists()]
-    if missing:
-        raise RoundError(
-            f"{missing[0]} is gone, in which {info.name} kept what its network learnt",
-            "put it back from a copy, or start a new round with all networks",
-        )
-    refuse_removed(app_context, info, sample_ids_in(folder).tolist())
 
 
 def _refuse_resumption(app_context: AppContext, info: RoundInfo) -> None:
@@ -180,10 +142,3 @@ def _version(name: str) -> str:
         return version(name)
     except PackageNotFoundError:
         return ""
-
-
-def _learnt(folder: Path, config: RoundConfig) -> list[Path]:
-    """Return the files without which nothing can go on."""
-    folds = range(config.folds)
-    own = [network_folder(folder, number) for number in range(len(config.networks))]
-    return [folder / SNAPSHOT, *(fold_file(one, fold) for one in own for fold in folds)]

@@ -24,23 +24,22 @@ from typing import Any
 import numpy as np
 
 from app.services.app_context import AppContext
-from app.services.datasets import window_of
 from app.services.evaluation import lookalikes
 from app.services.masks import current as masks
 from app.services.masks.history import seen_version
 from app.services.recipes.entry import RoundContext
-from app.services.rounds.resume import extended_round, refuse_extension
 from core.config import RoundConfig
 from core.data.children import cores
 from core.data.masks.store import MaskStore, classes_in
 from core.data.networks import network_folder
-from core.data.snapshot import BoolArray, Snapshot, SnapshotMasks
+from core.data.predictions import BACKBONE_CHECK, DECAY, EMBEDDINGS, fold_file
+from core.data.snapshot import SNAPSHOT, BoolArray, Snapshot, SnapshotMasks, sample_ids_in
 from core.data.storage import write_atomically
 from core.data.texts import Texts, TextsBuilder
-from core.judge.judgement import BACKBONE_CHECK, DECAY, EMBEDDINGS, fold_file
+from core.data.windows import window_option
 from core.judge.label_changes import label_changes
 from core.judge.review import CurrentLabels
-from core.types import NO_LABEL, IntArray, JobStatus, OutfoldError, RoundCancelledError, RoundError, Task
+from core.types import NO_LABEL, IntArray, JobStatus, OutfoldError, Recipe, RoundCancelledError, RoundError, Task
 from db.queries import datasets, decisions, rounds, snapshots, tags
 from db.queries.datasets import DatasetInfo
 from db.queries.rounds import RoundInfo
@@ -87,7 +86,7 @@ def current_snapshot(app_context: AppContext, dataset_id: int) -> tuple[str, Sna
 def given_labels(app_context: AppContext, dataset_id: int) -> Snapshot:
     """Return a dataset's given labels or masks."""
     read = _reader(app_context, dataset_id).given(app_context, dataset_id)
-    return replace(read.snapshot, window=window_of(read.info))
+    return replace(read.snapshot, window=window_option(read.info.options))
 
 
 def given_snapshot(app_context: AppContext, dataset_id: int) -> Snapshot:
@@ -131,6 +130,56 @@ def extended_snapshot(context: RoundContext, now: Snapshot) -> Snapshot | None:
     return snapshot
 
 
+def extended_round(app_context: AppContext, info: RoundInfo) -> RoundInfo | None:
+    """Return the round that another one extends, None where it extends none.
+
+    Raises:
+        RoundError: it is gone.
+    """
+    number = (info.recipe_config or {}).get("extends", 0) if info.recipe.in_folds else 0
+    if not number:
+        return None
+    with app_context.database.read() as session:
+        listed = rounds.list_rounds(session, info.dataset_id)
+    found = next((one for one in listed if one.number == number and one.id != info.id), None)
+    if found is None:
+        raise RoundError(f"{info.dataset} has no round {number} that could be extended", "start a new round")
+    return found
+
+
+def refuse_extension(app_context: AppContext, info: RoundInfo, config: RoundConfig) -> None:
+    """Raise `RoundError` where a round of this config cannot go on from what another one's networks learnt."""
+    if info.status is not JobStatus.DONE or not info.recipe.in_folds:
+        raise RoundError(
+            f"{info.name} of {info.dataset} ({info.recipe}, {info.status}) cannot be extended",
+            f"choose a finished {Recipe.CROSS_FOLD} round",
+        )
+    before = RoundConfig.from_json(info.config)
+    if config.networks[: len(before.networks)] != before.networks:
+        raise RoundError(f"{info.name} trained other networks, or by other folds", "start a new round with all of them")
+    folder = app_context.round_folder(info.id)
+    missing = [path for path in _learnt(folder, before) if not path.exists()]
+    if missing:
+        raise RoundError(
+            f"{missing[0]} is gone, in which {info.name} kept what its network learnt",
+            "put it back from a copy, or start a new round with all networks",
+        )
+    refuse_removed(app_context, info, sample_ids_in(folder).tolist())
+
+
+def refuse_removed(app_context: AppContext, info: RoundInfo, sample_ids: Sequence[int]) -> None:
+    """Check that no image that a round opened with was removed since.
+
+    Raises:
+        RoundError: some were, so that nothing can be found of them.
+    """
+    with app_context.database.read() as session:
+        gone = len(sample_ids) - len(snapshots.present_ids(session, info.dataset_id, sample_ids))
+    if gone:
+        words = f"{gone:,} {'image' if gone == 1 else 'images'} of {info.name} {'was' if gone == 1 else 'were'}"
+        raise RoundError(f"{words} removed", "restore them on the Datasets page, or start a new round")
+
+
 def store_changes(context: RoundContext, snapshot: Snapshot) -> None:
     """Compare a round's snapshot with the given labels and the previous round's, and store the changes."""
     app_context, info = context.app_context, context.info
@@ -171,7 +220,7 @@ def _reader(app_context: AppContext, dataset_id: int) -> _Reader:
 
 def _protected(app_context: AppContext, read: _Read) -> Snapshot:
     """Return the snapshot with its window, and with evaluation splits and their look-alikes protected."""
-    snapshot = replace(read.snapshot, window=window_of(read.info))
+    snapshot = replace(read.snapshot, window=window_option(read.info.options))
     if not len(read.evaluated):
         return snapshot
     alike = np.array(lookalikes.find(app_context, read.info.id).others, np.int64)
@@ -330,6 +379,13 @@ def _with_current_paths(snapshot: Snapshot, now: Snapshot, name: str) -> Snapsho
             f"{lost:,} images of {name} are gone, left out or changed since", "start a new round with all networks"
         )
     return replace(snapshot, paths=Texts.of(now.paths).take(rows))
+
+
+def _learnt(folder: Path, config: RoundConfig) -> list[Path]:
+    """Return the files without which nothing can go on."""
+    folds = range(config.folds)
+    own = [network_folder(folder, number) for number in range(len(config.networks))]
+    return [folder / SNAPSHOT, *(fold_file(one, fold) for one in own for fold in folds)]
 
 
 def _link(path: Path, folder: Path) -> None:

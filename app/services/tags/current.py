@@ -18,11 +18,10 @@ from app.services.app_context import AppContext
 from app.services.label_kinds import label_kind
 from app.services.masks import current as masks, round_masks
 from app.services.reviews.classes import refuse_unknown
-from app.services.reviews.errors import NotFoundError, RefusedError
-from app.services.reviews.store import ActKey, refuse_deleted_dataset
+from app.services.reviews.store import ActKey, NotFoundError, RefusedError, refuse_deleted_dataset
 from core.data.masks.store import class_pixels
 from core.types import DatasetError, OutfoldError, RoundError
-from db.queries import annotators, datasets, rounds, tags
+from db.queries import datasets, decisions, rounds, tags
 from db.queries.datasets import DatasetInfo
 from db.queries.rounds import RoundInfo
 from db.queries.tags import NewTagging, TagCounts, TaggedImage, Tagging
@@ -198,7 +197,7 @@ def _once(
         with app_context.database.write() as session:
             now = datetime.now(UTC)
             known = tags.find_by_key(session, key.client, key.seq) if key else None
-            about = known.sample_id if known else act(session, annotators.annotator_id(session, name, now), now)
+            about = known.sample_id if known else act(session, decisions.annotator_id(session, name, now), now)
             image = None if about is None else _image(session, about)[0]
             return TagResult(image, known.tagged_at if known else now)
 

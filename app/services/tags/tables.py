@@ -13,7 +13,7 @@ from app.services.allowed import refuse_outside
 from app.services.app_context import AppContext
 from app.services.label_kinds import label_kind
 from app.services.masks import current as masks, round_masks
-from app.services.reviews.errors import NotFoundError
+from app.services.reviews.store import NotFoundError
 from app.services.tags import current
 from core.config import RoundConfig
 from core.data.export.predicted import refuse_target

@@ -20,7 +20,7 @@ from core.data.export.readback import refuse_problems
 from core.data.export.tables import Cell, write_csv
 from core.data.formats import camvid, coco, label_studio, mask_pairs, voc
 from core.data.formats.source import SPLITS, ReadOptions
-from core.data.masks.files import MaskError
+from core.data.images import MaskError
 from core.data.masks.items import MaskItem, Per
 from core.data.masks.reading import read_masks
 from core.types import ExportError, IntArray, SourceSample

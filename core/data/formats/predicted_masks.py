@@ -26,14 +26,14 @@ from core.data.export.names import safe_name
 from core.data.export.tables import write_csv
 from core.data.formats.mask_pairs import save_mask
 from core.data.formats.probabilities import LIST_NAMES, rows_of_files, some_names
-from core.data.formats.source import is_within
 from core.data.formats.walk import is_ignored
+from core.data.images import MaskError
 from core.data.masks.classes import OWN, read_declared, write_classes
 from core.data.masks.colours import IGNORED, UNKNOWN
-from core.data.masks.files import MaskError, grey_values, open_mask
+from core.data.masks.files import grey_values, open_mask
 from core.data.masks.items import MaskItem, place_in
 from core.data.predictions import CERTAIN
-from core.data.storage import atomic_folder
+from core.data.storage import atomic_folder, is_within
 from core.types import ByteArray, ClassTable, DatasetError, FloatArray, IntArray, SourceSample, ignore_of, mask_dtype
 
 LABELS = ("labels", "masks", "classes", "class", "predictions", "predicted")

@@ -21,18 +21,10 @@ from core.data.formats.cells import (
     split_tags,
     unescape_cell,
 )
-from core.data.formats.source import (
-    SPLITS,
-    Problems,
-    ReadOptions,
-    group_name,
-    is_allowed,
-    is_storable,
-    is_within,
-    split_name,
-)
+from core.data.formats.source import SPLITS, Problems, ReadOptions, group_name, is_allowed, is_storable, split_name
 from core.data.formats.table import TEXT_SUFFIXES, Row, Table
 from core.data.masks.pixels import PixelCode
+from core.data.storage import is_within
 from core.types import Cure, DatasetError, SourceSample
 
 PATH_NAMES = (

@@ -18,6 +18,7 @@ from enum import StrEnum
 from hashlib import blake2b
 from pathlib import Path
 
+from core.data.storage import is_within
 from core.types import ClassTable, Cure, DatasetError, Problem, Severity, SourceSample
 
 CHOICES: Mapping[str, tuple[str, ...]] = {
@@ -226,11 +227,6 @@ def existing_root(source: Path) -> Path:
         raise DatasetError(f"{source}: there is no such file or folder on this machine", "check the path") from None
     except (OSError, RuntimeError, ValueError) as error:
         raise DatasetError(f"{source}: cannot be opened ({error})", "check the path and its rights") from error
-
-
-def is_within(path: str, root: str) -> bool:
-    """Return whether the real path `path` is `root` or lies below it."""
-    return path == root or path.startswith(root.rstrip(os.sep) + os.sep)
 
 
 def is_allowed(path: str, options: ReadOptions) -> bool:

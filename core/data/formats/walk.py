@@ -8,8 +8,9 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from core.data.formats.source import Problems, ReadOptions, is_allowed, is_storable, is_within
+from core.data.formats.source import Problems, ReadOptions, is_allowed, is_storable
 from core.data.images import IMAGE_SUFFIXES
+from core.data.storage import is_within
 from core.types import Cure
 
 _IGNORED = frozenset({"thumbs.db", "desktop.ini", "__macosx"})

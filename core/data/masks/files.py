@@ -1,8 +1,8 @@
 """Untrusted mask files: open them, read their values, colours and palette, and survey many of them.
 
 A survey counts the values and colours of mask files, in pixels and files, and interprets nothing. A file that cannot be
-decoded is skipped; it is reported when it is read. `MaskError` is the problem of one mask, collected so that the others
-are still read.
+decoded is skipped; it is reported when it is read. A `MaskError` is the problem of one mask, collected so that the
+others are still read.
 
 Shapes: values and codes (H, W).
 """
@@ -19,9 +19,10 @@ import numpy as np
 from PIL import Image
 
 from core.data.children import cores
+from core.data.images import MaskError
 from core.data.masks.colours import UNKNOWN, codes_of, text_of
 from core.data.store import local
-from core.types import WIDE_IGNORE, DatasetError, FloatArray, IntArray
+from core.types import WIDE_IGNORE, FloatArray, IntArray
 
 FORMATS = ("PNG", "BMP", "TIFF", "GIF", "WEBP", "JPEG", "PPM", "TGA")
 _GREY = {"1", "L", "LA", "I", "I;16", "I;16B", "I;16L"}
@@ -29,19 +30,6 @@ COLOURED = {"RGB", "RGBA", "RGBX", "RGBa"}
 LOSSY = {"JPEG"}
 
 _MOST_COLOURS = 1_024  # counted at most; a photograph has more
-
-
-class MaskError(DatasetError):
-    """One mask cannot be used, or (as a warning) only after a guess. `kind` is short and stable."""
-
-    def __init__(self, kind: str, message: str, cure: str) -> None:
-        """Create the error with its cause and cure."""
-        super().__init__(message, cure)
-        self.kind = kind
-
-    def __str__(self) -> str:
-        """Return the message alone: problems are listed with their cure beside it."""
-        return self.message
 
 
 @contextmanager

@@ -19,8 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from core.data.images import MaskError
 from core.data.masks.colours import IGNORED, UNKNOWN, Code, codes_of, ids_of, text_of
-from core.data.masks.files import COLOURED, LOSSY, MaskError, Survey, grey_values, is_grey, open_mask, palette_of
+from core.data.masks.files import COLOURED, LOSSY, Survey, grey_values, is_grey, open_mask, palette_of
 from core.data.masks.turning import TURNED, UPRIGHT, orientation_of, turn
 from core.types import IGNORE, WIDE_IGNORE, Cure, FloatArray, IntArray, mask_dtype
 

@@ -14,12 +14,10 @@ from typing import IO, Any
 import numpy as np
 
 from core.data.children import ChildSpec, ask_all, first_line, serve
-from core.data.masks.files import MaskError
+from core.data.images import MaskError
 from core.data.masks.pixels import Mask, read_pixels, read_stack
 from core.data.masks.segments import read_segments
 from core.types import ClassTable, DatasetError, IntArray, mask_dtype
-
-__all__ = ["MaskError", "read_mask", "read_masks"]
 
 Reference = tuple[dict[str, Any], int, int]  # the reader's dict, width and height of the image
 Warn = Callable[[int, MaskError], None]

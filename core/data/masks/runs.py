@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco
 
-from core.data.masks.files import MaskError
+from core.data.images import MaskError
 
 Inside = NDArray[np.bool_]
 _LENGTH_SIZES = (3, 4, 8, 16)  # bits, as Label Studio itself writes

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as coco
 
+from core.data.images import MaskError
 from core.data.masks.colours import IGNORED
-from core.data.masks.files import MaskError
 from core.data.masks.pixels import Mask
 from core.data.masks.runs import Inside, decode_brush, decode_coco
 from core.data.masks.turning import TURNED, UPRIGHT, orientation_of, turn

@@ -18,7 +18,7 @@ from PIL import Image
 
 from core.data.masks.png import read_facts, to_png
 from core.data.storage import write_atomically
-from core.data.store import local, publish, store_of
+from core.data.store import publish, store_of
 from core.types import DatasetError, IntArray
 
 _NAME = re.compile(r"[0-9a-f]{32}")
@@ -91,7 +91,7 @@ class MaskStore:
         is_new = not self._is_whole(name)
         if is_new:
             try:
-                data = to_png(mask, local(self.path(base)).read_bytes(), rows)
+                data = to_png(mask, self._fetched(base).read_bytes(), rows)
             except (OSError, ValueError) as error:
                 raise _unreadable(base, error) from error
             write_atomically(self.path(name), data)
@@ -105,7 +105,7 @@ class MaskStore:
             DatasetError: it is missing, or its file was damaged.
         """
         try:
-            png = local(self.path(name)).read_bytes()
+            png = self._fetched(name).read_bytes()
             facts = read_facts(png)
         except (OSError, ValueError) as error:
             raise _unreadable(name, error) from error
@@ -118,9 +118,15 @@ class MaskStore:
             DatasetError: it is missing, or its file was damaged.
         """
         try:
-            return _read(local(self.path(name)))
+            return _read(self._fetched(name))
         except (OSError, ValueError) as error:
             raise _unreadable(name, error) from error
+
+    def _fetched(self, name: str) -> Path:
+        """Return where the mask can be read, fetched if other homes share it and it is missing here."""
+        path = self.path(name)
+        store = store_of(path)
+        return path if store is None else store.local(path)
 
     def _share(self, name: str, *, is_new: bool) -> None:
         path = self.path(name)

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from core.data.formats.source import READING, Question, ReadOptions, ask
-from core.data.masks.files import MaskError, open_mask
+from core.data.images import MaskError
+from core.data.masks.files import open_mask
 from core.data.store import local
 
 UPRIGHT = 1

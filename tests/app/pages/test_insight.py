@@ -16,8 +16,8 @@ from app.services.reviews import audits
 from app.services.rounds import jobs as rounds_of
 from core.config import RoundConfig
 from core.types import NO_LABEL, FindingKind, JobStatus, Recipe, Task
+from db.loading import NewFinding
 from db.models import RoundRow
-from db.new_findings import NewFinding
 from db.queries import findings, rounds
 from tests.app.sampled import sample, sample_both
 from tests.app.services.test_audits import add_round as add_sampled_round

@@ -18,8 +18,8 @@ from app.services.imports.jobs import ImportRequest
 from app.settings import Settings
 from core.config import RoundConfig
 from core.types import NO_LABEL, FindingKind, JobStatus
+from db.loading import NewFinding
 from db.models import FindingRow
-from db.new_findings import NewFinding
 from db.queries import findings, rounds, snapshots
 from db.queries.projection import count_again
 from tests.app.in_files import move_into_file

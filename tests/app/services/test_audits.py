@@ -19,9 +19,9 @@ from app.services.reviews.precision import Recalibration
 from core.config import RoundConfig
 from core.judge.certificate import Claim, follow
 from core.types import FindingFilter, FindingKind, JobStatus, Status, Verdict
+from db.loading import NewFinding
 from db.models import AuditLeaseRow, ChangesetRow, DatasetRow, SampleRow
-from db.new_findings import NewFinding
-from db.queries import audits as queries, filters, findings, rounds
+from db.queries import audits as queries, findings, rounds
 from tests.app.small import NOW, add_dataset
 from tools.fixtures import scenes as masked
 
@@ -134,7 +134,7 @@ def test_the_beginning_of_an_order_is_found_without_reading_the_set(
 def test_each_card_is_equally_likely_to_come_first(app_context: AppContext, round_id: int) -> None:
     fixed = evidence.fixed_set(everything(round_id, min_confidence=0.9), [])
     with app_context.database.read() as session:
-        size = filters.count(session, fixed)
+        size = findings.count(session, fixed)
         firsts = [int(queries.random_order(session, fixed, seed, 1)[0]) for seed in range(20 * size)]
     _, times = np.unique(firsts, return_counts=True)
     assert len(times) == size
@@ -373,7 +373,7 @@ def test_quarters_of_a_closed_audit_share_its_order_and_its_verdicts(app_context
         assert own == [one for one in order if one in set(own)]
         with app_context.database.read() as session:
             every = replace(evidence.stored_filter(quarter.audit), statuses=frozenset())
-            assert filters.count(session, every) == quarter.audit.size == sum(quarter.audit.levels)
+            assert findings.count(session, every) == quarter.audit.size == sum(quarter.audit.levels)
     assert sum(one.judged for one in split.quarters) >= 48
     again = audits.split_into_quarters(app_context, seen.audit.id, by="ada")
     assert [one.audit.id for one in again.quarters] == [one.audit.id for one in split.quarters]

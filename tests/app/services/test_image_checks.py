@@ -14,8 +14,8 @@ from app.services.image_checks import CheckedImages
 from app.services.imports import jobs as imports
 from app.services.imports.jobs import ImportRequest
 from core.config import RoundConfig
+from core.data.predictions import EMBEDDINGS
 from core.data.snapshot import Snapshot
-from core.judge.judgement import EMBEDDINGS
 from core.judge.similarity import order_by_similarity
 from db.queries import snapshots
 from tests.app.small import add_done_round

@@ -21,12 +21,13 @@ from app.services.imports.jobs import ImportRequest
 from app.services.removals import RemovalFilter
 from app.services.reviews import Choice, audits
 from app.services.rounds import jobs as rounds
+from app.services.rounds.snapshots import refuse_removed
 from app.settings import Settings
 from core.types import DatasetError, FindingFilter, FindingKind, RoundError, Status, Verdict
-from db.hidden import WITH_DELETED
+from db.loading import percent_of
 from db.models import FindingCountRow, FindingRow
-from db.percents import percent_of
 from db.queries import snapshots
+from db.visibility import WITH_DELETED
 from tests.app.in_files import without_row
 from tests.app.services.reviewed import add_round, digits, digits_home, import_folder  # noqa: F401 fixtures
 from tests.core.data.formats.drawn import draw
@@ -203,7 +204,7 @@ def test_a_round_of_removed_images_is_not_resumed(digits: AppContext) -> None:
         samples = snapshots.samples_of(session, 1)
     removals.remove(digits, 1, [samples[0].id], "Ada")
     with pytest.raises(RoundError, match="1 image of Round 1 was removed"):
-        removals.refuse_removed(digits, rounds.get_round(digits, 1), [one.id for one in samples])
+        refuse_removed(digits, rounds.get_round(digits, 1), [one.id for one in samples])
 
 
 def test_removed_images_stay_removed_when_their_folder_is_imported_again(

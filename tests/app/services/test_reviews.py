@@ -20,8 +20,8 @@ from core.judge.review import finding_state, resolve
 from core.judge.similarity import order_by_similarity
 from core.types import NO_LABEL, Decision, FindingFilter, FindingKind, FloatArray, Order, Recipe, Status, Verdict
 from db.engine import Database, migrate
+from db.loading import percent_of
 from db.models import FindingCountRow, FindingRow, RoundRow, SampleRow
-from db.percents import percent_of
 from db.queries import decisions
 from db.queries.findings import findings_page
 from db.queries.projection import COUNTED

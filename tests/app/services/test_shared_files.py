@@ -19,12 +19,12 @@ from app.services import deletions, images
 from app.services.app_context import AppContext, open_app
 from app.services.backups.make import make
 from app.services.backups.restore import restore
-from app.services.database_locks import database_lock, is_locked
 from app.services.exports import jobs as exports
 from app.services.exports.jobs import ExportRequest
 from app.services.imports import jobs as imports
 from app.services.imports.jobs import ImportRequest
 from app.services.imports.sources import store_upload
+from app.services.jobs import database_lock, is_locked
 from app.services.publication import publish_files
 from app.services.shared_files import NOTE
 from app.settings import Settings
@@ -260,7 +260,7 @@ def test_a_deleted_rounds_files_go_behind_the_url_too(homes: tuple[AppContext, A
 
 _HOLD = """
 import sys
-from app.services.database_locks import database_lock
+from app.services.jobs import database_lock
 with database_lock(sys.argv[1], "import", 7, lambda: False):
     print("held", flush=True)
     sys.stdin.read()

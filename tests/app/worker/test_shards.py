@@ -24,11 +24,10 @@ from app.worker import steps
 from core.config import ProbabilityMethod, RoundConfig
 from core.data import shards as dividing
 from core.data.shards import shard_file
-from core.data.shared_folders import STATE
-from core.data.store import close_store
+from core.data.store import STATE, close_store
 from core.embedding import EmbedImages, embed_here, embed_shard
 from core.types import ConfigError, JobStatus
-from db.queries import rounds as round_rows, shards as shard_rows
+from db.queries import rounds as round_rows
 from tests.app.worker.test_worker import children_of, ended, is_alive, start_worker, until
 from tools.fixtures.object_store import ObjectStore
 
@@ -79,9 +78,9 @@ def start(app_context: AppContext, number: int) -> RoundInfo:
     return info
 
 
-def shard_runs(app_context: AppContext, number: int = 1) -> list[shard_rows.ShardRun]:
+def shard_runs(app_context: AppContext, number: int = 1) -> list[round_rows.ShardRun]:
     with app_context.database.read() as session:
-        return shard_rows.shards_of(session, number)
+        return round_rows.shards_of(session, number)
 
 
 def kept(folder: Path) -> dict[str, Any]:

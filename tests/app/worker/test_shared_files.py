@@ -20,9 +20,7 @@ from app.services.rounds import jobs as rounds
 from app.settings import Settings
 from app.worker import sharing, steps
 from core.config import SMALL_MASK_NETWORK, RoundConfig
-from core.data.local_copies import prune_copies
-from core.data.shared_folders import STATE
-from core.data.store import close_store
+from core.data.store import STATE, close_store, prune_copies
 from core.learn import crossfold, training
 from core.types import JobStatus, Progress, RoundCancelledError
 from db.queries import rounds as round_rows

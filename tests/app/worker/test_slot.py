@@ -5,7 +5,7 @@ import pytest
 from app.services.app_context import AppContext
 from app.services.workers import slot_lock
 from app.worker.slot import slot_is_free, slot_name, take_slot
-from core.data.locks import is_held
+from core.data.storage import is_held
 from core.types import RoundError
 
 

@@ -30,7 +30,7 @@ from core.types import (
     Verdict,
 )
 from db.models import FindingRow, SampleRow
-from db.queries import evaluation as evaluation_rows, filters, projection, rounds as round_rows
+from db.queries import evaluation as evaluation_rows, findings, projection, rounds as round_rows
 from tests.app.small import NOW, add_dataset, add_done_round
 
 PETS = [0, 1] * 10
@@ -42,7 +42,7 @@ def go_on() -> bool:
 
 def found(app_context: AppContext, round_id: int) -> int:
     with app_context.database.read() as session:
-        return filters.count(session, FindingFilter(round_id=round_id, kinds=frozenset(), statuses=frozenset()))
+        return findings.count(session, FindingFilter(round_id=round_id, kinds=frozenset(), statuses=frozenset()))
 
 
 def opened_round(app_context: AppContext) -> int:
@@ -177,7 +177,7 @@ def test_findings_appear_with_the_round_and_a_repeated_step_changes_nothing(app_
     assert found(app_context, round_id) == len(PETS)
     with app_context.database.read() as session:
         suspicious = FindingFilter(round_id=round_id, kinds=frozenset({FindingKind.SUSPICIOUS}))
-        assert filters.count(session, suspicious) == 1
+        assert findings.count(session, suspicious) == 1
     with pytest.raises(RoundCancelledError):
         steps.judge(app_context, go_on, round_id=round_id)
     assert found(app_context, round_id) == len(PETS)

@@ -26,7 +26,7 @@ from app.worker.children import child_environment
 from core.config import RoundConfig, Weights
 from core.data.networks import kept_networks
 from core.types import FindingFilter, JobStatus
-from db.queries import filters, rounds as round_rows
+from db.queries import findings, rounds as round_rows
 
 T = TypeVar("T")
 TINY = {"folds": 2, "input_size": 8, "grey": True, "batch_size": 64, "device": "cpu"}
@@ -137,7 +137,7 @@ def test_a_round_survives_kill_9_and_keeps_its_finished_folds(
         second.wait()
     with installation.database.read() as session:
         folds = round_rows.folds_of(session, started.id)
-        found = filters.count(session, FindingFilter(round_id=started.id, kinds=frozenset(), statuses=frozenset()))
+        found = findings.count(session, FindingFilter(round_id=started.id, kinds=frozenset(), statuses=frozenset()))
     assert info.status is JobStatus.DONE, info.message
     assert [fold.attempt for fold in folds] == [1, 2]
     assert finished.stat().st_mtime_ns == written

@@ -15,8 +15,7 @@ import pytest
 from core.data import array_cache
 from core.data.array_cache import array_path, building, lock_path, open_array, prune
 from core.data.arrays import decode_squares
-from core.data.locks import try_lock
-from core.data.storage import RESERVE
+from core.data.storage import RESERVE, try_lock
 from core.types import ByteArray, RoundError
 from tests.core.data.test_arrays import written
 

@@ -11,11 +11,10 @@ from uuid import uuid4
 import numpy as np
 import pytest
 
-from core.data.local_copies import prune_copies
 from core.data.masks.store import MaskStore
 from core.data.remote import Remote
-from core.data.shared_folders import forget_files, is_whole, pieces_of, publish_piece, sync_folder
-from core.data.store import SharedFiles, close_store, local, open_store
+from core.data.shared_rounds import forget_files, pieces_of, publish_piece, sync_folder
+from core.data.store import SharedFiles, close_store, is_whole, local, open_store, prune_copies
 from core.types import DatasetError, StorageError
 from tools.fixtures.object_store import ObjectStore
 
@@ -266,7 +265,7 @@ _UPLOAD = """
 import sys
 from pathlib import Path
 from core.data.remote import Remote
-from core.data.shared_folders import publish_piece
+from core.data.shared_rounds import publish_piece
 from core.data.store import SharedFiles
 store = SharedFiles(Path(sys.argv[1]), Remote(sys.argv[2]), 0)
 print("begins", flush=True)

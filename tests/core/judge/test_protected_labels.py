@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 
 from core.config import RoundConfig
+from core.data.predictions import fold_file
 from core.data.snapshot import Snapshot
-from core.judge.judgement import Judgement, fold_file, judge_round
+from core.judge.judgement import Judgement, judge_round
 from core.types import FindingKind, IntArray
 
 COUNT, CLASSES, FREE = 600, 3, 400  # the last ones are protected

@@ -7,9 +7,9 @@ from torch import nn
 
 from core.config import ProbabilityMethod, RoundConfig, Weights
 from core.data.networks import About, describe, find_network
+from core.learn.devices import for_inference
 from core.learn.kept_networks import keep_network, load_network
 from core.learn.models.classifier import build_classifier
-from core.learn.models.inference import for_inference
 from core.learn.models.probes import LinearHead, Probe
 from core.learn.models.segmenter import build_segmenter
 from core.types import RoundError, Task

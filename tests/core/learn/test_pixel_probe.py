@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from core.config import ProbabilityMethod, RoundConfig
 from core.learn.batches import ImageBatches, MaskTargets, Scaling
-from core.learn.crossfold import FoldCallbacks, FoldOutput, FoldSplit, Predict, TrainingData
+from core.learn.crossfold import FoldCallbacks, FoldOutput, FoldSplit, Predict, Probed, TrainingData
 from core.learn.models.probes import SceneEncoder
 from core.learn.models.segmenter import build_segmenter
-from core.learn.pixel_probe import Probed, feature_maps, probe_scenes, refuse_larger
+from core.learn.pixel_probe import feature_maps, probe_scenes, refuse_larger
 from core.types import IGNORE, RoundCancelledError, RoundError
 
 CONFIG = RoundConfig(

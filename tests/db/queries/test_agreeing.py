@@ -19,7 +19,7 @@ from core.types import FindingFilter, FindingKind, Order, Status, StorageError, 
 from db import agreeing_file
 from db.agreeing_file import file_of
 from db.models import FindingRow, RoundRow
-from db.queries import agreeing, audits, filters, findings
+from db.queries import agreeing, audits, findings
 from tools.fixtures.reviews import add_round, fill
 
 pytest_plugins = ["tests.postgres"]
@@ -95,11 +95,11 @@ def test_a_file_says_what_rows_say(in_rows: AppContext, in_file: AppContext) -> 
                 assert reviews.accept_all(one, replace(AGREEING, given=3), by="ada").size > 0
         with in_rows.database.read() as rows, in_file.database.read() as file:
             for chosen in FILTERS:
-                assert filters.count(file, chosen) == filters.count(rows, chosen), chosen
-                assert filters.count_by_status(file, chosen) == filters.count_by_status(rows, chosen)
-                assert filters.count_by_kind(file, chosen) == filters.count_by_kind(rows, chosen)
-                assert filters.count_by_pair(file, chosen) == filters.count_by_pair(rows, chosen)
-                assert filters.count_by_percent(file, chosen) == filters.count_by_percent(rows, chosen)
+                assert findings.count(file, chosen) == findings.count(rows, chosen), chosen
+                assert findings.count_by_status(file, chosen) == findings.count_by_status(rows, chosen)
+                assert findings.count_by_kind(file, chosen) == findings.count_by_kind(rows, chosen)
+                assert findings.count_by_pair(file, chosen) == findings.count_by_pair(rows, chosen)
+                assert findings.count_by_percent(file, chosen) == findings.count_by_percent(rows, chosen)
                 for first in (None, 4):
                     drawn = [audits.random_order(one, chosen, 5, first).tolist() for one in (rows, file)]
                     assert drawn[0] == drawn[1]

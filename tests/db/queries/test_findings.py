@@ -8,9 +8,8 @@ from sqlalchemy import event, text
 from app.services.app_context import AppContext, open_app
 from app.settings import Settings
 from core.types import FindingFilter, FindingKind, Order
-from db.new_findings import NewFinding
-from db.percents import percent_of
-from db.queries import filters, findings
+from db.loading import NewFinding, percent_of
+from db.queries import findings
 from db.queries.findings import add_findings, open_findings, remove_findings
 from tools.fixtures.reviews import fill
 
@@ -95,5 +94,5 @@ def test_a_round_can_be_stored_again_after_it_was_stored_by_half(app_context: Ap
         remove_findings(session, 1)
         add_findings(session, 1, [row, row._replace(sample_id=2, row=1, rank=1)])
         open_findings(session, 1)
-        assert filters.count(session, CHOSEN) == 2
+        assert findings.count(session, CHOSEN) == 2
         assert session.scalar(text("SELECT count(*) FROM finding")) == 2

@@ -22,7 +22,7 @@ from core.data.export.items import ExportFormat, ExportOptions
 from core.types import DatasetError, FindingFilter, JobStatus, Task, Verdict
 from db.models import SampleRow, TaggingRow
 from db.queries import datasets as dataset_rows, imports as import_rows, incoming
-from db.queries.matching import Address
+from db.queries.incoming import Address
 from tests.app.services.reviewed import NOW, add_round, import_folder
 from tests.core.data.formats.drawn import draw_all
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given as drawn, strategies as st
 
 from app.services.masks.request import TILE, painted_tiles, whole_mask
-from app.services.reviews.errors import RefusedError
+from app.services.reviews.store import RefusedError
 from core.types import ClassState, IntArray, mask_dtype
 from db.queries.masks import MaskedSample
 

@@ -17,7 +17,7 @@ from app.services.imports.jobs import ImportRequest
 from app.services.masks import current as masks, round_masks
 from app.services.recipes.iterated import as_one_piece
 from app.services.reviews import Choice
-from app.services.reviews.errors import NotFoundError
+from app.services.reviews.store import NotFoundError
 from app.services.rounds import jobs as rounds, resume as resuming
 from app.worker import steps
 from core.config import SMALL_MASK_NETWORK, IteratedSettings, RoundConfig

@@ -17,7 +17,8 @@ from app.settings import Settings
 from core.types import NO_LABEL, FindingFilter, FindingKind, Status
 from db.models import FindingRow, RoundRow
 from db.queries import projection
-from db.queries.filters import count, is_counted
+from db.queries.filters import is_counted
+from db.queries.findings import count
 from tools.fixtures.reviews import CLASSES, fill
 
 UNLABELLED = FindingFilter(round_id=1, kinds=frozenset({FindingKind.UNLABELLED}))

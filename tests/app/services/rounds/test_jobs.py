@@ -12,8 +12,8 @@ from sqlalchemy import case, update
 from app.services import jobs, reviews
 from app.services.app_context import AppContext
 from app.services.rounds import jobs as rounds
-from app.services.rounds.checks import model_names
 from app.services.rounds.jobs import FoldRun, ShardRun
+from app.services.rounds.request import model_names
 from core.config import SMALL_NETWORK, Member, ProbabilityMethod, RoundConfig, Weights
 from core.types import (
     EVERY_FOLD,
@@ -27,8 +27,8 @@ from core.types import (
     Recipe,
     RoundError,
 )
+from db.loading import NewFinding
 from db.models import SampleRow
-from db.new_findings import NewFinding
 from db.queries import findings as finding_rows, rounds as rows
 from tests.app.small import NOW, add_dataset, add_done_round
 

@@ -22,8 +22,8 @@ from app.worker import steps
 from core import rounds as round_module
 from core.config import Member, RoundConfig
 from core.data.networks import drop_networks, kept_networks, network_folder
+from core.data.predictions import fold_file
 from core.data.snapshot import Snapshot
-from core.judge.judgement import fold_file
 from core.types import ConfigError, FindingFilter, JobStatus, Order, RoundError, Verdict
 from db.models import FindingRow
 from tests.app.pairs import draw_stripes

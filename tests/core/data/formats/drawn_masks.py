@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from core.data.formats.source import Problems, ReadOptions
-from core.data.masks.files import MaskError
+from core.data.images import MaskError
 from core.data.masks.items import MaskItem
 from core.data.masks.reading import read_masks
 from core.types import ClassTable, IntArray, SourceSample, ignore_of, mask_dtype

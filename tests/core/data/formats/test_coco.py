@@ -10,8 +10,9 @@ from PIL import Image
 from core.data.formats import coco
 from core.data.formats.detect import detect
 from core.data.formats.source import ReadOptions, SourceFormat
+from core.data.images import MaskError
 from core.data.masks.items import MaskItem, Per
-from core.data.masks.reading import MaskError, read_mask
+from core.data.masks.reading import read_mask
 from core.data.masks.runs import encode_coco
 from core.types import ClassTable, Cure, DatasetError
 from tests.core.data.formats.drawn import draw_all

@@ -13,7 +13,7 @@ from PIL import Image
 
 from core.data.formats.detect import FORMATS, detect
 from core.data.formats.source import ReadOptions
-from core.data.masks.files import MaskError
+from core.data.images import MaskError
 from core.data.masks.reading import read_masks
 from core.data.masks.runs import encode_brush
 from core.types import IntArray

@@ -80,7 +80,8 @@ def test_a_mask_without_its_image(module: ModuleType, mask: Path, tmp_path: Path
 
 
 def test_a_mask_that_vanished_since_it_was_listed(module: ModuleType, mask: Path, tmp_path: Path) -> None:
-    from core.data.masks.reading import MaskError, read_mask
+    from core.data.images import MaskError
+    from core.data.masks.reading import read_mask
 
     listing = module.read(tmp_path, ReadOptions())
     reference = next(sample.mask for sample in listing.samples if sample.mask and sample.name.endswith("1.png"))

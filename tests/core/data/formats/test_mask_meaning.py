@@ -314,7 +314,7 @@ def test_masks_of_photos_that_exif_turns_are_asked_about_and_turned(tmp_path: Pa
 
 
 def test_a_mask_of_an_unturned_photo_is_named_by_its_cause(tmp_path: Path) -> None:
-    from core.data.masks.files import MaskError
+    from core.data.images import MaskError
     from core.data.masks.reading import read_mask
 
     listing = mask_pairs.read(turned(tmp_path, 6, BASE), ReadOptions(exif_masks="keep"))

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from core.data.images import MaskError
 from core.data.masks.colours import IGNORED
-from core.data.masks.files import MaskError
 from core.data.masks.pixels import PixelCode, read_pixels
 from core.types import IntArray
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from core.data.images import MaskError
 from core.data.masks.colours import class_table
-from core.data.masks.files import MaskError
 from core.data.masks.pixels import PixelCode
 from core.data.masks.reading import Reference, read_masks
 from core.types import ClassTable, DatasetError, IntArray

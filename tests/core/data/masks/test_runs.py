@@ -7,7 +7,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from numpy.typing import NDArray
 from pycocotools import mask as coco
 
-from core.data.masks.files import MaskError
+from core.data.images import MaskError
 from core.data.masks.runs import decode_brush, decode_coco, encode_brush, encode_coco
 
 shapes = arrays(np.bool_, array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=40))

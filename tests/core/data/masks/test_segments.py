@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from hypothesis import given as drawn, strategies as st
 
+from core.data.images import MaskError
 from core.data.masks.colours import IGNORED
-from core.data.masks.files import MaskError
 from core.data.masks.runs import encode_brush, encode_coco
 from core.data.masks.segments import inside_ellipse, inside_rectangle, read_segments, segments
 
