@@ -1,6 +1,7 @@
 """Every page in every state a dataset may be in, at three widths and in both themes."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import BrowserContext, ConsoleMessage, Page, TimeoutError as LateError, expect
@@ -155,6 +156,15 @@ def test_an_empty_installation_says_on_every_page_what_to_do_next(empty: Server,
         title = {"": "Datasets", "exports": "Export"}.get(place, place.capitalize())  # the first page leads to datasets
         expect(visit.page).to_have_title(f"{title} - Outfold")
     assert not visit.wrong, "\n".join(visit.wrong)
+
+
+def test_a_page_that_opens_watches_no_files_of_the_program(empty: Server, context: BrowserContext) -> None:
+    """Streamlit would look at the files of all modules in the event loop, where everybody's verdicts wait."""
+    Visit(context, empty.url).open("datasets")
+    assert empty.process
+    opened = [link.readlink().name for link in Path(f"/proc/{empty.process.pid}/fd").iterdir() if link.is_symlink()]
+    assert "anon_inode:[eventpoll]" in opened
+    assert not [name for name in opened if "inotify" in name]
 
 
 def test_every_page_shows_one_person_what_another_judges_meanwhile(
