@@ -128,3 +128,14 @@ def process(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, *arguments], cwd=ROOT, env=os.environ, capture_output=True, text=True, timeout=120, check=False
     )
+
+
+def test_a_python_without_the_packages_is_told_which_environment_to_use() -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    bare = [sys.executable, "-S", "-m", "app", "doctor"]  # without site-packages, as a system's Python
+    done = subprocess.run(bare, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"error: {sys.executable} does not have the package ")
+    assert "make install" in done.stderr
+    assert ".venv/bin/activate" in done.stderr
+    assert "Traceback" not in done.stderr
