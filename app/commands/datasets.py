@@ -10,6 +10,7 @@ import typer
 
 from app.commands.console import ByName, DatasetName, JsonFlag, help_of, say, say_json, say_table, tell
 from app.commands.imports import move
+from core.types import counted
 
 if TYPE_CHECKING:
     from app.services.datasets import DatasetCard, DatasetInfo, WrongLabels
@@ -83,7 +84,8 @@ def show(*, dataset: DatasetName, as_json: JsonFlag = False) -> None:
         return
     masks = "" if card.masks is None else f", {card.masks:,} with a mask"
     place = shown_place(info.root)
-    say(f"{info.name}: {card.images:,} images{masks}, {len(info.classes)} classes, {info.format}, {place}")
+    names = counted(len(info.classes), "class", "classes")
+    say(f"{info.name}: {counted(card.images, 'image')}{masks}, {names}, {info.format}, {place}")
     if (seen_by := members_by_dataset(opened).get(info.id)) is not None:
         say(_seen_by(seen_by))
     if info.evaluation_splits:

@@ -8,6 +8,7 @@ import typer
 from app.commands.console import DatasetName, JsonFlag, fail, help_of, progress_bar, say, say_json, say_table, tell
 from core.data.export.items import ExportFormat, ExportOptions, Link, UnusablePolicy
 from core.data.masks.items import Per
+from core.types import counted
 
 if TYPE_CHECKING:
     from core.data.patch import Applied
@@ -155,18 +156,21 @@ def _show(counts: dict[str, Any], known: dict[str, Any], whole: dict[str, Any], 
         say_json(whole)
         return
     aside = {"left out": sum(counts["left_out"].values()), "apart": sum(counts["apart"].values())}
-    parts = [f"{counts['items']:,} images"]
+    parts = [counted(counts["items"], "image")]
     if "pixels_changed" in counts:
-        parts += [f"{counts['changed']:,} masks changed in {counts['pixels_changed']:,} pixels"]
-        parts += [f"{sum(counts['by_verdict'].values()):,} regions decided", f"{counts['edited']:,} masks edited"]
-        nothing, counted = "IGNORE", "pixels"
+        parts += [f"{counted(counts['changed'], 'mask')} changed in {counted(counts['pixels_changed'], 'pixel')}"]
+        parts += [
+            f"{counted(sum(counts['by_verdict'].values()), 'region')} decided",
+            f"{counted(counts['edited'], 'mask')} edited",
+        ]
+        nothing, unit = "IGNORE", "pixels"
     else:
-        parts.append(f"{counts['changed']:,} labels changed")
-        nothing, counted = "(none)", "labels"
+        parts.append(f"{counted(counts['changed'], 'label')} changed")
+        nothing, unit = "(none)", "labels"
     say(", ".join(parts + [f"{count:,} {what}" for what, count in aside.items() if count]))
     pairs = [(each["given"] or nothing, each["label"] or nothing, each["count"]) for each in counts["by_pair"][:SHOWN]]
     if pairs:
-        say_table(["from", "to", counted], pairs, numbers=[counted])
+        say_table(["from", "to", unit], pairs, numbers=[unit])
     wrong = known["wrong_labels"]
     say(wrong["text"] if wrong else "Wrong labels: unknown; no round has judged them.")
     for act in known["bulk_acts"]:
@@ -181,7 +185,7 @@ def _show_applied(applied: "Applied", word: str, *, as_json: bool) -> None:
         say(f"it is applied already, nothing was changed; its {applied.already:,} labels are as it says")
     else:
         before = f", {applied.already:,} were before" if applied.already else ""
-        say(f"{applied.changed:,} labels {word}{before}")
+        say(f"{counted(applied.changed, 'label')} {word}{before}")
     if applied.unchecked:
         tell(f"{applied.unchecked:,} of them were found by their path alone: neither hash nor file was there")
     for path in applied.missing[:SHOWN]:

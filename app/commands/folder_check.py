@@ -13,7 +13,7 @@ import typer
 from app.commands.console import progress_bar, say, say_table, shell_quote, tell, whole_percent
 from core.data.formats.source import SourceFormat, existing_root
 from core.data.storage import is_within
-from core.types import DatasetError, ExportError
+from core.types import DatasetError, ExportError, counted
 
 if TYPE_CHECKING:
     from app.services.app_context import AppContext
@@ -192,7 +192,7 @@ def _say(found: "FolderCheck", stages: "Stages", report: Path) -> None:
 
     values, images = findings(found), found.images
     spent = sum(stages.seconds.values())
-    say(f"{values['source']}: {values['images']:,} images, checked in {spent:.0f} s")
+    say(f"{values['source']}: {counted(values['images'], 'image')}, checked in {spent:.0f} s")
     outlying = len(images.outliers or ())
     rows = [
         (len(values["suspects"]), "labels that the model contradicts") if found.judgement is not None else None,
@@ -213,7 +213,7 @@ def _say(found: "FolderCheck", stages: "Stages", report: Path) -> None:
     count = sum(count for (severity, _), count in found.folder.problems.counts.items() if severity is Severity.ERROR)
     say_table(("left out", "problem", "cure"), [(one.path, one.message, one.cure) for one in left_out[:_SHOWN]])
     if count > _SHOWN:
-        tell(f"{count:,} files were left out; the report names them")
+        tell(f"left out: {counted(count, 'file')}; the report names them")
     say(f"report: {report}")
 
 

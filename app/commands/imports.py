@@ -8,6 +8,7 @@ import typer
 
 from app.commands.console import DatasetName, JsonFlag, fail, progress_bar, say, say_json, say_table, shell_quote, tell
 from core.data.formats.source import SourceFormat
+from core.types import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -57,7 +58,7 @@ def import_(
         str,
         typer.Option(help="Of masks in colours: camvid-exact-11, camvid-merged-11, or a file of `r g b name` lines."),
     ] = "",
-    class_names: Annotated[str, typer.Option(help="Of masks of ids: a file of names, one a line, or a,b,c.")] = "",
+    class_names: Annotated[str, typer.Option(help="Of masks of ids: a file of names, one per line, or a,b,c.")] = "",
     ignore_id: Annotated[
         int | None, typer.Option(min=0, max=65535, help="Of masks of ids: the value of unlabelled pixels.")
     ] = None,
@@ -251,9 +252,9 @@ def _import(opened: "AppContext", request: "ImportRequest", *, as_json: bool) ->
         say_json({"import": import_id, "dataset": done.dataset_id, "name": request.name, "report": done.report})
         return
     report = done.report or {}
-    classes = sum(name != "" for name in report.get("classes", {}))
+    classes = counted(sum(name != "" for name in report.get("classes", {})), "class", "classes")
     masks = f", {report['masks']:,} of them with a mask" if "masks" in report else ""
-    say(f"{request.name}: {report.get('images', done.done):,} images in {classes} classes{masks}")
+    say(f"{request.name}: {counted(report.get('images', done.done), 'image')} in {classes}{masks}")
     if report.get("pixels"):
         total = max(sum(report["pixels"].values()), 1)
         counts = [
@@ -266,7 +267,16 @@ def _import(opened: "AppContext", request: "ImportRequest", *, as_json: bool) ->
         tell(f"{removed:,} {'image' if removed == 1 else 'images'} removed by hand stay removed, unless --bring-back")
     _tell_repaired(report.get("mended", {}))
     _tell_problems(imports.problem_counts(opened, import_id), request.name)
-    tell(f"next: python -m app round {shell_quote(request.name)}")
+    tell(f"next: {_next_command(opened, done.dataset_id, shell_quote(request.name))}")
+
+
+def _next_command(opened: "AppContext", dataset_id: int | None, name: str) -> str:
+    """Return the command that follows an import: a round learns from labels, so a dataset without any is labelled."""
+    from app.services.rounds.labelling import labelling_state
+
+    if dataset_id is not None and labelling_state(opened, dataset_id).is_bare:
+        return f"python -m app label {name} --class NAME --class ANOTHER"
+    return f"python -m app round {name}"
 
 
 def _tell_differing(count: int) -> None:
@@ -329,7 +339,7 @@ def _show_preview(seen: "ImportPreview", name: str, *, as_json: bool) -> None:
     why = f" ({seen.detection.why})" if seen.detection else ""
     if seen.remembered:
         tell(f"as in earlier imports: {_as_options(seen.remembered)}; --forget-answers reads it anew")
-    say(f"{name}: {seen.images:,}{'' if seen.complete else ' or more'} images as {seen.format}{why}")
+    say(f"{name}: {counted(seen.images, 'image')}{'' if seen.complete else ' or more'} as {seen.format}{why}")
     if seen.table is None:
         say_table(["class", "images"], classes.items(), numbers=["images"])
     else:
@@ -360,7 +370,7 @@ def _show_masks(seen: "ImportPreview", table: "ClassTable") -> None:
     if shares is not None:
         rows.append(("(unlabelled)", "", "", f"{shares.unlabelled:.1%}"))
         left = f", {shares.left_out:,} of them left out" if shares.left_out else ""
-        say(f"counted in {shares.read:,} masks{left}:")
+        say(f"counted in {counted(shares.read, 'mask')}{left}:")
     say_table(["class", "colour", "masks", "pixels"], rows, numbers=["masks", "pixels"])
     if seen.meaning.decisions:
         meanings = [

@@ -21,6 +21,7 @@ from app.commands.console import (
     shell_quote,
     tell,
 )
+from core.types import counted
 
 if TYPE_CHECKING:
     from app.services.rounds.networks import KeptNetwork, RoundNetworks
@@ -160,7 +161,7 @@ def import_predictions(
         typer.Argument(metavar="FILE", help="A .csv, .tsv, .parquet, .jsonl, .npz or .npy file; of masks a folder."),
     ],
     ids: Annotated[
-        Path | None, typer.Option(help="The images' names, one a line, where FILE holds probabilities alone.")
+        Path | None, typer.Option(help="The images' names, one per line, where FILE holds probabilities alone.")
     ] = None,
     out_of_fold: Annotated[
         bool | None,
@@ -217,10 +218,10 @@ def export_predictions(
     issues: Annotated[
         bool, typer.Option("--issues", help="Write the issues instead, in the columns of cleanlab's Datalab.")
     ] = False,
-    npz: Annotated[bool, typer.Option("--npz", help="Of masks: write a .npz an image instead of PNGs.")] = False,
+    npz: Annotated[bool, typer.Option("--npz", help="Of masks: write one .npz per image instead of PNGs.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Write a round's out-of-fold predictions: of class labels a row an image and a column a class, of masks a folder.
+    """Write a round's out-of-fold predictions: a table of labels (one row per image), or a folder of masks.
 
     Examples:
       python -m app export-predictions pets pred_probs.csv
@@ -242,7 +243,7 @@ def export_predictions(
         say_json({"round": found.number, "images": count, "path": target})
         return
     what = "issues" if issues else "predictions"
-    say(f"{found.name} of {found.dataset}: {what} of {count:,} images in {target}")
+    say(f"{found.name} of {found.dataset}: {what} of {counted(count, 'image')} in {target}")
     if not issues and predictions.exports_likeliest(opened, found.id):
         say("kept are the five likeliest classes and the given one of each image: the others share evenly what is left")
 
@@ -277,13 +278,16 @@ def _show_plan(values: dict[str, Any], problems: "list[Problem]", *, as_json: bo
     if as_json:
         say_json(values)
         return
-    say(f"would ask {_networks(len(values['networks']))} of round {values['round']} about {values['images']:,} images")
+    networks, images = _networks(len(values["networks"])), counted(values["images"], "image")
+    say(f"would ask {networks} of round {values['round']} about {images}")
     _show_problems(problems)
 
 
 def _show(values: dict[str, Any], chosen: "RoundNetworks", problems: "list[Problem]") -> None:
     count, unit = _networks(len(chosen.predicting)), "images" if not values["path"].is_dir() else "pixels"
-    say(f"{values['images']:,} images predicted by {count} of {chosen.round.name} in {values['seconds']:.0f} s")
+    say(
+        f"{counted(values['images'], 'image')} predicted by {count} of {chosen.round.name} in {values['seconds']:.0f} s"
+    )
     say_table(["class", unit], values["by_class"].items(), numbers=[unit])
     if values["unsure"]:
         say(f"{values['unsure']:,} {unit} without a label: not sure enough")
@@ -300,7 +304,7 @@ def _show_problems(problems: "list[Problem]") -> None:
 
 
 def _networks(count: int) -> str:
-    return "1 network" if count == 1 else f"{count} networks"
+    return counted(count, "network")
 
 
 def _percent(value: float | None) -> str:

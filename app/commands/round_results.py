@@ -19,7 +19,7 @@ from app.commands.console import (
     shell_quote,
     tell,
 )
-from core.types import JobStatus
+from core.types import JobStatus, counted
 
 if TYPE_CHECKING:
     from app.services.app_context import AppContext
@@ -99,7 +99,7 @@ def finish_round(opened: "AppContext", ended: "RoundInfo", *, as_json: bool) -> 
         )
         return
     if not ended.recipe.suggests:
-        say(f"{ended.name} of {ended.dataset}: {compared.proposed:,} images to label")
+        say(f"{ended.name} of {ended.dataset}: {counted(compared.proposed, 'image')} to label")
         tell("label them in the browser: python -m app serve")
         return
     proposed = f"{compared.proposed:,} proposed for unlabelled data"

@@ -10,7 +10,7 @@ import typer
 from app.commands.console import ByName, DatasetName, JsonFlag, fail, progress_bar, say, say_json, shell_quote, tell
 from app.commands.round_results import finish_round, say_impact, show_round, watch_round
 from core.config import ProbabilityMethod
-from core.types import ConfigError, JobStatus, Recipe
+from core.types import ConfigError, JobStatus, Recipe, counted
 
 if TYPE_CHECKING:
     from app.services.app_context import AppContext
@@ -173,7 +173,7 @@ def label(
     show_round(opened, started, as_json=as_json)
     if not as_json and started.status is JobStatus.DONE:
         left = labelling.labelling_state(opened, info.id).unlabelled
-        say(f"{left:,} images without a label")
+        say(f"{counted(left, 'image')} without a label")
         tell(f"label them in the browser: python -m app serve; then: python -m app round {shell_quote(info.name)}")
 
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from app.commands.console import DatasetName, JsonFlag, fail, help_of, say, say_json, say_table, tell
+from core.types import counted
 
 tags = typer.Typer(name="tags", rich_markup_mode=None, no_args_is_help=True)
 
@@ -38,7 +39,7 @@ def import_(
     if as_json:
         say_json(done)
     else:
-        say(f"{done.stored:,} images tagged, {done.unchanged:,} were already")
+        say(f"{counted(done.stored, 'image')} tagged, {done.unchanged:,} were already")
         if done.kept:
             tell(f"{done.kept:,} images are as people tagged them; --over-people lets the table outweigh them")
         for problem in done.problems[:_SHOWN]:
@@ -92,7 +93,7 @@ def export(
     if as_json:
         say_json({"rows": count, "table": str(table)})
     else:
-        say(f"{count:,} images in {table}")
+        say(f"{counted(count, 'image')} in {table}")
 
 
 def missing(*, dataset: DatasetName, as_json: JsonFlag = False) -> None:

@@ -19,6 +19,7 @@ from app.services.rounds.preview import about_time
 from core.data.buckets import shown_place
 from core.data.formats.detect import FORMATS
 from core.data.formats.source import SourceFormat
+from core.types import counted
 
 _CLASSES_SHOWN = 6
 _CLOSED = "cards_closed_menus"  # in the session: how often each menu was closed by a choice
@@ -31,7 +32,7 @@ STYLE = """<style>
 .of-sub{font-size:12.5px;opacity:.72;overflow:hidden;text-overflow:ellipsis;white-space:nowrap}
 .of-known{white-space:normal;padding-top:6px}
 .of-state{font-size:13px;padding-top:9px;display:flex;gap:8px;align-items:baseline}
-.of-state b{font-variant-numeric:tabular-nums}.of-state span{opacity:.72;margin-left:auto}
+.of-state b{font-variant-numeric:tabular-nums;flex:none}.of-state span{opacity:.72;margin-left:auto}
 .of-bar{height:6px;border-radius:3px;overflow:hidden;margin:5px 0 0;
   background:color-mix(in srgb,currentColor 10%,transparent)}
 .of-bar i{display:block;height:100%;background:#2b8a4b}.of-bar i.busy{background:#1f6feb}
@@ -104,9 +105,9 @@ def card_html(
         for name, count in card.split_counts.items()
         if name
     )
-    masks = "" if card.masks is None else f"{card.masks:,} masks"
-    classes = f"{len(offered):,} classes" if offered else ""  # "no labels" stands below
-    facts = filter(None, [f"{card.images:,} images", masks, classes, splits])
+    masks = "" if card.masks is None else counted(card.masks, "mask")
+    classes = counted(len(offered), "class", "classes") if offered else ""  # "no labels" stands below
+    facts = filter(None, [counted(card.images, "image"), masks, classes, splits])
     return (
         f'<div class="of-card"><div class="of-strip">{images}</div>'
         f'<p class="of-name">{escape(card.dataset.name)}</p>'

@@ -11,6 +11,7 @@ from app.components.inline_scripts import INTO_VIEW, draw_html_with
 from app.components.picker import address_id
 from app.services.evaluation.lookalikes import Lookalikes
 from app.services.evaluation.splits import Protection, Split
+from core.types import counted
 
 SPLITS = "splits"  # parameter: the dataset whose splits are shown
 _OPENED = "splits_opened"  # in the session: the dataset whose splits have just been opened, to be brought into view
@@ -82,7 +83,7 @@ def _draw_split(split: Split, key: str) -> bool:
     """Draw one split with its button and return whether it was pressed."""
     with st.container(horizontal=True, vertical_alignment="center"):
         badge = " :blue-badge[:material/shield: evaluation]" if split.protected else ""
-        st.markdown(f"{plain(split.name)}, {split.images:,} images{badge}", width="content")
+        st.markdown(f"{plain(split.name)}, {counted(split.images, 'image')}{badge}", width="content")
         if split.protected:  # a key for each state: what another person did is never undone by an old page
             return st.button("Include in training", icon=":material/remove_moderator:", key=f"{key}_off")
         return st.button("Protect", icon=":material/shield:", key=f"{key}_on", help="Use it for evaluation only")

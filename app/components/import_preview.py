@@ -12,7 +12,7 @@ import streamlit as st
 from app.services.imports.jobs import ImportPreview
 from core.data.formats.detect import FORMATS
 from core.data.formats.source import Grounds
-from core.types import ClassTable, Problem, Severity
+from core.types import ClassTable, Problem, Severity, counted
 
 _CLASSES, _LEGEND = 24, 120  # drawn; the others are counted
 _VALUES = 8  # values of one class shown
@@ -92,11 +92,11 @@ def _draw_masks(preview: ImportPreview, table: ClassTable) -> None:
 def facts(preview: ImportPreview, joins: str = "") -> str:
     """Return images, classes and splits in one line of HTML; images that join `joins` have no own classes."""
     more = "" if preview.complete else "more than "
-    images = f"{more}<b>{preview.images:,}</b> images"
+    images = f"{more}{_bold(preview.images, 'image')}"
     if joins:
         return f"{images} · no labels: they join the classes of <b>{escape(joins)}</b>"
-    classes, masks = _classes(preview), [] if preview.masks is None else [f"<b>{preview.masks:,}</b> masks"]
-    known = f"<b>{classes:,}</b> classes" if classes else "no labels: a round can learn nothing from them alone"
+    classes, masks = _classes(preview), [] if preview.masks is None else [_bold(preview.masks, "mask")]
+    known = _bold(classes, "class", "classes") if classes else "no labels: a round can learn nothing from them alone"
     parts = [images, *masks, known]
     if preview.annotators_differ:
         parts.append(
@@ -105,6 +105,12 @@ def facts(preview: ImportPreview, joins: str = "") -> str:
     alone = len(parts)
     parts += [f"{escape(name) or 'no split'} <b>{n:,}</b>" for name, n in preview.split_counts.items() if name or n]
     return " · ".join(parts if list(preview.split_counts) != [""] else parts[:alone])
+
+
+def _bold(count: int, one: str, several: str = "") -> str:
+    """Return a count with its noun, the number in bold."""
+    number, _, noun = counted(count, one, several).partition(" ")
+    return f"<b>{number}</b> {noun}"
 
 
 def _classes(preview: ImportPreview) -> int:

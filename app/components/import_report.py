@@ -11,7 +11,7 @@ from app.components.import_preview import bars, problem_table
 from app.components.links import link_to_merge
 from app.services.class_lists import SimilarClasses
 from app.services.imports.jobs import ImportInfo, problems_csv
-from core.types import JobStatus, Problem, Severity
+from core.types import JobStatus, Problem, Severity, counted
 
 _CLASSES = 24  # with their share of pixels; the others are counted
 _SHOWN = 1_000  # rows of the table; the download has all that were kept
@@ -100,7 +100,7 @@ def draw_mended(info: ImportInfo, key: str) -> bool:
         if not counts.get("open"):
             return False
         return st.button(
-            f"Take {counts['open']:,} masks as my edits",
+            f"Take {counted(counts['open'], 'mask')} as my edits",
             icon=":material/download_done:",
             key=f"{key}_take",
             help="Imports the source again. Their edits are one act, which undo takes back.",
@@ -115,8 +115,8 @@ def _result(info: ImportInfo) -> str:
 
 
 def _summary(report: dict[str, Any]) -> str:
-    parts = [f"<b>{report['images']:,}</b> images"]
-    parts += [f"{report['masks']:,} masks"] if "masks" in report else []
+    parts = [f"<b>{report['images']:,}</b> {'image' if report['images'] == 1 else 'images'}"]
+    parts += [counted(report["masks"], "mask")] if "masks" in report else []
     parts += [f"{count:,} {_CHANGES[kind]}" for kind, count in report["changes"].items() if count]
     differing = report.get("annotators_differ")
     parts += [f"{differing:,} whose annotators disagree: they come up for a second opinion"] if differing else []

@@ -15,6 +15,7 @@ from app.components.picker import pick
 from app.services.rounds.jobs import RoundInfo
 from app.services.rounds.networks import RoundNetworks
 from core.config.iterated import LABELS_ALONE
+from core.types import counted
 
 _ADDRESS = {"dataset", "round"}  # the parameters of this page
 _STAGES = {
@@ -93,20 +94,20 @@ def calibration_and_classes(measured: Mapping[str, Any], classes: Sequence[str],
         class_table(measured["per_class"], classes, f"classes_{key}", words.counted)
 
 
-def class_table(rows: Sequence[Mapping[str, Any]], classes: Sequence[str], key: str, counted: str) -> None:
-    """Draw given count (under the name `counted`), agreement and most frequent confusion of each class."""
+def class_table(rows: Sequence[Mapping[str, Any]], classes: Sequence[str], key: str, unit: str) -> None:
+    """Draw given count (under the name `unit`), agreement and most frequent confusion of each class."""
     shown = [
         {
             "Class": row["name"],
             **({"IoU": row["iou"]} if "iou" in row else {}),
-            counted: row["count"],
+            unit: row["count"],
             "Agreement": row["agreement"],
             "Most often taken for": _confused_pair(row["worst_pair"], classes),
         }
         for row in rows
     ]
     columns = {
-        counted: st.column_config.NumberColumn(format="localized"),
+        unit: st.column_config.NumberColumn(format="localized"),
         "Agreement": st.column_config.ProgressColumn(format="percent", min_value=0, max_value=1),
         "IoU": st.column_config.ProgressColumn(format="percent", min_value=0, max_value=1),
     }
@@ -310,11 +311,11 @@ def tag_doubts(tagged: Mapping[str, Any] | None, classes: Sequence[str], round_i
     st.markdown("**Tags against masks**")
     missing, excluded, doubts = tagged["missing"], tagged["excluded"], tagged["doubts"]
     if not doubts:
-        st.caption(f"{tagged['images']:,} images have tags, and their masks agree with them.")
+        st.caption(f"The masks of {counted(tagged['images'], 'image')} with tags agree with them.")
         return
     st.caption(
-        f"Of {tagged['images']:,} images with tags: {missing:,} classes should be there and are not, {excluded:,} are "
-        "there against the tags. Click one to see it."
+        f"{counted(tagged['images'], 'image')} with tags. Tagged, but not in the mask: {missing:,}. "
+        f"In the mask, but not tagged: {excluded:,}. Click one to see it."
     )
     st.html(f'{_DOUBTS_STYLE}<div class="doubts">{"".join(_doubt(one, classes, round_id) for one in doubts)}</div>')
 

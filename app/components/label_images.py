@@ -8,6 +8,7 @@ from app.components.complaints import complaints, plain
 from app.components.links import queue_of
 from app.services.rounds.jobs import RoundInfo
 from app.services.rounds.labelling import ENOUGH, LabellingState
+from core.types import counted
 
 
 def label_images(
@@ -20,7 +21,7 @@ def label_images(
 
     The kind of label and the classes are asked for only where the dataset has none.
     """
-    title = f"{now.unlabelled:,} images of {plain(now.dataset)} have no label"
+    title = f"{counted(now.unlabelled, 'image')} of {plain(now.dataset)} without a label"
     with st.expander(title, expanded=now.is_bare or now.is_under_way, key=key), complaints():
         if not now.in_grid:
             _draw_links(now.dataset_id)

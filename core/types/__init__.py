@@ -4,6 +4,7 @@ Class ids are indexes into a dataset's tuple of class names. `NO_LABEL` marks an
 Imports only the standard library and numpy, and pydantic where JSON is first read or written.
 """
 
+from core.types.counted import counted
 from core.types.errors import (
     ConfigError,
     Cure,
@@ -112,6 +113,7 @@ __all__ = [
     "Task",
     "Verdict",
     "command_text",
+    "counted",
     "exchange_values",
     "forbidden",
     "from_json_values",

@@ -17,7 +17,7 @@ from core.data.images import load_image
 from core.data.lookalikes import find_alike, pixels_of
 from core.data.storage import write_atomically
 from core.data.windows import Window, window_option, window_text
-from core.types import OutfoldError, from_json_values, to_json_values
+from core.types import OutfoldError, counted, from_json_values, to_json_values
 from db.queries import datasets, snapshots
 from db.queries.datasets import DatasetInfo
 from db.queries.snapshots import Sample
@@ -56,16 +56,18 @@ class Lookalikes:
         """Return remarks, a sentence each."""
         lines = []
         if self.count:
+            look = "looks" if len(self.others) == 1 else "look"
             lines.append(
-                f"{len(self.others):,} images outside look like images of the evaluation split ({self.count:,} pairs). "
-                "They are excluded from training too; to be sure, delete them or group them with their look-alikes."
+                f"{counted(len(self.others), 'image')} outside {look} like images of the evaluation split "
+                f"({counted(self.count, 'pair')}). They are excluded from training too; to be sure, delete them or "
+                "group them with their look-alikes."
             )
         else:
             lines.append("No image outside looks like one of the evaluation split.")
         if self.unknown:
             lines.append(
-                f"{self.unknown:,} images were imported before pictures were compared: only copies of files are known "
-                "of them; import the dataset again to compare them too."
+                f"Imported before pictures were compared: {counted(self.unknown, 'image')}. Only copies of files are "
+                "known of them; import the dataset again to compare them too."
             )
         if not self.complete:
             lines.append("The pictures are too plain to tell them all apart: not every pair was looked at.")

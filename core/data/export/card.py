@@ -22,6 +22,7 @@ from core.data.export.mask_writing import MaskExportLayout
 from core.data.export.names import LABELS, README, folder_names
 from core.data.export.tables import COLUMNS
 from core.data.formats.cells import escape_cell
+from core.types import counted
 
 _METHODS = {"given": "as given", "person": "decided by people", "bulk": "accepted in bulk"}
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+!|~&])")
@@ -81,10 +82,11 @@ def card(manifest: Mapping[str, Any], loading: Loading | None = None) -> str:
     of_masks = "pixels_changed" in counts
     versions = ", ".join(f"{name} {number}" for name, number in manifest["versions"].items())
     changed = f"{counts['changed']:,} {'masks' if of_masks else 'labels'} differ from the given ones"
+    classes = counted(len(dataset["classes"]), "class", "classes")
     lines = [
         f"# {_plain(dataset['name'])}",
         "",
-        f"{counts['items']:,} images, {len(dataset['classes']):,} classes; {changed}. Exported by {versions}.",
+        f"{counted(counts['items'], 'image')}, {classes}; {changed}. Exported by {versions}.",
         "",
         "## Labels",
         "",

@@ -45,6 +45,13 @@ def test_a_dry_run_shows_the_classes_of_masks_and_what_is_wrong(opened: AppConte
     assert datasets.list_datasets(opened) == []
 
 
+def test_the_command_that_follows_an_import_can_be_run_on_it(opened: AppContext, tmp_path: Path) -> None:
+    labelled, bare = draw_stripes(tmp_path / "set", 6), tmp_path / "bare"
+    shutil.copytree(labelled / "images", bare)
+    assert run("import", labelled).stderr.endswith("next: python -m app round set\n")
+    assert run("import", bare).stderr.endswith("next: python -m app label bare --class NAME --class ANOTHER\n")
+
+
 def test_one_problem_is_one_problem(opened: AppContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = draw_stripes(tmp_path / "set", 6)
     draw_pair(root, "bad", mask_of(0, 9))
