@@ -324,4 +324,4 @@ def _scale(values: NDArray[Any]) -> ByteArray:
         return (wide * 255).round().astype(np.uint8)
     if low >= 0 and high <= 255:  # noqa: PLR2004 one byte
         return wide.round().astype(np.uint8)
-    return ((wide - low) * (255 / (high - low))).round().astype(np.uint8)
+    return ((wide - low) * (255 / ((high - low) or 1))).round().astype(np.uint8)

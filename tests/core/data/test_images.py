@@ -78,7 +78,13 @@ def test_sixteen_bits_are_scaled_by_their_full_range(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("values", "expected"),
-    [([0, 0.5, 1], [0, 128, 255]), ([0, 100, 255], [0, 100, 255]), ([-1, 0, 1], [0, 128, 255]), ([7, 7, 7], [7] * 3)],
+    [
+        ([0, 0.5, 1], [0, 128, 255]),
+        ([0, 100, 255], [0, 100, 255]),
+        ([-1, 0, 1], [0, 128, 255]),
+        ([7, 7, 7], [7] * 3),
+        ([1000, 1000, 1000], [0] * 3),  # one value in no range has nothing to be stretched
+    ],
 )
 def test_floats_are_taken_as_the_range_that_holds_them(
     values: list[float], expected: list[int], tmp_path: Path
