@@ -25,6 +25,8 @@ def unpack(archive: IO[bytes], folder: Path, most_files: int, most_bytes: int) -
         is_zip = archive.read(len(_ZIP[0])) in _ZIP  # by its first bytes: the end of a tar may be a zip within it
         archive.seek(0)
         return (_unpack_zip if is_zip else _unpack_tar)(archive, folder, most_files, most_bytes)
+    except tarfile.ReadError as error:  # its text names each kind of tar that was tried, a line each
+        raise DatasetError("the archive is no zip and no tar, or is damaged", "make it again") from error
     except (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError) as error:
         raise DatasetError(f"the archive is damaged or no zip file and no tar ({error})", "make it again") from error
     except (NotImplementedError, RuntimeError) as error:
@@ -86,6 +88,8 @@ def _write(source: IO[bytes], name: str, folder: Path, allowed: int) -> int:
     target = folder.joinpath(*parts)
     target.parent.mkdir(parents=True, exist_ok=True)
     written = 0
+    if target.exists():
+        raise DatasetError(f"the archive holds {name} twice", "make it again with each file once")
     with target.open("xb") as file:
         while block := source.read(_BLOCK):
             written += len(block)

@@ -80,8 +80,11 @@ def compose_letters(name: str) -> str:
 
 
 def spelling_key(name: str) -> str:
-    """Return a key that is equal for spellings of one class: without case, blanks, hyphens and underscores."""
-    return re.sub(r"[\s_-]+", "", unicodedata.normalize("NFKC", name)).casefold()
+    """Return a key that is equal for spellings of one class: without case, blanks, hyphens and underscores.
+
+    Before a digit a hyphen is a sign or a range, unless it follows a letter: -1 is not 1, 1-9 is not 19.
+    """
+    return re.sub(r"(?<=[^\W\d_])[\s_-]+|[\s_-]+(?!\d)", "", unicodedata.normalize("NFKC", name).strip()).casefold()
 
 
 def _parse_list(text: str) -> list[str] | None:

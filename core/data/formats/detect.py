@@ -20,6 +20,7 @@ from core.data.formats import (
     voc,
     yolo,
 )
+from core.data.formats.archive import is_archive_name
 from core.data.formats.mask_folders import paired_folders
 from core.data.formats.source import ReadOptions, SourceFormat, SourceListing
 from core.types import DatasetError
@@ -114,6 +115,10 @@ _MISTAKEN: Mapping[SourceFormat, frozenset[str]] = {
 }
 
 
+def _files_in(root: Path) -> list[Path]:
+    return sorted(path for path in root.iterdir() if path.is_file()) if root.is_dir() else []
+
+
 def detect(root: Path, options: ReadOptions | None = None) -> Detection:
     """Return the format of a folder or table; columns named in `options` are looked up in its metadata.
 
@@ -130,6 +135,11 @@ def detect(root: Path, options: ReadOptions | None = None) -> Detection:
         ) from error
     fitting = [(format_, why) for format_, why in recognised.items() if why]
     if not fitting:
+        if archives := [path.name for path in _files_in(root) if is_archive_name(path.name)]:
+            raise DatasetError(
+                f"{root}: no image was found here, only the archive {archives[0]}, which is not unpacked here",
+                "import the archive itself",
+            )
         known = "; ".join(f"{reader.title}: {reader.example}" for reader in FORMATS.values())
         raise DatasetError(f"{root}: no image and no table of images was found here. Outfold reads {known}")
     if fitting[0][0] in _MISTAKEN:

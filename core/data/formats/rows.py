@@ -25,7 +25,7 @@ from core.data.formats.source import SPLITS, Problems, ReadOptions, group_name, 
 from core.data.formats.table import TEXT_SUFFIXES, Row, Table
 from core.data.masks.pixels import PixelCode
 from core.data.storage import is_within
-from core.types import Cure, DatasetError, SourceSample
+from core.types import Cure, DatasetError, SourceSample, counted
 
 PATH_NAMES = (
     "path",
@@ -46,6 +46,8 @@ MASK_NAMES = ("mask", "mask_path", "mask_file", "segmentation")
 TAG_NAMES = ("tags", "image_tags", "present")
 ONES = ("1", "1.0", "True", "true")
 _BITS = (*ONES, "0", "0.0", "False", "false", "")
+LONGEST_LABEL = 255  # characters, as many as the name of a folder has
+_SHOWN_CHARACTERS = 40
 SURVEYED = 20_000  # rows looked at
 _LEAST_SURVEYED = 8  # labels; with fewer nothing can be told from their number
 _CAPTION_SHARE = 0.8  # of images with a value of their own
@@ -62,7 +64,7 @@ class Columns:
     group: str | None
     mask: str | None = None
     tags: str | None = None
-    one_hot: tuple[str, ...] = ()  # a column a class, 1 where the image is of it
+    one_hot: tuple[str, ...] = ()  # one column per class, 1 where the image is of it
 
 
 @dataclass(slots=True)
@@ -102,7 +104,7 @@ class RowReader:
             self.problems.warn(
                 "missing label",
                 name,
-                f"{count:,} labels {text} were read as no label",
+                f"{counted(count, 'label')} {text} read as no label",
                 f"nothing; where it is the name of a class, import into a new dataset with {Cure.LITERAL_LABELS}",
             )
 
@@ -127,6 +129,11 @@ class RowReader:
         except SeveralLabelsError:
             cure = f"leave one of them, or name another column: {Cure.LABEL_COLUMN}"
             self.problems.error("several labels", where, f"{name} has several labels; a class is one an image", cure)
+            return None
+        if label is not None and len(label) > LONGEST_LABEL:
+            cause = f"its label has {len(label):,} characters, beginning with {label[:_SHOWN_CHARACTERS]}"
+            cure = f"name a class by {LONGEST_LABEL} characters at most, or another column: {Cure.LABEL_COLUMN}"
+            self.problems.error("label too long", where, cause, cure)
             return None
         if path in self.listed:
             self._note_repeated(where, name, label, self.listed[path])
@@ -238,6 +245,11 @@ def find_columns(table: Table, options: ReadOptions, *, only_other: bool) -> Col
             f"paths of images",
             f"import such a table with {Cure.FORMAT_PARQUET}, and export it anew instead of applying a patch",
         )
+    if path is None and any(os.path.isfile(PathFinder(table.path.parent).find(name)) for name in table.columns):  # noqa: PTH113
+        raise DatasetError(
+            f"{table.path.name}: its first row names an image, but no columns",
+            "put a row above it that names them, as in path,label",
+        )
     if path is None:
         raise DatasetError(
             f"{table.path.name}: no column holds the path of the image",
@@ -292,8 +304,8 @@ def _refuse_implausible(table: Table, label: str) -> None:
     joined = [text for text in values if _names_several(text, values)]
     if joined and sum(values[text] for text in joined) * _SEVERAL_SHARE >= len(cells):
         raise DatasetError(
-            f"{table.path.name}: the column {label.strip()} has several labels an image, as in {joined[0]}",
-            f"they are not supported. Leave one label an image, or choose another column: {Cure.LABEL_COLUMN}",
+            f"{table.path.name}: the column {label.strip()} has several labels per image, as in {joined[0]}",
+            f"they are not supported. Leave one label per image, or choose another column: {Cure.LABEL_COLUMN}",
         )
     if len(cells) >= _LEAST_SURVEYED and len(values) > _CAPTION_SHARE * len(cells):
         raise DatasetError(

@@ -12,6 +12,7 @@ are skipped: they hold no path and no label.
 import codecs
 import csv
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
@@ -77,14 +78,16 @@ class Table:
         """Return the column chosen by name, else the first with a usual name.
 
         Raises:
-            DatasetError: the chosen one is missing.
+            DatasetError: the chosen one is missing, or two columns have the name.
         """
         by_name = {name.strip().lower(): name for name in reversed(self.columns)}
-        if chosen:
-            if chosen.strip().lower() not in by_name:
-                raise DatasetError(f"{self.path.name}: there is no column {chosen!r}", f"{self.columns_text}")
-            return by_name[chosen.strip().lower()]
-        return next((by_name[name] for name in usual if name in by_name), None)
+        count = Counter(name.strip().lower() for name in self.columns)
+        if chosen and chosen.strip().lower() not in by_name:
+            raise DatasetError(f"{self.path.name}: there is no column {chosen!r}", f"{self.columns_text}")
+        found = chosen.strip().lower() or next((name for name in usual if name in by_name), None)
+        if found is not None and count[found] > 1:
+            raise DatasetError(f"{self.path.name}: {count[found]} columns are called {found}", "rename all but one")
+        return None if found is None else by_name[found]
 
     @property
     def columns_text(self) -> str:

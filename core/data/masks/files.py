@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from core.data.children import cores
 from core.data.images import MaskError
@@ -29,6 +29,7 @@ _GREY = {"1", "L", "LA", "I", "I;16", "I;16B", "I;16L"}
 COLOURED = {"RGB", "RGBA", "RGBX", "RGBa"}
 LOSSY = {"JPEG"}
 
+_COPY_AGAIN = "copy it again from its source, or remove it"
 _MOST_COLOURS = 1_024  # counted at most; a photograph has more
 
 
@@ -52,11 +53,14 @@ def open_mask(path: Path) -> Iterator[Image.Image]:
         raise MaskError("unreadable mask", f"{path.name}: {error.strerror}", "give this user its rights") from error
     except Image.DecompressionBombError as error:
         raise MaskError("mask too large", f"{path.name}: {error}", "write it again in its image's size") from error
+    except UnidentifiedImageError as error:  # its text names an object of Python
+        what = "it is empty" if found.stat().st_size == 0 else "it is no image"
+        raise MaskError("corrupt mask", f"{path.name}: {what}", _COPY_AGAIN) from error
     except Exception as error:  # decoders raise anything on damaged files
         raise MaskError(
             "corrupt mask",
             f"{path.name}: it cannot be decoded ({type(error).__name__}: {error})",
-            "copy it again from its source, or remove it",
+            _COPY_AGAIN,
         ) from error
 
 

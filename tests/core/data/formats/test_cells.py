@@ -44,7 +44,9 @@ def test_several_labels_are_refused() -> None:
 
 def test_spellings_of_one_class_are_alike() -> None:
     assert len({spelling_key(name) for name in ("Cat", "cat", "CAT ", "c-at", "c_at", "\uff23at")}) == 1
+    assert spelling_key("class-1") == spelling_key("class 1") == spelling_key("Class_1")
     assert spelling_key("cat") != spelling_key("cab")
+    assert len({spelling_key(name) for name in ("1", "-1", "19", "1-9", "1_000")}) == 5
 
 
 TEXTS = st.text(alphabet="'=+-@\t\r1.ae ", max_size=6)

@@ -116,8 +116,28 @@ def test_columns_of_zeros_and_ones_are_a_class_each(tmp_path: Path) -> None:
 def test_several_labels_an_image_are_refused_with_the_column_named(cells: list[str], tmp_path: Path) -> None:
     frame = pd.DataFrame({"path": [f"{number}.png" for number in range(len(cells))], "label": cells})
     frame.to_csv(tmp_path / "labels.csv", index=False)
-    with pytest.raises(DatasetError, match="the column label has several labels an image"):
+    with pytest.raises(DatasetError, match="the column label has several labels per image"):
         read(tmp_path / "labels.csv")
+
+
+def test_a_table_without_names_of_columns_is_told_to_name_them(tmp_path: Path) -> None:
+    draw_all(tmp_path, ["1.png", "2.png"])
+    with pytest.raises(DatasetError, match=r"its first row names an image.* a row above it .*path,label"):
+        read(table(tmp_path, "1.png,cat\n2.png,dog\n"))
+
+
+def test_of_two_columns_of_one_name_none_is_taken_in_silence(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="2 columns are called label; rename all but one"):
+        read(table(tmp_path, "path,label,Label\n1.png,cat,dog\n"))
+    assert read(table(tmp_path, "path,label,note,note\n1.png,cat,x,y\n")) == {"1.png": "cat"}
+
+
+def test_a_text_far_longer_than_a_name_is_no_class(tmp_path: Path) -> None:
+    path = table(tmp_path, f"path,label\n1.png,cat\n2.png,{'x' * 5_000}\n3.png,cat\n")
+    samples, problems = listing(path, FORM, PLAIN)
+    assert [one.label for one in samples] == ["cat", "cat"]
+    assert [(one.kind, one.path) for one in problems.kept] == [("label too long", "labels.csv, row 3")]
+    assert len(problems.kept[0].message) < 200
 
 
 def test_few_rows_with_several_labels_are_left_out_by_name(tmp_path: Path) -> None:
