@@ -112,7 +112,7 @@ def find_label_issues(
     Parameters
     ----------
     data : str or Path, or array of shape (N, K)
-        A folder with one subfolder a class, or any other source that `python -m app import` reads. Its labels are
+        A folder with one subfolder per class, or any other source that `python -m app import` reads. Its labels are
         judged out of fold by a probe: logistic regression on the features of a pretrained network. Or probabilities
         of the classes that each image got from a model that was trained without it, such as those of
         `sklearn.model_selection.cross_val_predict(..., method="predict_proba")`.
@@ -252,7 +252,7 @@ def _judge_probabilities(data: ArrayLike, labels: ArrayLike, classes: Sequence[s
     if values.ndim != 2 or values.shape[1] < 2 or values.dtype.kind not in "fiu":  # noqa: PLR2004 images and classes
         raise DatasetError(
             f"probabilities are {values.dtype} of shape {values.shape}",
-            "give numbers, a row an image and a column for each of two or more classes",
+            "give numbers, one row per image and a column for each of two or more classes",
         )
     names = [str(number) for number in range(values.shape[1])] if classes is None else list(classes)
     rows = [f"row {number}" for number in range(len(values))]

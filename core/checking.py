@@ -260,7 +260,7 @@ def unjudged_reason(folder: CheckedSource, snapshot: Snapshot, config: RoundConf
         )
     if len(folder.classes) < _FEWEST_CLASSES:
         return (
-            "There are no labels of two classes to judge. Put the images into one folder a class, or name a table "
+            "There are no labels of two classes to judge. Put the images into one folder per class, or name a table "
             "with columns path and label."
         )
     try:

@@ -177,7 +177,11 @@ def _request(source: Path, recognise: Callable[[Path], SourceFormat | None], key
             "Folder of the images", key=f"{key}_image_root", placeholder="where a table names another machine's paths"
         ).strip()
         columns["class_level"] = st.number_input(
-            "Level of the class folders", 0, 9, key=f"{key}_level", help="1 for those at the top; 0 where there is one"
+            "Level of the class folders",
+            0,
+            9,
+            key=f"{key}_level",
+            help="1 for the folders at the top, 2 for those in them; 0: the top, or you are asked",
         )
         columns["literal_labels"] = st.checkbox("NA, None and nan are names of classes", key=f"{key}_literal")
         merges = st.text_input("Classes that are one", key=f"{key}_merges", placeholder="Cat=cat, CAT=cat")

@@ -171,7 +171,7 @@ def cross_training_fields(proposal: RoundProposal, key: str) -> dict[str, Any]:
             "Only the first masks", 0, None, usual.labelled_first, key=f"{key}_first", help="0: all of them"
         )
         chosen["labelled_list"] = st.text_input(
-            "List of images with masks", usual.labelled_list, key=f"{key}_list", help="A file, an image a line"
+            "List of images with masks", usual.labelled_list, key=f"{key}_list", help="A file, one image per line"
         ).strip()
         chosen["test_list"] = st.text_input("List of test images", usual.test_list, key=f"{key}_test_list").strip()
         chosen["baseline"] = st.checkbox(
@@ -197,8 +197,9 @@ def predictions_fields(_proposal: RoundProposal, key: str) -> dict[str, Any]:
         "predictions of a round."
     )
     text = (
-        "Of class labels: CSV, Parquet or JSON lines with a row an image, or .npz with pred_probs and ids. Of masks: a "
-        "folder with a .npz for each image (probs, or class and confidence), or with PNGs in labels/ and confidence/."
+        "Of class labels: CSV, Parquet or JSON lines with one row per image, or .npz with pred_probs and ids. Of "
+        "masks: a folder with one .npz per image (probs, or class and confidence), or with PNGs in labels/ and "
+        "confidence/."
     )
     file = st.text_input(
         "File of probabilities, or folder of predicted masks",
@@ -208,7 +209,7 @@ def predictions_fields(_proposal: RoundProposal, key: str) -> dict[str, Any]:
     )
     chosen = {"file": file.strip()}
     if file.strip().lower().endswith((".npy", ".npz")):
-        names = st.text_input("Names of the images, one a line", key=f"{key}_ids", placeholder="/path/to/names.txt")
+        names = st.text_input("Names of the images, one per line", key=f"{key}_ids", placeholder="/path/to/names.txt")
         chosen["ids"] = names.strip()
     seen = st.radio(
         "Was a model trained on the images that it predicted?",

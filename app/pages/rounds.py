@@ -59,9 +59,7 @@ with main:
             history(app_context(), listed), selected, rounds.classes_of(app_context(), dataset_id), "changes"
         )
     elif not now.is_bare:
-        st.info(
-            "No round yet: start the first one on the right; its settings suit the images.", icon=":material/cycle:"
-        )
+        st.info("No round yet: start the first one. The settings in its form suit the images.", icon=":material/cycle:")
 with side, complaints():
     proposal = rounds.propose(app_context(), dataset_id)
     number = 1 + max((info.number for info in listed), default=0)

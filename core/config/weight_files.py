@@ -1,8 +1,8 @@
 """Facts about a file of weights: scaling and padding of the images that its network was trained with.
 
-A .safetensors file may hold `mean` and `std`, JSON lists of a number a channel in [0, 1], and `pad_type`: timm's names.
-A folder in the hub's layout holds the file beside a `config.json`, whose `pretrained_cfg` has `mean`, `std` and more.
-Other files have no facts. Needs no torch.
+A .safetensors file may hold `mean` and `std`, JSON lists of one number per channel in [0, 1], and `pad_type`: timm's
+names. A folder in the hub's layout holds the file beside a `config.json`, whose `pretrained_cfg` has `mean`, `std` and
+more. Other files have no facts. Needs no torch.
 """
 
 import json

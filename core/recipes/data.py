@@ -108,7 +108,7 @@ def load_parts(folder: Path) -> tuple[RecipeData, dict[str, IntArray]]:
 
 
 def read_list(path: Path, first: int | None = None) -> list[str]:
-    """Return the images that a list names, or the `first` of them: one a line, up to the first blank.
+    """Return the images that a list names, or the `first` of them: one per line, up to the first blank.
 
     VOC's lists are read as they are, both those of names and those of pairs of an image and its mask.
 

@@ -123,7 +123,7 @@ def test_a_folder_of_another_round_is_refused(tmp_path: Path) -> None:
 
 def test_a_folder_whose_labels_cannot_be_judged_is_refused_with_a_cure(tmp_path: Path) -> None:
     Image.new("RGB", (40, 40)).save(tmp_path / "1.png")
-    with pytest.raises(RoundError, match="one folder a class"):
+    with pytest.raises(RoundError, match="one folder per class"):
         find_label_issues(tmp_path)
     with pytest.raises(DatasetError, match="give labels and classes with probabilities only"):
         find_label_issues(tmp_path, [0])  # type: ignore[call-overload]

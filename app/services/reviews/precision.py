@@ -1,6 +1,6 @@
 """Precision of bulk accepts: estimates from random samples of people's verdicts, for a set, a threshold, a dataset.
 
-Nothing here is estimated from given labels alone: from one label an image and one set of probabilities, wrong labels
+Nothing here is estimated from given labels alone: from one label per image and one set of probabilities, wrong labels
 cannot be told from a network's structured mistakes (Liu, Cheng & Zhang, arXiv 2202.02016). Without a random sample
 everything is unknown; the model's own opinion is passed on as just that.
 """

@@ -113,7 +113,7 @@ def check_mask_options(options: ExportOptions) -> None:
     if options.per is not Per.USUAL and options.format not in _WITH_PER:
         forms = " and ".join(form.value for form in _WITH_PER)
         raise ExportError(
-            f"{options.format.value} has one mask an image", f"only {forms} are written for each {options.per}"
+            f"{options.format.value} has one mask per image", f"only {forms} are written for each {options.per}"
         )
     for reason in (Unsettled.AMBIGUOUS, Unsettled.EXCLUDED):
         if options.treatment(reason) is UnusablePolicy.APART:

@@ -383,14 +383,14 @@ def _from_files(surveyed: _SurveyedIds) -> Declared:
     if largest >= _MOST_UNNAMED:
         raise DatasetError(
             f"{source.name}: the masks hold ids up to {largest}",
-            "if these are classes, name all of them in a classes.txt, one a line",
+            "if these are classes, name all of them in a classes.txt, one per line",
         )
     if len(source.masks) > _SCANNED:
         problems.warn(
             "classes not named",
             source.name,
             f"the ids of {_SCANNED:,} of {len(source.masks):,} masks were examined; a rarer one would be missing",
-            "put a classes.txt with one name a line beside the masks",
+            "put a classes.txt with one name per line beside the masks",
         )
     palette = surveyed.found.palette
     table = class_table([str(number) for number in range(largest + 1)], palette)

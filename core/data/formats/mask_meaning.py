@@ -98,7 +98,7 @@ def find_classes(folders: Sequence[Path], options: ReadOptions, source: Path | N
         declared = read_declared(_check_allowed(options.colour_map, options), numbered=numbered)
         if not declared.colours:
             raise DatasetError(
-                f"{options.colour_map}: has no colours", "write one class a line, as in: 128 0 0 Building"
+                f"{options.colour_map}: has no colours", "write one class per line, as in: 128 0 0 Building"
             )
         return declared
     if options.class_names:

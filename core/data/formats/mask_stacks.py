@@ -144,10 +144,10 @@ def read(source: Path, layout: StackLayout, options: ReadOptions) -> SourceListi
     classes = sorted({label for files in masks.values() for label, _ in files}, key=natural_order)
     ordered = [BACKGROUND, *(label for label in classes if label.lower() != BACKGROUND)]
     problems.warn(
-        "several masks an image",
+        "several masks per image",
         layout.masks or ".",
         f"they are united by class, in this order: {', '.join(ordered)}; where two overlap the later one is on top",
-        "nothing, or write one mask an image",
+        "nothing, or write one mask per image",
     )
     if layout.brushes:
         problems.warn(

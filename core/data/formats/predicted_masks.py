@@ -132,7 +132,7 @@ def find_predicted(folder: Path, classes: Sequence[str]) -> MaskFolder:
     if not files:
         raise DatasetError(
             f"{folder} holds no predicted masks",
-            "write one .npz an image (class and confidence, or probs), or PNGs in labels/ and confidence/",
+            "write one .npz per image (class and confidence, or probs), or PNGs in labels/ and confidence/",
         )
     return MaskFolder(files, _ids(folder, classes), images, folds)
 

@@ -234,7 +234,7 @@ def _of_arrays(path: Path, classes: Sequence[str], ids: Path | None) -> Probabil
         if sorted(columns) != sorted(classes) or probs.shape[1:] != (len(columns),):
             raise DatasetError(
                 f"{path.name} has the classes {some_names(columns)}, the dataset {some_names(classes)}",
-                "give one column a class",
+                "give one column per class",
             )
         return Probabilities(names, probs[:, [columns.index(one) for one in classes]], named=True)
 
@@ -256,7 +256,8 @@ def _of_rows(path: Path, classes: Sequence[str], ids: Path | None) -> Probabilit
     if prefix is None:
         missing = [one for one in classes if one not in table.columns]
         raise DatasetError(
-            f"{path.name} has no column of {some_names(missing)}", "it needs a column a class, or one called pred_probs"
+            f"{path.name} has no column of {some_names(missing)}",
+            "it needs one column per class, or one called pred_probs",
         )
     return Probabilities(names, _numbers(table[[f"{prefix}{one}" for one in classes]].to_numpy()), named=True)
 
@@ -319,7 +320,7 @@ def _numbers(values: np.ndarray[Any, Any]) -> FloatArray:
 
 def _read_ids(path: Path, ids: Path | None) -> list[str]:
     if ids is None:
-        raise DatasetError(f"{path.name} does not name its images", "give the names with --ids, one a line")
+        raise DatasetError(f"{path.name} does not name its images", "give the names with --ids, one per line")
     if ids.suffix.lower() == ".npy":
         return [str(one) for one in np.load(ids, allow_pickle=False).tolist()]
     return [line.strip() for line in ids.read_text("utf-8-sig").splitlines() if line.strip()]

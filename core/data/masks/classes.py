@@ -132,7 +132,7 @@ def read_declared(path: Path, *, numbered: bool = True) -> Declared:
         raise DatasetError(f"{path.name}: is not UTF-8 text ({error.reason})", "save it as UTF-8") from error
     declared = _parse(path.name, text, numbered=numbered)
     if not len(declared.table):
-        raise DatasetError(f"{path.name}: declares no class", "write one a line, as in: 128 0 0 Building")
+        raise DatasetError(f"{path.name}: declares no class", "write one per line, as in: 128 0 0 Building")
     meanings: dict[int, int] = {}
     for code, number in declared.colours:
         if meanings.setdefault(code, number) != number:

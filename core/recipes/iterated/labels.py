@@ -69,7 +69,7 @@ class LabelOperations(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ClassLabels:
-    """Operations on class labels: one class an image."""
+    """Operations on class labels: one class per image."""
 
     snapshot: Snapshot
     levels: int = _FINE_LEVELS

@@ -1,4 +1,4 @@
-"""Several masks an image: one file for each object or class."""
+"""Several masks per image: one file for each object or class."""
 
 from pathlib import Path
 
@@ -32,7 +32,7 @@ def test_a_folder_for_each_image_with_a_mask_for_each_object(tmp_path: Path) -> 
     assert source.table.names == ("background", "object")
     assert len(source.masks) == 3
     assert all(mask[0].tolist() == [1, 0, 1, 0, 0] for mask in source.masks.values())
-    assert list(source.kinds.values()) == ["several masks an image"]
+    assert list(source.kinds.values()) == ["several masks per image"]
 
 
 @pytest.mark.parametrize("value", [1, 255])
@@ -45,7 +45,7 @@ def test_a_folder_for_each_class(tmp_path: Path, value: int) -> None:
     source = Source(tmp_path, mask_pairs)
     assert source.table.names == ("background", "cat", "dog")
     assert all(mask[0].tolist() == [1, 2, 2, 0, 0] for mask in source.masks.values())  # dog is the later one
-    assert source.kinds == {"masks": "several masks an image", "images/3.jpg": "missing mask"}
+    assert source.kinds == {"masks": "several masks per image", "images/3.jpg": "missing mask"}
     assert "background, cat, dog" in source.problems.kept[0].message
 
 
@@ -132,7 +132,7 @@ def test_numbered_masks_beside_their_image_are_united(tmp_path: Path) -> None:
         "benign (1).png": [1, 0, 1, 0, 1],
         "benign (2).png": [0, 0, 0, 1, 0],
     }
-    assert source.kinds == {".": "several masks an image", "benign (3).png": "missing mask"}
+    assert source.kinds == {".": "several masks per image", "benign (3).png": "missing mask"}
 
 
 @pytest.mark.parametrize("addition", ["_mask_{}", "_mask{}", "-masks-{}", "_seg{}"])
@@ -153,5 +153,5 @@ def test_one_mask_an_image_with_a_number_in_its_name_is_an_ordinary_pair(tmp_pat
     for name, value in (("a", 1), ("b", 2)):
         put(tmp_path / f"masks/{name}_seg0.png", 1, value=value)
     source = Source(tmp_path, mask_pairs)
-    assert "several masks an image" not in source.kinds.values()
+    assert "several masks per image" not in source.kinds.values()
     assert sorted(int(mask.max()) for mask in source.masks.values()) == [1, 2]

@@ -187,7 +187,7 @@ def pngs(mask: IntArray, confidence: IntArray) -> Callable[[Path], None]:
 SURE = np.full(SHAPE, 255, np.uint8)
 ZERO = np.zeros(SHAPE, np.uint8)
 FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
-    "nothing": (lambda _: None, "holds no predicted masks; write one .npz an image"),
+    "nothing": (lambda _: None, "holds no predicted masks; write one .npz per image"),
     "no confidence": (lambda folder: save(folder / "labels" / "a.png", ZERO), "1 masks have no confidence"),
     "unlabelled pixels": (pngs(np.full(SHAPE, 255, np.uint8), SURE), "48 pixels hold 255, which is no class"),
     "another size": (pngs(ZERO[:3], SURE[:3]), "a.png is 8 x 3, its image 8 x 6"),
