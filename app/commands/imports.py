@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from core.types import ClassTable
 
 SHOWN = 20  # problems of a dry run
+CLASSES_SHOWN = 60  # of a dry run
 FIRST = 5  # problems of an import that failed
 
 
@@ -363,15 +364,19 @@ def _as_options(remembered: "Mapping[str, Any]") -> str:
 def _show_masks(seen: "ImportPreview", table: "ClassTable") -> None:
     """Print the classes, the meaning of each value, and the open questions."""
     shares = seen.shares
+    listed = table.names[:CLASSES_SHOWN] if shares is None else shares.listed(table.names, CLASSES_SHOWN)
+    colours = dict(zip(table.names, table.colours, strict=True))
     rows: list[tuple[str, str, int | str, str]] = [
-        (name, colour, shares.images[name] if shares else "", f"{shares.pixels[name]:.1%}" if shares else "")
-        for name, colour in zip(table.names, table.colours, strict=True)
+        (name, colours[name], shares.images[name] if shares else "", f"{shares.pixels[name]:.1%}" if shares else "")
+        for name in listed
     ]
     if shares is not None:
         rows.append(("(unlabelled)", "", "", f"{shares.unlabelled:.1%}"))
         left = f", {shares.left_out:,} of them left out" if shares.left_out else ""
         say(f"counted in {counted(shares.read, 'mask')}{left}:")
     say_table(["class", "colour", "masks", "pixels"], rows, numbers=["masks", "pixels"])
+    if len(listed) < len(table):
+        say(f"and {len(table) - len(listed):,} more classes")
     if seen.meaning.decisions:
         meanings = [
             (

@@ -28,7 +28,7 @@ def worker(
 ) -> None:
     """Work on rounds, imports and exports until stopped (Ctrl+C). One worker a device.
 
-    The web app starts one by itself; this command is for servers, and for several devices. With --check it starts
+    The web app starts one; this command is for servers, and for several devices. With --check it starts
     nothing: exit code 0 if the worker of this machine and OUTFOLD_WORKER_SLOT is alive, 1 if it is silent.
 
     Examples:

@@ -8,6 +8,7 @@ import streamlit as st
 from app.components.links import review_address
 from app.services.image_checks import CheckedImages, Removable, removable
 from core.judge.image_checks import Duplicates
+from core.types import counted
 
 _MOST_GROUPS, _MOST_OF_GROUP, _MOST_IMAGES = 60, 8, 120
 _STYLE = (
@@ -30,17 +31,17 @@ def draw_checked_images(shown: CheckedImages, ask: Callable[[tuple[int, ...], st
     inside = [group for group in found.duplicates if not group.leaking]
     outlying, empty = found.outliers or (), found.empty
     titles = {
-        "Near-duplicates": len(inside),
-        "Leaks between splits": len(found.leaks),
-        "Outliers": len(outlying),
-        "Without content": len(empty),
+        "Near-duplicates": f"{len(inside):,}",
+        "Leaks between splits": f"{len(found.leaks):,}",
+        "Outliers": "unknown" if found.outliers is None else f"{len(outlying):,}",
+        "Without content": f"{len(empty):,}",
     }
-    tabs = st.tabs([f"{title} · {count:,}" for title, count in titles.items()])
+    tabs = st.tabs([f"{title} · {count}" for title, count in titles.items()])
     with tabs[0]:
         st.caption("Copies of a file, and images that look alike; those with different labels first.")
         copies = removable(shown, Removable.COPIES)
         what = "all but the first of each group of near-duplicates with one label"
-        _offer(copies, f"Remove {len(copies):,} copies, keep the first of each…", what, ask)
+        _offer(copies, f"Remove {counted(len(copies), 'copy', 'copies')}, keep the first of each…", what, ask)
         _groups(shown, inside, "No images are copies of a file or look alike.")
     with tabs[1]:
         st.caption("Near-duplicates in several splits: images for training leak into evaluation.")
@@ -52,7 +53,9 @@ def draw_checked_images(shown: CheckedImages, ask: Callable[[tuple[int, ...], st
         if found.outliers is None:
             st.info("Outliers appear here after a round that embeds the images: choose the method probe.")
         else:
-            _offer(removable(shown, Removable.OUTLIERS), f"Remove {len(outlying):,} outliers…", "outliers", ask)
+            _offer(
+                removable(shown, Removable.OUTLIERS), f"Remove {counted(len(outlying), 'outlier')}…", "outliers", ask
+            )
             _images(shown, [(row, "") for row in outlying], "No image is far from its nearest neighbours.")
     with tabs[3]:
         st.caption("Images that are black, white or of one colour.")
@@ -64,7 +67,7 @@ def draw_checked_images(shown: CheckedImages, ask: Callable[[tuple[int, ...], st
         st.warning("The images are too plain to compare every pair: there may be more near-duplicates.")
     if shown.unknown:
         st.warning(
-            f"{shown.unknown:,} images were imported before pictures were compared; import the dataset again to "
+            f"Imported before pictures were compared: {counted(shown.unknown, 'image')}. Import the dataset again to "
             "compare them too."
         )
 

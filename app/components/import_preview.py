@@ -16,6 +16,14 @@ from core.types import ClassTable, Problem, Severity, counted
 
 _CLASSES, _LEGEND = 24, 120  # drawn; the others are counted
 _VALUES = 8  # values of one class shown
+_WIDE = {" ": 80, "file": 200}  # pixels of a table's columns
+_NARROW = {
+    " ": 80,
+    "file": 120,
+    "problem": 120,
+    "what": 230,
+    "cure": 230,
+}  # beside the form: the cure must not be cut off
 _MEANINGS = {Severity.ERROR: "left out", Severity.WARNING: "look at it"}
 
 STYLE = """<style>
@@ -72,7 +80,7 @@ def draw_preview(preview: ImportPreview, key: str, joins: str = "") -> None:
         if preview.problems:
             found = "1 problem" if len(preview.problems) == 1 else f"{len(preview.problems):,} problems"
             st.caption(f"{found} so far; the others show when every image has been read.")
-            problem_table(preview.problems, f"{key}_problems", height=180)
+            problem_table(preview.problems, f"{key}_problems", height=180, widths=_NARROW)
 
 
 def _draw_classes(preview: ImportPreview) -> None:
@@ -142,12 +150,13 @@ def mask_classes(preview: ImportPreview, table: ClassTable) -> str:
     for decision in preview.meaning.decisions:
         ground = "" if decision.how is Grounds.TOLD else f" ({decision.how})"
         values.setdefault(decision.name, []).append(f"{decision.value}{ground}")
+    listed, colours = shares.listed(table.names, _LEGEND), dict(zip(table.names, table.colours, strict=True))
     rows = [
-        _class_row(name, colour, values.get(name, []), f"{shares.images[name]:,}", shares.pixels[name])
-        for name, colour in list(zip(table.names, table.colours, strict=True))[:_LEGEND]
+        _class_row(name, colours[name], values.get(name, []), f"{shares.images[name]:,}", shares.pixels[name])
+        for name in listed
     ]
-    if len(table) > _LEGEND:
-        rows.append(f"<tr><td></td><td>and {len(table) - _LEGEND:,} more classes</td></tr>")
+    if len(listed) < len(table):
+        rows.append(f"<tr><td></td><td>and {len(table) - len(listed):,} more classes</td></tr>")
     if shares.unlabelled or "" in values:
         rows.append(_class_row("unlabelled", "", values.get("", []), "", shares.unlabelled))
     if values.get(None):
@@ -196,8 +205,8 @@ def bars(counts: Mapping[str, int]) -> str:
     return f'<div class="of-bars">{"".join(rows)}</div>'
 
 
-def problem_table(problems: Sequence[Problem], key: str, height: int = 320) -> None:
-    """Draw problems as a table."""
+def problem_table(problems: Sequence[Problem], key: str, height: int = 320, widths: Mapping[str, int] = _WIDE) -> None:
+    """Draw problems as a table; columns without a width take what their texts need."""
     st.dataframe(
         {
             " ": [_MEANINGS[problem.severity] for problem in problems],
@@ -208,6 +217,6 @@ def problem_table(problems: Sequence[Problem], key: str, height: int = 320) -> N
         },
         hide_index=True,
         height=min(height, 38 + 35 * len(problems)),
-        column_config={" ": st.column_config.TextColumn(width=80), "file": st.column_config.TextColumn(width="medium")},
+        column_config={name: st.column_config.TextColumn(width=width) for name, width in widths.items()},
         key=key,
     )

@@ -143,13 +143,21 @@ def _draw_size(words: str) -> None:
         st.caption(words)
 
 
-def size_fields(begin: RoundConfig, key: str, *, folded: bool) -> Chosen:
-    """Ask for epochs, image size and, where the round is `folded`, the number of folds."""
+def size_fields(begin: RoundConfig, key: str, *, folded: bool, probes: bool) -> Chosen:
+    """Ask for image size, epochs (a probe has none) and, where the round is `folded`, the number of folds."""
     *first, middle, right = st.columns(3 if folded else 2)
     folds = begin.folds
     for left in first:
         folds = left.number_input("Folds", 2, 50, begin.folds, key=f"{key}_folds", help=_FOLDS)
-    epochs = middle.number_input("Epochs", 1, 1000, begin.epochs, key=f"{key}_epochs")
+    epochs = middle.number_input(
+        "Epochs",
+        1,
+        1000,
+        begin.epochs,
+        key=f"{key}_epochs",
+        disabled=probes,
+        help="Only fine-tuning has epochs" if probes else None,
+    )
     size = right.number_input("Pixels", 8, MOST_PIXELS, begin.input_size, key=f"{key}_size")
     return {"folds": int(folds), "epochs": int(epochs), "input_size": int(size)}
 

@@ -60,7 +60,8 @@ def round_form(
         further: list[dict[str, Any]] = []
         if recipe.trains:
             chosen = (before(begin, key) if probes else {}) | network_fields(begin, proposal, key)
-            chosen |= size_fields(begin, key, folded=recipe.in_folds) | after(begin, key)
+            probed = chosen.get("method", begin.method) is ProbabilityMethod.PROBE
+            chosen |= size_fields(begin, key, folded=recipe.in_folds, probes=probed) | after(begin, key)
             with st.expander("More", key=f"{key}_more"):
                 network = replace(begin, method=chosen.get("method", begin.method))
                 chosen |= training_fields(begin, key) | of_scenes(network, key)

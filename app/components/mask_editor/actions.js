@@ -46,7 +46,7 @@ export const ACTIONS = [
   ["fit", "show the whole image", ["z"]],
   ["complete", "complete the polygon", ["Enter"]],
   ["back", "take the polygon's last corner back", ["Backspace"]],
-  ["save", "save now; it also saves by itself", ["Ctrl+s"]],
+  ["save", "save now; every stroke is saved anyway", ["Ctrl+s"]],
   ["close", "drop the polygon; back to the review", ["Escape"]],
   ["help", "all keys", ["?"]],
 ];

@@ -427,7 +427,7 @@ function reportRecovered(editor) {
 
 /** Show all keys and the gestures of the pointer. @param {Pick<Editor, "root" | "keys">} editor @param {() => void} onchange */
 function openKeys({ root, keys }, onchange) {
-  openHelp({ root, keys, onchange, about: "Everything is saved by itself after each stroke.", fixed: [
+  openHelp({ root, keys, onchange, about: "Every stroke is saved automatically.", fixed: [
     [[keycap("1"), "–", keycap("9"), keycap("0")], "the class of that number; with Shift the 11th to 20th"],
     [[keycap("wheel")], "zoom at the pointer"],
     [[keycap("Space"), "or middle button + drag"], "move the image"],

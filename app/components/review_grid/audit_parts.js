@@ -81,7 +81,7 @@ export class AuditBar {
     this.gap.textContent = gap?.text ?? "";
     const { estimate } = audit;
     this.estimate.textContent = estimate ? `${estimate.counted ? "" : "Estimate: "}${percent(estimate.share)} right (${basisText(estimate, "verdicts")})` : "";
-    this.close.textContent = audit.closed ? "Open it again" : "Close the audit…";
+    this.close.textContent = audit.closed ? "Open it again" : "Close the sample…";
     this.#drawResult(audit);
   }
 
@@ -101,9 +101,9 @@ export class AuditBar {
 
   #confirm() {
     const problem = h("p", { class: "problem", role: "alert" });
-    const button = h("button", { type: "button", class: "primary", onclick: run }, "Close the audit");
-    const dialog = openDialog(this.root, { label: "Close the audit", className: "close-audit" },
-      h("h1", {}, "Close the audit?"),
+    const button = h("button", { type: "button", class: "primary", onclick: run }, "Close the sample");
+    const dialog = openDialog(this.root, { label: "Close the sample", className: "close-audit" },
+      h("h1", {}, "Close the sample?"),
       h("p", { class: "sub" }, "No more cards are handed out. Cards before the last judged one that have no verdict (skipped, assigned to another annotator, or waiting for a second opinion) count as wrong until they have one. It can be opened again."),
       problem,
       h("div", { class: "btns" }, h("span", {}), h("button", { type: "button", class: "ghost", onclick: () => dialog.close() }, "Cancel"), button));

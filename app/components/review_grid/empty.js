@@ -72,7 +72,7 @@ export function auditState({ audit, skipped, name, again, leave, accept }) {
   const back = button("Back to the queue", leave);
   const { certificate, gap } = audit;
   const acceptOpen = certificate !== null && certificate.open > 0 && button(`Accept the ${number(certificate.open)} open…`, accept, "primary lead");
-  if (audit.closed) return state("This audit is closed", audit.text, acceptOpen, back);
+  if (audit.closed) return state("This sample is closed", audit.text, acceptOpen, back);
   if (skipped > 0) return state(`${number(skipped)} skipped ${skipped === 1 ? "card is" : "cards are"} left`, "Every other card of the sample that is free is judged.", button("Show the skipped ones", again, "primary"), back);
   const left = audit.size - audit.judged - audit.beyond;
   if (left <= 0) return state(`All ${number(audit.size)} judged`, audit.text, acceptOpen, back);
@@ -87,6 +87,6 @@ export function runningState(info) {
   /** @type {Record<string, string>} */
   const words = { queued: "is waiting for the worker", running: "is running", failed: "failed", cancelled: "was cancelled" };
   const going = ["queued", "running"].includes(info.round.status);
-  return state(`Round ${info.round.number} ${words[info.round.status]}`, going ? "Its findings appear here by themselves when it is done." : "It has no findings.",
+  return state(`Round ${info.round.number} ${words[info.round.status]}`, going ? "Its findings appear here as soon as it is done." : "It has no findings.",
     link("Watch the round", `rounds?dataset=${info.round.dataset_id}`, "primary"));
 }

@@ -125,7 +125,7 @@ def class_words(impact: dict[str, Any]) -> ClassWords:
 def remarks(impact: dict[str, Any]) -> list[str]:
     """Return remarks on a result, a sentence each."""
     points = [f"{100 * one:+.2f}" for one in impact["seeds"]]
-    lines = [f"Each seed by itself: {', '.join(points)} points{_spread(impact)}."]
+    lines = [f"Each seed alone: {', '.join(points)} points{_spread(impact)}."]
     learnt = impact["learnt"]
     lines.append(
         f"Learnt were {learnt['original']:,} original and {learnt['cleaned']:,} cleaned labels, of which "

@@ -92,6 +92,15 @@ class Shares:
     pixels: dict[str, float]
     unlabelled: float
 
+    def listed(self, names: Sequence[str], most: int) -> list[str]:
+        """Return the classes to list: all up to `most`, of more only those that a mask has.
+
+        Ids with gaps, such as 0 and 1000, make a class of each number between.
+        """
+        if len(names) <= most:
+            return list(names)
+        return [name for name in names if self.images[name]][:most] or list(names[:most])
+
 
 def preview(app_context: AppContext, request: ImportRequest) -> ImportPreview:
     """Look at a source without storing anything; a dozen images are opened, and a few dozen masks.

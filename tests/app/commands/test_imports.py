@@ -52,6 +52,14 @@ def test_the_command_that_follows_an_import_can_be_run_on_it(opened: AppContext,
     assert run("import", bare).stderr.endswith("next: python -m app label bare --class NAME --class ANOTHER\n")
 
 
+def test_of_ids_with_wide_gaps_a_dry_run_lists_the_classes_that_are_there(opened: AppContext, tmp_path: Path) -> None:
+    for number in range(3):
+        draw_pair(tmp_path / "set", str(number), mask_of(0, 1).astype(np.uint16) * 1000)
+    lines = run("import", tmp_path / "set", "--dry-run").stdout.splitlines()
+    assert [line.split()[0] for line in lines if "#" in line] == ["0", "1000"]
+    assert "and 999 more classes" in lines
+
+
 def test_one_problem_is_one_problem(opened: AppContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = draw_stripes(tmp_path / "set", 6)
     draw_pair(root, "bad", mask_of(0, 9))

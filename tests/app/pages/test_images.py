@@ -37,7 +37,7 @@ def test_one_click_checks_the_images_and_shows_what_was_found(
     assert [tab.label for tab in screen.tabs] == [
         "Near-duplicates · 1",
         "Leaks between splits · 1",
-        "Outliers · 0",
+        "Outliers · unknown",
         "Without content · 1",
     ]
     drawn = "".join(str(element.proto.body) for element in screen.get("html"))

@@ -294,6 +294,14 @@ def test_photographs_may_also_be_fine_tuned_as_is_proposed_second(screen: AppTes
     assert started.config == rounds.propose(app_context, dataset_id).configs[1].to_json()
 
 
+def test_a_probe_is_not_asked_for_epochs_that_it_does_not_have(screen: AppTest, app_context: AppContext) -> None:
+    key = f"form_{add_photographs(app_context)}"
+    screen.run()
+    assert screen.number_input(f"{key}_epochs").disabled
+    screen.get("button_group")[0].select(1).run()
+    assert not screen.number_input(f"{key}_other_epochs").disabled
+
+
 def test_the_form_of_masks_asks_for_what_masks_need(screen: AppTest, app_context: AppContext, tmp_path: Path) -> None:
     dataset_id = add_counted_scenes(app_context, tmp_path / "scenes")
     key = f"form_{dataset_id}"
