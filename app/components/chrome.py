@@ -25,9 +25,11 @@ COMPACT = """
   .stMainBlockContainer [data-testid="stHeading"] h1 { font-size: 1.6rem; line-height: 1.3; padding: .2rem 0; }
   [data-testid="stColumn"] [data-testid="stHeading"] [data-testid="stMarkdownContainer"] { margin-bottom: 0; }
   .of-account {
-    position: fixed; z-index: 1000000; top: .85rem; right: 3.4rem; max-width: 9rem; overflow: hidden;
-    text-overflow: ellipsis; white-space: nowrap; font-size: .875rem;
+    position: fixed; z-index: 1000000; top: 0; right: 3.4rem; max-width: 9rem; overflow: hidden;
+    text-overflow: ellipsis; white-space: nowrap; font-size: .875rem; line-height: 3.2rem;
+    color: inherit !important; text-decoration: none;
   }
+  .of-account:is(:hover, :focus-visible) { text-decoration: underline; }
   [data-testid="stCaptionContainer"] { opacity: 1; }
   .stToast button[aria-label="Close"] { min-width: 24px; min-height: 24px; }
   [data-stale="true"] { transition: opacity 1s ease-in 3s !important; }

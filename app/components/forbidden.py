@@ -19,6 +19,6 @@ def _explain(name: str, title: str) -> None:
     role, least = current_role(), LEAST_ROLES[PAGES[name]]
     st.title(f"{title} needs the role {least}", anchor=False)
     who = f"You are signed in as {plain(current_name() or '')} with the role {role}."
-    st.write(f"{who} Users with the role {Role.ADMIN} give you another one. [Account and sign-out]({ACCOUNT})")
+    st.write(f"{who} An {Role.ADMIN} can change your role. [Account and sign-out]({ACCOUNT})")
     if st.button("Review", icon=":material/rule:", key="forbidden_review", type="primary"):
         st.switch_page("pages/review.py")

@@ -257,7 +257,7 @@ def _account_page(user: User, error: PersonError | None = None) -> Response:
 def _change_form() -> str:
     return (
         f'<form method=post action="{PASSWORD}">'
-        "<label for=before>Present password</label>"
+        "<label for=before>Current password</label>"
         "<input id=before name=before type=password autocomplete=current-password required>"
         "<label for=after>New password</label>"
         f"<input id=after name=after type=password autocomplete=new-password minlength={SHORTEST_PASSWORD} required>"

@@ -5,6 +5,7 @@ start can still be looked at. The web process's rule holds: torch is asked about
 """
 
 import errno
+import importlib.util
 import os
 import platform
 import shutil
@@ -26,7 +27,7 @@ from app.services.addresses import LOOPBACK_NAMES, is_loopback, is_wildcard
 from app.services.app_context import PROBE_BYTES, AppContext
 from app.services.faults import file_errors
 from app.services.ports import refuse_open_address, refuse_unusable_port, user_of
-from app.services.programs import BROWSER, NODE, POSTGRESQL
+from app.services.programs import BROWSER, NODE, POSTGRESQL, Program
 from app.services.shared_files import refuse_other_url
 from app.services.single_sign_on import ProviderError, check_provider
 from app.services.workers import device_name, settled_worker_state
@@ -74,7 +75,7 @@ def examine(address: str, port: int) -> Iterator[DoctorLine]:
         yield from _of_installation(chosen, address)
     yield _port(address, port)
     for program in (BROWSER, POSTGRESQL, NODE):
-        yield _program(program.name, program.find(), program.cure)
+        yield _program(program)
 
 
 def _of_installation(chosen: Settings, address: str) -> Iterator[DoctorLine]:
@@ -259,7 +260,7 @@ def _login(chosen: Settings, address: str, *, is_readable: bool) -> DoctorLine:
         cure = "python -m app users add NAME --role admin"
         return DoctorLine("login", State.WARNING, f"none, and {address} is served (--insecure)", cure)
     outside = "an address that other machines reach needs users, OpenID Connect or --insecure"
-    return DoctorLine("login", State.OK, f"none: who opens the page may do everything; {outside}")
+    return DoctorLine("login", State.OK, f"none: anyone who opens the page can do everything; {outside}")
 
 
 def _count_users(chosen: Settings) -> int | None:
@@ -302,10 +303,14 @@ def _port(address: str, port: int) -> DoctorLine:
     return DoctorLine(name, State.OK, f"free at {address}")
 
 
-def _program(name: str, found: str | None, cure: str) -> DoctorLine:
+def _program(program: Program) -> DoctorLine:
+    name = f"{program.name} (for tests)"
+    if importlib.util.find_spec("playwright") is None:  # one of the packages that `make test` adds
+        return DoctorLine(name, State.OK, "not looked for: only `make test` uses it, and finds or installs it")
+    found = program.find()
     if found is None:
-        return DoctorLine(f"{name} (for tests)", State.WARNING, "none", cure)
-    return DoctorLine(f"{name} (for tests)", State.OK, found)
+        return DoctorLine(name, State.WARNING, "none that tests can use", program.cure)
+    return DoctorLine(name, State.OK, found)
 
 
 def _fault(name: str, error: Exception) -> DoctorLine:

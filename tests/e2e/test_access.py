@@ -287,7 +287,7 @@ def test_an_annotator_finds_the_pages_of_the_role_and_no_other(
         expect(page.get_by_role("button", name=offered)).to_have_count(0)
     page.goto(f"{server.url}/exports?dataset=1")
     expect(page.get_by_role("heading", name="Export needs the role lead")).to_be_visible()
-    expect(page.get_by_text("Users with the role admin give you another one")).to_be_visible()
+    expect(page.get_by_text("An admin can change your role")).to_be_visible()
     expect(page.get_by_text("Page not found")).to_have_count(0)
     page.get_by_role("button", name="Review").click()
     page.wait_for_selector(READY)

@@ -42,7 +42,7 @@ export class RegionPanel {
     fill(this.element,
       h("div", { class: "region-top" }, h("h2", {}, "Region ", h("b", {}, number(index + 1)), ` of ${number(regions.length)}`), h("span", { class: "steps" }, this.#step("previous_region", "Previous region", "‹"), this.#step("next_region", "Next region", "›"))),
       h("div", { class: "gv" }, h("div", {}, h("small", {}, "given"), tag("g", region.given)), h("span", { class: "ar", "aria-hidden": "true" }, "→"), h("div", {}, h("small", {}, "suggested"), tag("p", region.pseudo))),
-      h("p", { class: "facts" }, `${percent(region.confidence)} sure · ${number(region.area)} px`),
+      h("p", { class: "facts" }, `confidence ${percent(region.confidence)} · ${number(region.area)} px`),
       h("p", { class: `standing ${look}` }, h("span", { class: look ? "badge" : "" }, `${sign} ${word}`)),
       h("div", { class: "judge" }, this.#judge("accept", "Accept", "primary"), region.given !== -1 && this.#judge("keep", "Keep", "ghost")),
       h("div", { class: "judge others" }, this.#judge("ambiguous", "Ambiguous", "ghost"), this.#judge("exclude", "Exclude", "ghost"), this.#judge("second_opinion", "Second opinion", "ghost"), this.#judge("skip", "Skip", "ghost")), tagsLine(about));

@@ -64,6 +64,17 @@ def test_a_sound_installation_has_no_fault(app_context: AppContext, monkeypatch:
     assert "playwright install" in found["browser (for tests)"]["cure"]
 
 
+def test_without_the_packages_of_the_tests_their_programs_are_not_called_missing(
+    app_context: AppContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OUTFOLD_HOME", str(app_context.settings.home))
+    monkeypatch.setattr(doctor.importlib.util, "find_spec", lambda _name: None)
+    found = examined(code=0)
+    programs = [line for name, line in found.items() if name.endswith("(for tests)")]
+    assert {line["state"] for line in programs} == {"ok"}
+    assert all(line["text"].startswith("not looked for") for line in programs)
+
+
 def test_a_living_worker_is_named(app_context: AppContext, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OUTFOLD_HOME", str(app_context.settings.home))
     from app.services import workers
