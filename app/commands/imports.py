@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from core.types import ClassTable
 
 SHOWN = 20  # problems of a dry run
-CLASSES_SHOWN = 60  # of a dry run
+CLASSES_SHOWN = 60  # in a table; of more only those that a mask has
 FIRST = 5  # problems of an import that failed
 
 
@@ -258,11 +258,15 @@ def _import(opened: "AppContext", request: "ImportRequest", *, as_json: bool) ->
     say(f"{request.name}: {counted(report.get('images', done.done), 'image')} in {classes}{masks}")
     if report.get("pixels"):
         total = max(sum(report["pixels"].values()), 1)
+        every = len(report["pixels"]) <= CLASSES_SHOWN
         counts = [
             (name or "(unlabelled)", report["classes"].get(name, "") if name else "", f"{pixels / total:.1%}")
             for name, pixels in report["pixels"].items()
+            if pixels or every
         ]
         say_table(["class", "images", "pixels"], counts, numbers=["images", "pixels"])
+        if len(counts) < len(report["pixels"]):
+            say(f"and {counted(len(report['pixels']) - len(counts), 'class', 'classes')} without a pixel")
     _tell_differing(report.get("annotators_differ", 0))
     if removed := report.get("stays_removed"):
         tell(f"{removed:,} {'image' if removed == 1 else 'images'} removed by hand stay removed, unless --bring-back")

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFile, ImageOps
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from core.data.lookalikes import look_hash
 from core.data.store import local
@@ -245,13 +245,17 @@ def _decoding(path: Path) -> Iterator[None]:
     except (ImageError, StorageError):
         raise
     except Image.DecompressionBombError as error:
-        raise ImageError("too large", str(error), "make the image smaller") from error
+        most = 2 * (Image.MAX_IMAGE_PIXELS or 0)  # Pillow's own limit, beyond which it reads nothing
+        raise ImageError("too large", f"more than {most:,} pixels are never read", "make the image smaller") from error
     except FileNotFoundError as error:
         raise ImageError("missing file", f"{path} is gone", "put it back, or import again") from error
     except PermissionError as error:
         raise ImageError(
             "unreadable file", f"{path}: {error.strerror}", "give this user the right to read it"
         ) from error
+    except UnidentifiedImageError as error:
+        what = "its content is no image, or of a format that is not read"
+        raise ImageError("corrupt image", what, "copy it again from its source, or remove it") from error
     except Exception as error:  # decoders raise anything on damaged files
         truncated = "truncated" in str(error).lower()
         kind = "truncated image" if truncated else "corrupt image"

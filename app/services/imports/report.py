@@ -15,7 +15,7 @@ from app.services.imports.request import ImportRequest
 from core.data.formats.source import Problems
 from core.data.masks.store import mask_hash
 from core.data.windows import FULL, Window, window_text
-from core.types import FOLDS, Cure, mask_dtype, widen
+from core.types import Cure, FOLDS, counted, mask_dtype, widen
 from db.queries import datasets, imports, incoming
 from db.queries.datasets import merges_of
 from db.queries.incoming import Arrival
@@ -231,7 +231,10 @@ def _warn_of_copies(staged: StagedImport, labels: int, copies: list[tuple[str, i
             )
         else:
             staged.problems.warn(
-                "duplicate", name, f"the same content as {others}", "nothing; the copies always share a fold"
+                "duplicate",
+                name,
+                f"the same content as {others}",
+                "nothing; the copies always share a fold. In two splits they leak: see the Images page",
             )
 
 
@@ -253,7 +256,7 @@ def _warn_of_small_classes(staged: StagedImport) -> dict[str, int]:
             staged.problems.warn(
                 "small class",
                 name,
-                f"it has {together[number]} images, fewer than the {FOLDS} folds of a round",
+                f"it has {counted(together[number], 'image')}, fewer than the {FOLDS} folds of a round",
                 "add images of it, merge it with another class, or use fewer folds",
             )
     by_name = {name: counts.get(number, 0) for number, name in enumerate(staged.classes)}

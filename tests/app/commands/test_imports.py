@@ -58,6 +58,9 @@ def test_of_ids_with_wide_gaps_a_dry_run_lists_the_classes_that_are_there(opened
     lines = run("import", tmp_path / "set", "--dry-run").stdout.splitlines()
     assert [line.split()[0] for line in lines if "#" in line] == ["0", "1000"]
     assert "and 999 more classes" in lines
+    told = run("import", tmp_path / "set").stdout
+    assert [line.split()[0] for line in told.splitlines() if "%" in line] == ["0", "1000"]
+    assert "and 999 classes without a pixel" in told
 
 
 def test_one_problem_is_one_problem(opened: AppContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -198,7 +198,7 @@ def test_a_damaged_file_ends_the_round_with_the_reason(
 ) -> None:
     folder = drawn(app_context, dataset_id, tmp_path / "masks")
     (folder / "labels" / "none.png").write_bytes(b"no picture")
-    with pytest.raises(DatasetError, match=r"none\.png: it cannot be decoded"):
+    with pytest.raises(DatasetError, match=r"none\.png: it is no image"):
         bring(app_context, dataset_id, folder)
 
 

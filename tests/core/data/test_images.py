@@ -144,6 +144,8 @@ def test_what_cannot_be_used_says_why_and_what_to_do(tmp_path: Path) -> None:
     }
     assert kind_of(tmp_path / "missing.png") == "missing file"
     assert kind_of(good, limit=2_499) == "too large"
+    with pytest.raises(ImageError, match="its content is no image, or of a format that is not read"):
+        read_facts(tmp_path / "text.png", LIMIT)
 
 
 def test_a_bomb_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
