@@ -1,8 +1,9 @@
 """Fixtures of all tests: a fresh installation on a real SQLite file, and a small folder of real handwritten digits."""
 
 import os
+import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import hypothesis
@@ -10,14 +11,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from app.services import app_context as installations, jobs
 from app.services.app_context import AppContext, open_app
 from app.services.programs import BROWSER, NODE, POSTGRESQL
 from app.settings import Settings
+from db.faults import file_of
 from tests.needs import summary
 from tools.provide import CHECKERS
 
 PER_CLASS = 30
 os.environ["OUTFOLD_WORKER_NICE"] = "0"  # tests wait for jobs, beside each other
+os.environ["OMP_NUM_THREADS"] = "1"  # a core each: tests run beside each other
 hypothesis.settings.register_profile("outfold", deadline=None)  # how quick a machine is proves nothing
 hypothesis.settings.load_profile("outfold")
 _MAIN = sys.modules["__main__"]
@@ -46,6 +50,29 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 def _own_main() -> None:
     """Put the main module back, which a page that a test ran has replaced: processes that are spawned would run it."""
     sys.modules["__main__"] = _MAIN
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _migrate_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Migrate one SQLite file of either kind and begin new homes with its copy: each would take a third of a second."""
+    folder = tmp_path_factory.mktemp("migrated")
+
+    def once(migrate: Callable[[str], None], made: Path) -> Callable[[str], None]:
+        def migrate_or_copy(url: str) -> None:
+            file = file_of(url)
+            if file is None or file.exists() or not file.parent.is_dir():
+                migrate(url)
+                return
+            if not made.exists():
+                migrate(f"sqlite:///{made}")
+            shutil.copyfile(made, file)
+
+        return migrate_or_copy
+
+    with pytest.MonkeyPatch.context() as patch:
+        for module, name in ((installations, "migrate"), (jobs, "prepare_engine")):
+            patch.setattr(module, name, once(getattr(module, name), folder / f"{name}.sqlite"))
+        yield
 
 
 @pytest.fixture

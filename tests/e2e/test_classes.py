@@ -33,7 +33,7 @@ def test_a_class_is_added_by_name_used_and_taken_back(
 ) -> None:
     home = tmp_path / "home"
     round_id = prepare(home, digits_folder)
-    server = make_server(home).start()
+    server = make_server(home, OUTFOLD_EMBEDDED_WORKER="false").start()
     sign_in(context, server.url, "ada")
     page = context.new_page()
     page.set_viewport_size({"width": 1440, "height": 900})
@@ -78,7 +78,7 @@ def test_classes_are_renamed_ordered_merged_and_brought_back_and_the_review_hear
 ) -> None:
     home = tmp_path / "home"
     round_id = prepare(home, digits_folder)
-    server = make_server(home).start()
+    server = make_server(home, OUTFOLD_EMBEDDED_WORKER="false").start()
     sign_in(context, server.url)
     review, page = context.new_page(), context.new_page()
     troubles: list[str] = []
@@ -235,7 +235,7 @@ def test_a_class_is_added_where_masks_are_painted_and_where_images_are_tagged(
 ) -> None:
     opened = open_masks(tmp_path / "home")
     add_round(opened, add_scenes(opened, tmp_path / "scenes", 3, unlabelled=1))
-    server = make_server(tmp_path / "home").start()
+    server = make_server(tmp_path / "home", OUTFOLD_EMBEDDED_WORKER="false").start()
     sign_in(context, server.url)
     page = context.new_page()
     troubles: list[str] = []

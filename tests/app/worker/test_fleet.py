@@ -100,7 +100,7 @@ def test_a_lost_workers_fold_is_trained_again_a_cancel_ends_all_children_and_non
     fleet: AppContext, workers: list[subprocess.Popen[bytes]]
 ) -> None:
     slots = [f"{place}" for place in range(3)]
-    workers += [start_worker(in_slot(fleet, slot)) for slot in slots]
+    workers += [start_worker(in_slot(fleet, slot), impatient=True) for slot in slots]
     started = rounds.start_round(fleet, 1, RoundConfig(epochs=40_000, **TINY), "ada")
     until(lambda: trains(fleet, started, 0, 1) and trains(fleet, started, 1, 1))
     slot = until(lambda: doing(fleet, f"round {started.id}: fold 0"))

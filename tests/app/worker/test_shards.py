@@ -261,11 +261,7 @@ def test_four_workers_killed_at_random_make_the_round_of_one_without_shards(
     postgres_url: str, tmp_path: Path, digits_folder: Path, workers: list[subprocess.Popen[bytes]]
 ) -> None:
     plain = new_home(tmp_path / "plain", digits_folder)
-    workers.append(start_worker(plain))
-    whole = ended(plain, rounds.start_round(plain, 1, SLOW, "ada"))
-    assert whole.status is JobStatus.DONE, whole.message
-    assert shard_runs(plain) == []
-    workers.pop().kill()
+    wanted = run_whole(plain, SLOW)
     fleet = new_home(tmp_path / "home", digits_folder, database_url=postgres_url, engine_url=postgres_url)
     number = open_in_shards(fleet, SLOW)
     slots = [
@@ -285,7 +281,7 @@ def test_four_workers_killed_at_random_make_the_round_of_one_without_shards(
     info = ended(fleet, started)
     assert info.status is JobStatus.DONE, info.message
     assert kills >= 3
-    assert kept(fleet.round_folder(number)) == kept(plain.round_folder(whole.id))
+    assert kept(fleet.round_folder(number)) == wanted
     assert measured(fleet) == measured(plain)
     assert not (fleet.round_folder(number) / dividing.FOLDER).exists()
     plain.database.close()

@@ -190,7 +190,7 @@ def test_a_worker_killed_while_it_uploads_is_replaced_by_one_of_another_home(
     os.kill(workers[0].pid, signal.SIGKILL)
     workers[0].wait()
     until(lambda: not any(map(is_alive, children_of(workers[0].pid))))
-    workers.append(start_worker(other))
+    workers.append(start_worker(other, impatient=True))
     done = ended(other, started)
     assert done.status is JobStatus.DONE, done.message
     shutil.rmtree(one.own_round_folder(1), ignore_errors=True)

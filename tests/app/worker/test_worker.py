@@ -29,6 +29,7 @@ from core.types import FindingFilter, JobStatus
 from db.queries import findings, rounds as round_rows
 
 T = TypeVar("T")
+IMPATIENT = "from app.worker import main, sweep; sweep.LOST_SECONDS /= 2; main.main()"
 TINY = {"folds": 2, "input_size": 8, "grey": True, "batch_size": 64, "device": "cpu"}
 
 
@@ -43,11 +44,13 @@ def until(look: Callable[[], T | None], seconds: float = 240) -> T:
     pytest.fail(f"nothing came of it within {seconds} s")
 
 
-def start_worker(app_context: AppContext) -> subprocess.Popen[bytes]:
+def start_worker(app_context: AppContext, *, impatient: bool = False) -> subprocess.Popen[bytes]:
+    """Start a worker; an impatient one takes another one for lost after half the time."""
+    program = ["-c", IMPATIENT] if impatient else ["-m", "app.worker.main"]
     return subprocess.Popen(
-        [sys.executable, "-m", "app.worker.main", "--ends-with-parent"],
+        [sys.executable, *program, "--ends-with-parent"],
         stdin=subprocess.PIPE,
-        env={**child_environment(app_context.settings), "OMP_NUM_THREADS": "1"},  # tiny work: more threads only wait
+        env=child_environment(app_context.settings),
     )
 
 
