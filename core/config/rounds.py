@@ -1,4 +1,7 @@
-"""Settings of a round: folds, network, training, least size of a finding; weights that are installed; recipes' base."""
+"""Settings of a round: folds, network, training, least size of a finding, and weights that are installed.
+
+`RecipeSettings` is the base of the settings that each recipe has beside these.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
