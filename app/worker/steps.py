@@ -16,7 +16,7 @@ import numpy as np
 from sqlalchemy.orm import Session
 
 from app.services.app_context import AppContext
-from app.services.imports.buckets import list_again
+from app.services.imports.buckets import list_once
 from app.services.masks.history import note_round
 from app.services.recipes import RECIPES
 from app.services.recipes.entry import RoundContext, ShouldStop
@@ -128,7 +128,7 @@ def train_fold(app_context: AppContext, should_stop: ShouldStop, *, round_id: in
         holds=lambda session: rounds.holds_fold(session, round_id, fold, attempt),
     )
     try:
-        list_again(app_context, info.dataset_id)
+        list_once(app_context, info)
         folder = ready_folder(app_context, round_id)
         checkpoint = SharedCheckpoint(app_context, round_id, fold, held.report)
         checkpoint.fetch()
@@ -169,7 +169,7 @@ def make_shard(app_context: AppContext, should_stop: ShouldStop, *, round_id: in
         holds=lambda session: rounds.holds_shard(session, round_id, shard, attempt),
     )
     try:
-        list_again(app_context, info.dataset_id)
+        list_once(app_context, info)
         folder = opened_folder(app_context, round_id)
         smaller = _with_noted_batch(info, "shard", shard, held.report)
         embed_shard(
