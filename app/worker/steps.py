@@ -239,6 +239,8 @@ def _show(
     with writer.transaction() as session:
         findings.remove_findings(session, info.id)  # of an interrupted attempt
         rounds.set_facts(session, info.id, {"stage": "writing the findings"})
+    with app_context.database.read() as session:
+        agreeing.open_files(session, info.dataset_id, apart_from=info.id)
     in_file = store_findings(writer.transaction, folder, info.id, rows, snapshot.task, len(snapshot), should_stop)
     remove_shards(folder)
     share_finished(app_context, info.id)

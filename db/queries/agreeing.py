@@ -67,6 +67,21 @@ def rounds_with_files() -> Select[int]:
     return select(RoundRow.id).where(RoundRow.findings_in_file > 0)
 
 
+def open_files(session: Session, dataset_id: int, apart_from: int) -> None:
+    """Open the files of a dataset's rounds but one, so that those that are not here are fetched.
+
+    A lost file is left to whoever needs it.
+    """
+    others = rounds_with_files().where(RoundRow.dataset_id == dataset_id, RoundRow.id != apart_from)
+    for round_id in session.scalars(others.order_by(RoundRow.id), execution_options=WITH_DELETED).all():
+        try:
+            _kept(session, round_id)
+        except StorageAwayError:
+            raise
+        except StorageError:
+            continue
+
+
 def max_rank(session: Session, round_id: int) -> int:
     """Return the largest rank in a round's file, 0 where it has none."""
     kept = _kept(session, round_id)
@@ -292,7 +307,7 @@ def _kept_or_lost(session: Session, round_id: int) -> _Kept | None:
 
 def _opened(session: Session, round_id: int, first_id: int, in_file: int, merged: list[list[int]] | None) -> _Kept:
     files: AgreeingFiles = session.info[FILES]
-    file = files.open(round_id, first_id, in_file)
+    file = files.open(round_id, first_id, in_file, fetch=not session.info.get(WRITES))
     return _Kept(round_id, first_id, file, read_merges(merged or []), _made(session, files, round_id, first_id))
 
 

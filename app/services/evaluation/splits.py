@@ -14,6 +14,7 @@ from core.config.comparison import LEAST_JUDGED
 from core.data.drawing import draw_rows
 from core.data.snapshot import whole_groups
 from core.types import Cure, DatasetError
+from db.agreeing_file import again_once_fetched
 from db.queries import datasets, evaluation, imports, rounds
 from db.queries.datasets import DatasetInfo
 from db.queries.evaluation import Split
@@ -115,6 +116,7 @@ def protect(app_context: AppContext, dataset_id: int, split: str, *, on: bool = 
     return protection(app_context, dataset_id)
 
 
+@again_once_fetched
 def draw(app_context: AppContext, dataset_id: int, *, share: float | None = None, seed: int = 0) -> Protection:
     """Draw a share of the images, whole groups at a time, into an evaluation split; None: the proposed share.
 
