@@ -70,6 +70,11 @@ def split_columns(session: Session, dataset_id: int) -> Iterator[tuple[tuple[Any
     yield from _in_order(session, select(SampleRow.id, SampleRow.split), dataset_id)
 
 
+def hash_columns(session: Session, dataset_id: int) -> Iterator[tuple[tuple[Any, ...], ...]]:
+    """Yield the content hashes of the same samples, likewise."""
+    yield from _in_order(session, select(SampleRow.content_hash), dataset_id)
+
+
 def _in_order(
     session: Session, columns: Select[*tuple[Any, ...]], dataset_id: int
 ) -> Iterator[tuple[tuple[Any, ...], ...]]:
