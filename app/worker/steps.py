@@ -130,7 +130,7 @@ def train_fold(app_context: AppContext, should_stop: ShouldStop, *, round_id: in
     try:
         list_once(app_context, info)
         folder = ready_folder(app_context, round_id)
-        checkpoint = SharedCheckpoint(app_context, round_id, fold, held.report)
+        checkpoint = SharedCheckpoint(app_context, info, fold, attempt, held.report)
         checkpoint.fetch()
         smaller = _with_noted_batch(info, "fold", fold, held.report)
         context = RoundContext(app_context, smaller, folder, checkpoint.report, lambda: should_stop() or held.is_lost())
