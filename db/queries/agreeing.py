@@ -94,16 +94,24 @@ def has_similarity(session: Session, round_id: int) -> bool:
     return kept is not None and bool(kept.file.bounds("similarity_rank")[1].max() >= 0)
 
 
-def columns_of(session: Session, chosen: FindingFilter, *names: str) -> Iterator[Columns]:
+def columns_of(
+    session: Session, chosen: FindingFilter, *names: str, ranks: tuple[int, int] | None = None
+) -> Iterator[Columns]:
     """Yield columns of a filter's findings without a row, part by part in the order of rank.
 
-    `names` are columns of the file, or `given`, `pseudo` (present classes), `percent` and `id`.
+    `names` are columns of the file, or `given`, `pseudo` (present classes), `percent` and `id`. With `ranks` only those
+    from the first to the last of these ranks.
     """
     kept = _kept(session, chosen.round_id) if may_lack_rows(chosen) else None
     if kept is None:
         return
     needed, mask = matching_columns(session, chosen, kept.file.splits)
-    for part in kept.file.parts:
+    parts: Iterable[int] = kept.file.parts
+    if ranks is not None:
+        low, high = kept.file.bounds("rank")
+        parts = np.flatnonzero((high >= ranks[0]) & (low <= ranks[1])).tolist()
+        mask = _within(mask, *ranks)
+    for part in parts:
         columns = _read(kept, part, needed | set(names), mask)
         if len(columns["rank"]):
             yield columns
@@ -275,11 +283,12 @@ def make_rows_of_ids(session: Session, ids: Iterable[int]) -> None:
         _make(session, kept, kept.file.places_of_ranks(ranks))
 
 
-def make_rows_of(session: Session, chosen: FindingFilter) -> None:
-    """Give rows to everything that a filter holds."""
+def make_rows_of(session: Session, chosen: FindingFilter, ranks: tuple[int, int] | None = None) -> None:
+    """Give rows to everything that a filter holds, with `ranks` from the first to the last of these ranks."""
     kept = _kept(session, chosen.round_id)
     if kept is not None:
-        _make(session, kept, _joined(columns["place"] for columns in columns_of(session, chosen, "place")))
+        found = columns_of(session, chosen, "place", ranks=ranks)
+        _make(session, kept, _joined(columns["place"] for columns in found))
 
 
 def _kept(session: Session, round_id: int) -> _Kept | None:
@@ -352,6 +361,11 @@ def _made(session: Session, files: AgreeingFiles, round_id: int, first_id: int) 
         if not session.info.get(WRITES):
             files.made[round_id, first_id] = (ids, ranks)
     return np.sort(ranks[: np.searchsorted(ids, newest, side="right")])
+
+
+def _within(mask: ColumnsCondition, first: int, last: int) -> ColumnsCondition:
+    """Return a condition on a part with bounds on the rank."""
+    return lambda columns: mask(columns) & (columns["rank"] >= first) & (columns["rank"] <= last)
 
 
 def _read(kept: _Kept, part: int, names: Iterable[str], mask: ColumnsCondition) -> Columns:

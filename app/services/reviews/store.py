@@ -158,6 +158,12 @@ def store_once(
         return attempt()
 
 
+def answer(app_context: AppContext, changeset_id: int) -> Saved:
+    """Return the answer to a stored act on no cards."""
+    with app_context.database.read() as session:
+        return _build_answer(session, changeset_id, (), datetime.now(UTC))
+
+
 def refuse_without_suggestions(in_round: findings.ReviewedRound) -> None:
     """Refuse what needs suggestions in a round that has none.
 
