@@ -16,6 +16,7 @@ from app.services.demo import ensure_demos
 from app.services.faults import file_errors
 from app.services.people import has_login as there_is_a_login
 from app.services.ports import refuse_open_address
+from app.services.reviews.parts import finish_behind
 from app.worker.embedded import EmbeddedWorker
 from core.types import OutfoldError
 
@@ -42,7 +43,7 @@ async def lifespan(_app: st.App) -> AsyncIterator[dict[str, Any]]:
 
 
 def open_or_end() -> AppContext:
-    """Check the address, open the installation, begin the demos; where that fails, end the process with the reason.
+    """Check the address, open the installation, begin what is left to do; where that fails, end with the reason.
 
     After each answer of the database a verdict's thread waits for its turn, while scripts of pages compute for seconds.
     """
@@ -58,6 +59,7 @@ def open_or_end() -> AppContext:
                 sys.stdout.flush()
             if opened.settings.demo:
                 ensure_demos(opened)  # before the worker, which takes a running import for its own
+            finish_behind(opened)
     except OutfoldError as error:
         sys.stderr.write(f"error: {error}\n")
         sys.stderr.flush()

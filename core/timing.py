@@ -16,10 +16,12 @@ import torch
 from torch import Tensor, nn
 
 from core.config import ProbabilityMethod, RoundConfig, TrainingCosts, Weights, with_file_facts
+from core.data.array_cache import open_array, path_of_list
 from core.data.children import cores
+from core.data.shards import divide
 from core.data.snapshot import Snapshot, SnapshotMasks
 from core.data.storage import TRIAL, scratch_folder
-from core.judge.similarity import similarity
+from core.judge.similarity import is_exhaustive, is_kept, similarity
 from core.learn import probe
 from core.learn.augment import Augment
 from core.learn.batches import ImageBatches
@@ -30,7 +32,7 @@ from core.learn.pixel_probe import pixels_of_an_image
 from core.learn.training import Hyperparameters, Labelled, TrainingCallbacks, learning_rate, predict_batches, train
 from core.rounds import run_mask_round
 from core.tasks import RoundPaths, TaskDefinition, task_of
-from core.types import ConfigError, Progress
+from core.types import ConfigError, FloatArray, Progress
 
 TRIED = 64  # images of a trial
 SCENES = 8  # images of a trial where labels are masks
@@ -40,11 +42,17 @@ _ROWS = 2000  # of a trial regression
 _EVALUATIONS = 45  # of the likelihood until a regression has converged: 43 in the mean of 25 on photographs
 _DECAYS_TRIED = 6  # until the likelihood has fallen twice; 4 to 8 on photographs
 _COMPARED = 1500  # images whose neighbours are searched in a trial
+_CELLED = 10_000  # the same, where the search is approximate
+_CLUSTERS, _DIRECTIONS = 1000, 48  # of drawn embeddings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimingTrial:
-    """First n of `count` images of a dataset, with the names of their masks, if any, in the store `mask_store`."""
+    """First n of `count` images of a dataset, with the names of their masks, if any, in the store `mask_store`.
+
+    `rows` is the name of the list of all images in the cache of arrays (`core.data.array_cache`), "" where nothing of
+    them is kept there.
+    """
 
     paths: list[str]
     content_hashes: list[str]
@@ -53,6 +61,8 @@ class TimingTrial:
     masks: list[str] = field(default_factory=list)
     sizes: list[tuple[int, int]] = field(default_factory=list)  # height, width; of masks
     mask_store: str = ""
+    image_cache: str = ""
+    rows: str = ""
 
     @property
     def snapshot(self) -> Snapshot:
@@ -117,7 +127,10 @@ def _costs_of_network(trial: TimingTrial, config: RoundConfig, parent: Path) -> 
         decoding = (time.monotonic() - began) / len(snapshot) * trial.count
         decoding /= cores() if trial.count > _READ_ALONE else 1
         if config.method is ProbabilityMethod.PROBE:
-            embedding, regressions = _seconds_of_probe(trial, config, training_data.images, task)
+            kept = _kept_embeddings(trial, config, training_data.images)
+            if kept is not None and divide(trial.count, config.batch_size) is not None:
+                decoding = 0.0  # shards whose embeddings are kept decode nothing
+            embedding, regressions = _seconds_of_probe(trial, config, training_data.images, task, kept)
             return decoding + embedding + regressions, TrainingCosts(images=trial.count, once=decoding + embedding)
         costs = _costs_of_training(trial, config, training_data, task, decoding)
         passes = (config.folds - 1) * config.epochs
@@ -132,20 +145,37 @@ def _refuse_download(model: str) -> None:
         raise ConfigError(f"the round downloads {much} of weights first", "its time can be estimated afterwards")
 
 
+def _kept_embeddings(trial: TimingTrial, config: RoundConfig, images: ImageBatches) -> FloatArray | None:
+    """Return the embeddings of all images by a round's network, (N, D), None where they are not kept."""
+    if not trial.rows:
+        return None
+    kind = probe.embeddings_kind(config, images.scaling)
+    return open_array(path_of_list(Path(trial.image_cache), trial.rows, kind))
+
+
 def _seconds_of_probe(
-    trial: TimingTrial, config: RoundConfig, images: ImageBatches, task: TaskDefinition
+    trial: TimingTrial, config: RoundConfig, images: ImageBatches, task: TaskDefinition, kept: FloatArray | None
 ) -> tuple[float, float]:
     """Return the seconds for embedding and the search for neighbours, and for the regressions of all folds."""
+    searched = kept is not None and is_kept(kept, Path(trial.image_cache))
+    embedding, width = _seconds_of_embedding(trial, config, images, task) if kept is None else (0.0, kept.shape[1])
+    counted = min(config.folds, ceil(probe.ENOUGH_LABELS / max(1, trial.count / config.folds)))
+    fits = counted * _DECAYS_TRIED + config.folds
+    learnt = trial.count * (config.folds - 1) / config.folds
+    regressions = fits * _EVALUATIONS * learnt * _seconds_an_evaluation(width, trial.classes, images.device)
+    return embedding + (0.0 if searched else _seconds_of_neighbours(trial.count, width)), regressions
+
+
+def _seconds_of_embedding(
+    trial: TimingTrial, config: RoundConfig, images: ImageBatches, task: TaskDefinition
+) -> tuple[float, int]:
+    """Return the seconds of embedding all images, and the width of an embedding."""
     began = time.monotonic()
     build = partial(task.build_network, config, images.channels, 0)
     network = for_inference(probe.build_frozen(config, build), images.device, images.channels, config.input_size)
     building = time.monotonic() - began
     embedding, width = _seconds_an_image(network, images, config.batch_size)
-    counted = min(config.folds, ceil(probe.ENOUGH_LABELS / max(1, trial.count / config.folds)))
-    fits = counted * _DECAYS_TRIED + config.folds
-    learnt = trial.count * (config.folds - 1) / config.folds
-    regressions = fits * _EVALUATIONS * learnt * _seconds_an_evaluation(width, trial.classes, images.device)
-    return building + embedding * trial.count + _seconds_of_neighbours(trial.count, width), regressions
+    return building + embedding * trial.count, width
 
 
 def _costs_of_training(
@@ -216,16 +246,32 @@ def _seconds_an_evaluation(width: int, classes: int, device: torch.device) -> fl
 
 
 def _seconds_of_neighbours(count: int, width: int) -> float:
-    """Return the seconds of the search among `count` embeddings, a quadratic function of `count`."""
-    embeddings = np.random.default_rng(0).normal(size=(2 * _COMPARED, width)).astype(np.float16)
+    """Return the seconds of the search among `count` embeddings, from the same kind of search among a few.
+
+    Every image is compared with all others, or, of very many, with those of cells that grow with the square root of
+    their number. The rest of the work is the same for each image.
+    """
+    exhaustive = is_exhaustive(count)
+    tried, power = (_COMPARED, 2.0) if exhaustive else (_CELLED, 1.5)
+    embeddings = _drawn_embeddings(2 * tried, width)
     spent = []
-    for some in (_COMPARED, 2 * _COMPARED):
+    for some in (tried, 2 * tried):
         began = time.monotonic()
-        similarity(embeddings[:some])
+        similarity(embeddings[:some], exhaustive=exhaustive)
         spent.append(time.monotonic() - began)
-    square = max(0.0, (spent[1] - 2 * spent[0]) / (2 * _COMPARED**2))
-    single = max(0.0, spent[0] / _COMPARED - square * _COMPARED)
-    return single * count + square * count**2
+    growing = max(0.0, (spent[1] - 2 * spent[0]) / ((2**power - 2) * tried**power))
+    single = max(0.0, spent[0] / tried - growing * tried ** (power - 1))
+    return float(single * count + growing * count**power)
+
+
+def _drawn_embeddings(count: int, width: int) -> FloatArray:
+    """Return embeddings, (N, D) float16, that vary in few directions and have clusters, as those of images."""
+    rng = np.random.default_rng(0)
+    basis = rng.normal(size=(_DIRECTIONS, width)) * np.exp(-np.arange(_DIRECTIONS) / 16)[:, None]
+    cluster = rng.normal(size=(_CLUSTERS, _DIRECTIONS))[rng.integers(0, _CLUSTERS, count)]
+    within = cluster + 0.7 * rng.normal(size=cluster.shape)
+    drawn: FloatArray = (within @ basis + 0.05 * rng.normal(size=(count, width))).astype(np.float16)
+    return drawn
 
 
 def _seconds_of_scene_probe(trial: TimingTrial, config: RoundConfig, folder: Path) -> float:

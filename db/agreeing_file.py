@@ -12,16 +12,17 @@ import json
 import os
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import wraps
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.types import FindingKind, FloatArray, IntArray, StorageError
+from core.types import FindingKind, FloatArray, IntArray, StorageAwayError, StorageError
 from db.loading import NewFinding
 
 PART = 25_000  # findings of a part: what is read at once
@@ -32,7 +33,37 @@ _SPLITS = b"splits"  # names of splits, as JSON, among the metadata of a file
 _BOUNDED = ("rank", "label", "confidence", "similarity_rank")  # columns by whose bounds parts are passed over
 FILES, WRITES = "agreeing_files", "writes"  # in the `info` of a session: these files, and whether it writes
 Columns = dict[str, NDArray[Any]]
+P = ParamSpec("P")
+T = TypeVar("T")
 _CURE = "restore the round's folder from a backup; without one, delete the round and run a new one"
+
+
+class FindingsAwayError(StorageAwayError):
+    """A transaction that holds the write lock needs the files of a round that lie in the store of shared files alone.
+
+    `db.engine.Database.write` fetches them once the lock is given back, so that no verdict waits for a download.
+    """
+
+    file: tuple[int, int, int]  # round, first id of its block, findings in its file
+
+    @classmethod
+    def of(cls, round_id: int, first_id: int, count: int) -> "FindingsAwayError":
+        """Return the error as people read it where the act is not run again by itself."""
+        error = cls(f"the findings of round {round_id} that agree with their label were fetched first", "do it again")
+        error.file = (round_id, first_id, count)
+        return error
+
+
+def again_once_fetched(act: Callable[P, T]) -> Callable[P, T]:
+    """Let a use case of one transaction run again after each round's files that it needed were fetched."""
+
+    @wraps(act)
+    def run(*arguments: P.args, **named: P.kwargs) -> T:
+        while True:
+            with suppress(FindingsAwayError):
+                return act(*arguments, **named)
+
+    return run
 
 
 def file_of(folder: Path, first_id: int) -> Path:
@@ -275,17 +306,22 @@ class AgreeingFiles:
     """The files of a database's rounds, the last used kept open, and the ranks of findings that have a row by now."""
 
     def __init__(self) -> None:
-        """Know no folder yet: `folder_of` is set by who opens the installation."""
+        """Know no folder yet: `folder_of` is set by who opens the installation.
+
+        Where homes share files, `folder_of` fetches what is missing and `own_folder_of` does not.
+        """
         self.folder_of: Callable[[int], Path] | None = None
+        self.own_folder_of: Callable[[int], Path] | None = None
         self.made: dict[tuple[int, int], tuple[IntArray, IntArray]] = {}  # by round and block: row ids and ranks
         self._open: OrderedDict[tuple[int, int], AgreeingFile] = OrderedDict()
         self._lock = Lock()
 
-    def open(self, round_id: int, first_id: int, count: int) -> AgreeingFile:
+    def open(self, round_id: int, first_id: int, count: int, *, fetch: bool = True) -> AgreeingFile:
         """Return the file of a round with `count` findings in it.
 
         Raises:
             StorageError: it cannot be read, or the folder of the round is not known here.
+            FindingsAwayError: it is not in this home, and must not be fetched now.
         """
         key = (round_id, first_id)
         with self._lock:
@@ -293,11 +329,19 @@ class AgreeingFiles:
             if known is not None:
                 self._open.move_to_end(key)
                 return known
-        if self.folder_of is None:
-            raise StorageError(f"round {round_id}: this program does not know its files", "open the installation")
-        made = AgreeingFile(self.folder_of(round_id), first_id, count)
+        made = AgreeingFile(self._folder(round_id, first_id, count, fetch=fetch), first_id, count)
         with self._lock:
             self._open[key] = made
             while len(self._open) > _MOST_OPEN:
                 self._open.popitem(last=False)
         return made
+
+    def _folder(self, round_id: int, first_id: int, count: int, *, fetch: bool) -> Path:
+        if self.folder_of is None:
+            raise StorageError(f"round {round_id}: this program does not know its files", "open the installation")
+        if fetch or self.own_folder_of is None:
+            return self.folder_of(round_id)
+        own = self.own_folder_of(round_id)
+        if all(path.exists() for path in (file_of(own, first_id), _samples_file_of(own, first_id))):
+            return own
+        raise FindingsAwayError.of(round_id, first_id, count)

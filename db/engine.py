@@ -16,7 +16,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.orm import Session, sessionmaker
 
 from core.types import StorageError
-from db.agreeing_file import FILES, WRITES, AgreeingFiles
+from db.agreeing_file import FILES, WRITES, AgreeingFiles, FindingsAwayError
 from db.fair_lock import FairLock
 from db.faults import file_of, name_of, storage_errors
 from db.visibility import hide_deleted, hide_restricted, note_hidden
@@ -67,11 +67,21 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[Session]:
-        """Yield a session that holds the write lock until it ends; keep it short."""
-        with storage_errors(self.url), self.writers.held(BUSY_TIMEOUT_MS / 1000), self._writer.begin() as session:
-            session.info |= {FILES: self.agreeing_files, WRITES: True}
-            note_hidden(session)
-            yield session
+        """Yield a session that holds the write lock until it ends; keep it short.
+
+        Raises:
+            FindingsAwayError: files of a round had to be fetched, which was done after the lock was given back; run the
+                transaction again (`db.agreeing_file.again_once_fetched`).
+        """
+        waiting = self.writers.held(BUSY_TIMEOUT_MS / 1000)
+        try:
+            with storage_errors(self.url), waiting, self._writer.begin() as session:
+                session.info |= {FILES: self.agreeing_files, WRITES: True}
+                note_hidden(session)
+                yield session
+        except FindingsAwayError as away:
+            self.agreeing_files.open(*away.file)
+            raise
 
     def close(self) -> None:
         """Give every connection back."""

@@ -15,6 +15,7 @@ from app.commands.console import (
     JsonFlag,
     confirm,
     fail,
+    progress_bar,
     say,
     say_hints,
     say_json,
@@ -363,7 +364,11 @@ def accept(
         return
     if not yes:
         confirm(f"Accept {seen.count:,} suggestions?", doing="accept, or --dry-run to look")
-    saved = reviews.accept_all(opened, chosen, by=person(by), expected=seen.count, certified=certified)
+    with progress_bar("Accept", quiet=as_json) as draw:
+        saved = reviews.accept_all(
+            opened, chosen, by=person(by), expected=seen.count, certified=certified,
+            report=lambda done, size: draw(done, size, f"accepted {done:,}"),
+        )  # fmt: skip
     if as_json:
         say_json({"accepted": saved.size, "changeset": saved.changeset, **_bulk_values(seen, info), "hints": hints})
         return

@@ -19,7 +19,7 @@ from app.routes.review_json import (
 )
 from app.services import class_lists, removals, reviews
 from app.services.app_context import AppContext
-from app.services.reviews import audits
+from app.services.reviews import audits, parts
 from app.services.rounds import labelling
 from core.types import Finding, FindingFilter, JobStatus, Right, Status
 
@@ -64,6 +64,7 @@ def one_round(request: Request, app_context: AppContext) -> dict[str, Any]:
                 "by": act.annotator,
                 "at": act.decided_at.isoformat(),
                 "size": act.size,
+                "of": parts.size_to_reach(act),
                 "live": act.live,
                 "threshold": act.note.get("threshold"),
                 "known": act.note.get("known"),

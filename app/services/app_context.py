@@ -37,6 +37,7 @@ class AppContext:
     def __post_init__(self) -> None:
         """Let the database find the findings that lie in rounds' folders."""
         self.database.agreeing_files.folder_of = self.round_folder
+        self.database.agreeing_files.own_folder_of = self.own_round_folder if self.settings.files_url else None
 
     @property
     def shared(self) -> SharedFiles | None:

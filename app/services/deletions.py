@@ -11,6 +11,7 @@ from app.services.app_context import AppContext
 from app.services.imports import undo as import_undo
 from core.data.storage import size_text
 from core.types import DatasetError, DeletionKind, RoundError
+from db.agreeing_file import again_once_fetched
 from db.queries import datasets, deletions, findings, imports, rounds
 from db.queries.deletions import KEPT, Deletion, days_left
 
@@ -118,6 +119,7 @@ def find(app_context: AppContext, name: str) -> Deletion:
     return found
 
 
+@again_once_fetched
 def restore(app_context: AppContext, deletion_id: int) -> str:
     """Bring back what a deletion took away, and return its name: another one where a new dataset has the old name.
 

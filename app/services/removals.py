@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from app.services.app_context import AppContext
 from app.services.masks.history import note_samples
 from core.types import NO_LABEL, DatasetError, DeletionKind, FindingFilter, Task
+from db.agreeing_file import again_once_fetched
 from db.queries import datasets, deletions, imports, snapshots
 from db.queries.deletions import Deletion, RemovalFilter
 from db.queries.snapshots import LabelCounts
@@ -69,6 +70,7 @@ def preview_removal(app_context: AppContext, dataset_id: int, chosen: Chosen) ->
         return _removal(session, dataset_id, chosen)
 
 
+@again_once_fetched
 def remove(
     app_context: AppContext, dataset_id: int, chosen: Chosen, by: str, *, what: str = "", expected: int | None = None
 ) -> Deletion:

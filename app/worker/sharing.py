@@ -13,12 +13,15 @@ from core.data.buckets import FOLDER, prune_originals
 from core.data.masks.store import MaskStore
 from core.data.shared_rounds import (
     fetch_checkpoints,
+    fetch_state,
     forget_checkpoints,
+    forget_states,
     publish_checkpoints,
     publish_done,
     publish_fold,
     publish_opening,
     publish_shard,
+    publish_state,
 )
 from core.data.snapshot import SNAPSHOT, Snapshot, masks_of
 from core.data.store import prune_copies
@@ -27,7 +30,8 @@ from db.queries import rounds, snapshots
 from db.queries.rounds import RoundInfo
 
 log = logging.getLogger("outfold.worker")
-CHECKPOINT_SECONDS = 180.0  # from one published checkpoint of a fold to the next
+CHECKPOINT_SECONDS = 180.0  # from one published state of a piece to the next
+CHECKPOINT_SHARE = 0.05  # of the time for it, at most
 
 
 def ready_folder(app_context: AppContext, round_id: int) -> Path:
@@ -63,35 +67,48 @@ def share_opening(app_context: AppContext, round_id: int, digest: str, folder: P
 
 
 class SharedCheckpoint:
-    """Checkpoint of a fold under way, published now and then, so that another home continues from it."""
+    """State of a piece under way, published now and then, so that another home continues from it.
 
-    def __init__(self, app_context: AppContext, round_id: int, fold: int, report: Report) -> None:
+    Of a fold it is the checkpoint, of a round that is one piece the whole folder, with the stages that are done.
+    """
+
+    def __init__(self, app_context: AppContext, info: RoundInfo, fold: int, attempt: int, report: Report) -> None:
         """Pass progress on to `report`."""
         self._store = app_context.shared
-        self._fold = (round_id, fold)
+        self._is_alone = rounds.pieces(info.recipe, info.config) == 1
+        self._round_id, self._fold, self._attempt = info.id, fold, attempt
         self._report = report
-        self._published = time.monotonic()
+        self._published, self._pause = time.monotonic(), CHECKPOINT_SECONDS
 
     def fetch(self) -> None:
-        """Fetch what another home has published, where this one has no checkpoint."""
-        if self._store is not None:
-            fetch_checkpoints(self._store, *self._fold)
+        """Fetch what another home has published, where this one has no later state."""
+        if self._store is not None and self._is_alone:
+            fetch_state(self._store, self._round_id, self._attempt)
+        elif self._store is not None:
+            fetch_checkpoints(self._store, self._round_id, self._fold)
 
     def report(self, progress: Progress) -> None:
-        """Pass progress on, and publish the checkpoint if it is time; a store that cannot take it is logged."""
+        """Pass progress on, and publish the state if it is time; a store that cannot take it is logged."""
         self._report(progress)
-        if self._store is None or time.monotonic() - self._published < CHECKPOINT_SECONDS:
+        began = time.monotonic()
+        if self._store is None or began - self._published < self._pause:
             return
         try:
-            publish_checkpoints(self._store, *self._fold)
+            if self._is_alone:
+                publish_state(self._store, self._round_id, self._attempt)
+            else:
+                publish_checkpoints(self._store, self._round_id, self._fold)
         except StorageError as error:
-            log.warning("the checkpoint of fold %d of round %d stays in this home: %s", *self._fold[::-1], error)
+            log.warning("the state of fold %d of round %d stays in this home: %s", self._fold, self._round_id, error)
         self._published = time.monotonic()
+        self._pause = max(CHECKPOINT_SECONDS, (self._published - began) / CHECKPOINT_SHARE)
 
     def forget(self) -> None:
-        """Remove what is published, after the fold has ended."""
-        if self._store is not None:
-            forget_checkpoints(self._store, *self._fold)
+        """Remove what is published, after the piece has ended."""
+        if self._store is not None and self._is_alone:
+            forget_states(self._store, self._round_id)
+        elif self._store is not None:
+            forget_checkpoints(self._store, self._round_id, self._fold)
 
 
 def share_piece(app_context: AppContext, info: RoundInfo, fold: int, attempt: int) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 from sqlalchemy.orm import Session
 
 from app.services.app_context import AppContext
-from app.services.imports.buckets import list_again
+from app.services.imports.buckets import list_once
 from app.services.masks.history import note_round
 from app.services.recipes import RECIPES
 from app.services.recipes.entry import RoundContext, ShouldStop
@@ -128,9 +128,9 @@ def train_fold(app_context: AppContext, should_stop: ShouldStop, *, round_id: in
         holds=lambda session: rounds.holds_fold(session, round_id, fold, attempt),
     )
     try:
-        list_again(app_context, info.dataset_id)
+        list_once(app_context, info)
         folder = ready_folder(app_context, round_id)
-        checkpoint = SharedCheckpoint(app_context, round_id, fold, held.report)
+        checkpoint = SharedCheckpoint(app_context, info, fold, attempt, held.report)
         checkpoint.fetch()
         smaller = _with_noted_batch(info, "fold", fold, held.report)
         context = RoundContext(app_context, smaller, folder, checkpoint.report, lambda: should_stop() or held.is_lost())
@@ -169,7 +169,7 @@ def make_shard(app_context: AppContext, should_stop: ShouldStop, *, round_id: in
         holds=lambda session: rounds.holds_shard(session, round_id, shard, attempt),
     )
     try:
-        list_again(app_context, info.dataset_id)
+        list_once(app_context, info)
         folder = opened_folder(app_context, round_id)
         smaller = _with_noted_batch(info, "shard", shard, held.report)
         embed_shard(
@@ -239,6 +239,8 @@ def _show(
     with writer.transaction() as session:
         findings.remove_findings(session, info.id)  # of an interrupted attempt
         rounds.set_facts(session, info.id, {"stage": "writing the findings"})
+    with app_context.database.read() as session:
+        agreeing.open_files(session, info.dataset_id, apart_from=info.id)
     in_file = store_findings(writer.transaction, folder, info.id, rows, snapshot.task, len(snapshot), should_stop)
     remove_shards(folder)
     share_finished(app_context, info.id)

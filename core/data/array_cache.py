@@ -16,14 +16,15 @@ import shutil
 import subprocess
 import sys
 import weakref
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from hashlib import blake2b
 from pathlib import Path
 from subprocess import PIPE
 from typing import IO, Any, NamedTuple
 
 import numpy as np
+from numpy.lib import format as npy
 from numpy.typing import DTypeLike, NDArray
 
 from core.data.storage import PARTIAL, RESERVE, atomic_path, exclusive_lock, size_text, try_lock, write_atomically
@@ -248,7 +249,31 @@ def _say(text: bytes) -> None:
 
 def array_path(folder: Path, keys: Sequence[str], kind: str) -> Path:
     """Return the path of the array with these row keys."""
-    return folder / f"{blake2b(chr(10).join(keys).encode(), digest_size=12).hexdigest()}-{kind}.npy"
+    return path_of_list(folder, name_of_list([keys]), kind)
+
+
+def path_of_list(folder: Path, name: str, kind: str) -> Path:
+    """Return the path of the array whose list of row keys has this name."""
+    return folder / f"{name}-{kind}.npy"
+
+
+def name_of_list(parts: Iterable[Sequence[str]]) -> str:
+    """Return the name of a list of row keys, which come in parts, none of them empty."""
+    digest = blake2b(digest_size=12)
+    for number, part in enumerate(parts):
+        digest.update(f"{chr(10) if number else ''}{chr(10).join(part)}".encode())
+    return digest.hexdigest()
+
+
+def names_of_length(folder: Path, rows: int) -> list[str]:
+    """Return the names of the arrays with so many rows."""
+    found = []
+    for path in sorted(folder.glob("*.npy")):
+        with suppress(FileNotFoundError), path.open("rb") as file:  # unless it is removed meanwhile
+            npy.read_magic(file)
+            shape, *_ = npy.read_array_header_1_0(file)
+            found += [path.name] if shape[:1] == (rows,) else []
+    return found
 
 
 def lock_path(path: Path) -> Path:

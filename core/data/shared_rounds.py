@@ -3,7 +3,9 @@
 A round opens once, so of several openings the one counts whose hash the round's row has. Of a piece's attempts the
 newest counts: who comes too late publishes an older one, which is never read. `done` has all that a finished round
 keeps; afterwards only its networks may go. The checkpoint of a fold under way lies beside the pieces, in
-`under_way/fold_<k>/`, and is replaced by the next one: any of them leads to the same result.
+`under_way/fold_<k>/`, and is replaced by the next one: any of them leads to the same result. Work that is one piece
+with several stages shows its whole folder as it is under way, as the piece `state.<attempt>`, which only the next
+attempt reads.
 
 So the folder of a round, a unit, grows piece by piece in several homes at once. A piece is published as objects and
 then a manifest, which names each file's hash and size. Objects are named by their content
@@ -17,7 +19,7 @@ checked by its hash and renamed into place. What lies here beside them stays as 
 import json
 import re
 import shutil
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -33,6 +35,8 @@ from core.types import StorageError
 
 _DONE = "done"
 _OPENING = re.compile(r"open\.(.+)")
+_STATE = re.compile(r"state\.(\d+)")
+_ATTEMPT = ".attempt"  # number of the last attempt that has worked in the folder
 _PIECE = re.compile(r"(fold|shard)_(\d+)\.(\d+)")
 _OF_FOLD = re.compile(r"(?:^|[/_])(?:fold|predicted|confidence|given_probability)_(\d+)\b")
 _BLOCK = 1 << 20
@@ -96,6 +100,40 @@ def fetch_checkpoints(store: SharedFiles, round_id: int, fold: int) -> None:
 def forget_checkpoints(store: SharedFiles, round_id: int, fold: int) -> None:
     """Remove the published state of a fold that has ended."""
     store.remote.remove(_under_way(round_id, fold))
+
+
+def publish_state(store: SharedFiles, round_id: int, attempt: int) -> None:
+    """Show all that an attempt has done of a round of one piece, in place of what it showed before.
+
+    Nothing may be written into the folder meanwhile.
+
+    Raises:
+        StorageError: the store cannot be used.
+    """
+    _replace_piece(store, unit_of(round_id), f"state.{attempt}", accept=_is_state)
+
+
+def fetch_state(store: SharedFiles, round_id: int, attempt: int) -> None:
+    """Begin an attempt with the newest state of the round: that of this home, unless another has published a later one.
+
+    Raises:
+        StorageError: the store cannot be used, or has lost a file of the round.
+    """
+    unit = unit_of(round_id)
+    own = store.root / unit / _ATTEMPT
+    states = {int(found[1]) for found in map(_STATE.fullmatch, pieces_of(store, unit)) if found}
+    newest = max(states, default=0)
+    if newest > (int(own.read_text()) if own.exists() else 0):
+        _take_piece(store, unit, f"state.{newest}", accept=_is_state)
+    write_atomically(own, str(attempt).encode())
+
+
+def forget_states(store: SharedFiles, round_id: int) -> None:
+    """Remove the published states of a round whose work has ended."""
+    unit = unit_of(round_id)
+    (store.root / unit / _ATTEMPT).unlink(missing_ok=True)
+    for piece in filter(_STATE.fullmatch, pieces_of(store, unit)):
+        _forget_piece(store, unit, piece)
 
 
 def publish_done(store: SharedFiles, round_id: int) -> None:
@@ -178,7 +216,12 @@ def _chosen(pieces: list[str], opened: Callable[[], str | None]) -> list[str]:
 
 def _lasts(name: str) -> bool:
     """Return whether a file of a round's folder is more than the state of work under way."""
-    return not name.endswith(".checkpoint") and name != STATE
+    return not name.endswith(".checkpoint") and name not in {STATE, _ATTEMPT}
+
+
+def _is_state(name: str) -> bool:
+    """Return whether a file of a round's folder is published with the others while it is under way."""
+    return name not in {STATE, _ATTEMPT} and shard_of(name) is None  # shards are pieces of their own
 
 
 def _is_network(name: str) -> bool:
@@ -321,6 +364,51 @@ def _read_manifest(store: SharedFiles, unit: str, piece: str) -> dict[str, _File
     return {name: _File(**one) for name, one in stored.items()}
 
 
+def _take_piece(store: SharedFiles, unit: str, piece: str, *, accept: Callable[[str], bool]) -> None:
+    """Make the files of a folder here that `accept` takes what one piece says; those that are not of it are removed.
+
+    Raises:
+        StorageError: the store cannot be used, or has lost a file of the piece.
+    """
+    folder = store.root / unit
+    with exclusive_lock(_lock(store, unit), lambda: False):
+        state, wanted = _State.of(folder), _read_manifest(store, unit, piece)
+        while True:
+            try:
+                for name in [name for name, one in wanted.items() if state.hash_of(folder, name) != one.hash]:
+                    _get(store, unit, wanted[name], folder / name)
+                break
+            except StorageError:
+                before, wanted = wanted, _read_manifest(store, unit, piece)
+                if wanted == before:
+                    raise  # else it was replaced meanwhile
+        _remove_others(folder, wanted, accept)
+        state.save(folder)
+
+
+def _replace_piece(store: SharedFiles, unit: str, piece: str, *, accept: Callable[[str], bool]) -> None:
+    """Show files of a folder as `publish_piece` does, and remove the objects that only the piece before needed."""
+    before = _read_manifest(store, unit, piece)
+    publish_piece(store, unit, piece, accept=accept)
+    _remove_unnamed(store, unit, before)
+
+
+def _forget_piece(store: SharedFiles, unit: str, piece: str) -> None:
+    """Remove a piece, and the objects that no other needs."""
+    before = _read_manifest(store, unit, piece)
+    store.remote.remove(f"{unit}/{_MANIFESTS}/{piece}.json")
+    _remove_unnamed(store, unit, before)
+
+
+def _remove_unnamed(store: SharedFiles, unit: str, files: Mapping[str, _File]) -> None:
+    named = {
+        (name, one.hash) for piece in pieces_of(store, unit) for name, one in _read_manifest(store, unit, piece).items()
+    }
+    for name, one in files.items():
+        if (name, one.hash) not in named:
+            store.remote.remove(_object(unit, one.hash, name))
+
+
 def forget_files(store: SharedFiles, unit: str, piece: str, names: Iterable[str]) -> None:
     """Take files out of a piece, and remove their objects."""
     gone = set(names)
@@ -353,11 +441,11 @@ def _get(store: SharedFiles, unit: str, wanted: _File, path: Path) -> None:
             )
 
 
-def _remove_others(folder: Path, wanted: Collection[str]) -> None:
-    """Remove what work left in a folder that is finished."""
+def _remove_others(folder: Path, wanted: Collection[str], accept: Callable[[str], bool] = lambda _name: True) -> None:
+    """Remove what work left in a folder beside the wanted files, of those that `accept` takes."""
     for path in files_below(folder):
         name = path.relative_to(folder).as_posix()
-        if name != STATE and name not in wanted:
+        if name != STATE and name not in wanted and accept(name):
             path.unlink()
             with suppress(OSError):  # others are in it
                 path.parent.rmdir()

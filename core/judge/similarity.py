@@ -28,7 +28,7 @@ from core.data.storage import save_array
 from core.types import FloatArray, IntArray
 
 NEIGHBOURS = "neighbours.npy"
-_KIND = "similarity-1"  # another number where the search changes: what was kept is then searched anew
+KIND = "similarity-1"  # another number where the search changes: what was kept is then searched anew
 ORDER = "order.npy"  # of a labelling round: the place of each image in the order
 COUNT = 6  # neighbours of an image
 NONE = -1  # in place of a neighbour, where there are fewer images
@@ -59,14 +59,27 @@ class Similarity:
     neighbours: NDArray[np.int32]
 
 
-def similarity(embeddings: FloatArray) -> Similarity:
-    """Return the neighbours and the order of images, from their embeddings."""
+def similarity(embeddings: FloatArray, *, exhaustive: bool | None = None) -> Similarity:
+    """Return the neighbours and the order of images, from their embeddings.
+
+    The search is that of their number, unless it is said whether it is `exhaustive`.
+    """
     standard = _standard(embeddings)
     points = _project(embeddings, standard, _principal_axes(embeddings, standard))
-    candidates = _candidates(points)
+    candidates = _candidates(points, exhaustive=is_exhaustive(len(points)) if exhaustive is None else exhaustive)
     neighbours = _nearest_candidates(embeddings, standard, candidates)
     jump = np.ascontiguousarray(points[:, :_JUMP])
     return Similarity(_chain(candidates, jump), neighbours)
+
+
+def is_exhaustive(count: int) -> bool:
+    """Return whether so many images are searched exhaustively."""
+    return count <= _EXHAUSTIVE
+
+
+def is_kept(embeddings: FloatArray, cache: Path) -> bool:
+    """Return whether the neighbours of these embeddings are in a cache, so that nothing is searched."""
+    return _path_of(embeddings, cache).exists()
 
 
 def order_by_similarity(folder: Path, embeddings: FloatArray, cache: Path | None = None) -> IntArray:
@@ -146,13 +159,17 @@ def likeness(embeddings: FloatArray, neighbours: NDArray[np.int32]) -> FloatArra
 
 def _kept_similarity(embeddings: FloatArray, cache: Path) -> Similarity:
     """Return the neighbours and the order that are kept for these embeddings; searched, and kept, where none are."""
-    path = array_path(cache, [_content(embeddings)], _KIND)
+    path = _path_of(embeddings, cache)
     kept = open_array(path)
     if kept is not None:
         return Similarity(kept[:, COUNT].astype(np.int64), np.array(kept[:, :COUNT]))
     found = similarity(embeddings)
     save_array(path, np.column_stack([found.neighbours, found.ranks]).astype(np.int32), durable=False)
     return found
+
+
+def _path_of(embeddings: FloatArray, cache: Path) -> Path:
+    return array_path(cache, [_content(embeddings)], KIND)
 
 
 def _content(embeddings: FloatArray) -> str:
@@ -219,12 +236,12 @@ def _project(embeddings: FloatArray, standard: _Standard, axes: FloatArray) -> F
     return points
 
 
-def _candidates(points: FloatArray) -> NDArray[np.int32]:
+def _candidates(points: FloatArray, *, exhaustive: bool) -> NDArray[np.int32]:
     """Return the rows of the points with the largest dot product with each point, (N, at most `_CANDIDATES`)."""
     count = len(points)
     best = _Best(points, max(0, min(_CANDIDATES, count - 1)))
     everyone = np.arange(count)
-    if count <= _EXHAUSTIVE:
+    if exhaustive:
         for start in range(0, count, _CHUNK):
             best.search(everyone[start : start + _CHUNK], everyone)
         return best.rows

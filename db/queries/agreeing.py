@@ -67,6 +67,21 @@ def rounds_with_files() -> Select[int]:
     return select(RoundRow.id).where(RoundRow.findings_in_file > 0)
 
 
+def open_files(session: Session, dataset_id: int, apart_from: int) -> None:
+    """Open the files of a dataset's rounds but one, so that those that are not here are fetched.
+
+    A lost file is left to whoever needs it.
+    """
+    others = rounds_with_files().where(RoundRow.dataset_id == dataset_id, RoundRow.id != apart_from)
+    for round_id in session.scalars(others.order_by(RoundRow.id), execution_options=WITH_DELETED).all():
+        try:
+            _kept(session, round_id)
+        except StorageAwayError:
+            raise
+        except StorageError:
+            continue
+
+
 def max_rank(session: Session, round_id: int) -> int:
     """Return the largest rank in a round's file, 0 where it has none."""
     kept = _kept(session, round_id)
@@ -79,16 +94,24 @@ def has_similarity(session: Session, round_id: int) -> bool:
     return kept is not None and bool(kept.file.bounds("similarity_rank")[1].max() >= 0)
 
 
-def columns_of(session: Session, chosen: FindingFilter, *names: str) -> Iterator[Columns]:
+def columns_of(
+    session: Session, chosen: FindingFilter, *names: str, ranks: tuple[int, int] | None = None
+) -> Iterator[Columns]:
     """Yield columns of a filter's findings without a row, part by part in the order of rank.
 
-    `names` are columns of the file, or `given`, `pseudo` (present classes), `percent` and `id`.
+    `names` are columns of the file, or `given`, `pseudo` (present classes), `percent` and `id`. With `ranks` only those
+    from the first to the last of these ranks.
     """
     kept = _kept(session, chosen.round_id) if may_lack_rows(chosen) else None
     if kept is None:
         return
     needed, mask = matching_columns(session, chosen, kept.file.splits)
-    for part in kept.file.parts:
+    parts: Iterable[int] = kept.file.parts
+    if ranks is not None:
+        low, high = kept.file.bounds("rank")
+        parts = np.flatnonzero((high >= ranks[0]) & (low <= ranks[1])).tolist()
+        mask = _within(mask, *ranks)
+    for part in parts:
         columns = _read(kept, part, needed | set(names), mask)
         if len(columns["rank"]):
             yield columns
@@ -260,11 +283,12 @@ def make_rows_of_ids(session: Session, ids: Iterable[int]) -> None:
         _make(session, kept, kept.file.places_of_ranks(ranks))
 
 
-def make_rows_of(session: Session, chosen: FindingFilter) -> None:
-    """Give rows to everything that a filter holds."""
+def make_rows_of(session: Session, chosen: FindingFilter, ranks: tuple[int, int] | None = None) -> None:
+    """Give rows to everything that a filter holds, with `ranks` from the first to the last of these ranks."""
     kept = _kept(session, chosen.round_id)
     if kept is not None:
-        _make(session, kept, _joined(columns["place"] for columns in columns_of(session, chosen, "place")))
+        found = columns_of(session, chosen, "place", ranks=ranks)
+        _make(session, kept, _joined(columns["place"] for columns in found))
 
 
 def _kept(session: Session, round_id: int) -> _Kept | None:
@@ -292,7 +316,7 @@ def _kept_or_lost(session: Session, round_id: int) -> _Kept | None:
 
 def _opened(session: Session, round_id: int, first_id: int, in_file: int, merged: list[list[int]] | None) -> _Kept:
     files: AgreeingFiles = session.info[FILES]
-    file = files.open(round_id, first_id, in_file)
+    file = files.open(round_id, first_id, in_file, fetch=not session.info.get(WRITES))
     return _Kept(round_id, first_id, file, read_merges(merged or []), _made(session, files, round_id, first_id))
 
 
@@ -337,6 +361,11 @@ def _made(session: Session, files: AgreeingFiles, round_id: int, first_id: int) 
         if not session.info.get(WRITES):
             files.made[round_id, first_id] = (ids, ranks)
     return np.sort(ranks[: np.searchsorted(ids, newest, side="right")])
+
+
+def _within(mask: ColumnsCondition, first: int, last: int) -> ColumnsCondition:
+    """Return a condition on a part with bounds on the rank."""
+    return lambda columns: mask(columns) & (columns["rank"] >= first) & (columns["rank"] <= last)
 
 
 def _read(kept: _Kept, part: int, names: Iterable[str], mask: ColumnsCondition) -> Columns:

@@ -9,15 +9,17 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
+import numpy as np
 from sqlalchemy import Select, bindparam, exists, func, insert, literal, or_, select, text, update
 from sqlalchemy.orm import Session, aliased
 
-from core.types import Act, Decision, FindingFilter, Status, Verdict
+from core.types import Act, Decision, FindingFilter, IntArray, Status, Verdict
 from db.models import AnnotatorRow, ChangesetRow, DecisionRow, FindingRow, NoteRow, SampleRow
 from db.queries import agreeing
 from db.queries.datasets import Merges, merges_of, merges_of_round, merges_of_sample, present
 from db.queries.filters import matching
 
+UNFINISHED = "unfinished"  # in the note of a bulk act that is stored in parts, until its last one is
 OWN_ACTS = (Act.VERDICT, Act.ACCEPT_ALL, Act.NOTE, Act.CLASSES)  # can be undone; UNDO and REDO name one of these
 _PART = 50_000  # rows held in memory
 EDITED = "edited"  # in the note of an act that stored whole masks: the image's name, or how many
@@ -121,9 +123,14 @@ def add_decisions(session: Session, changeset_id: int, decisions: Iterable[NewDe
     session.execute(insert(DecisionRow), rows)
 
 
-def add_bulk_decisions(session: Session, changeset_id: int, chosen: FindingFilter) -> None:
-    """Accept the pseudo label of everything a filter holds, in one statement."""
-    agreeing.make_rows_of(session, chosen)
+def add_bulk_decisions(
+    session: Session, changeset_id: int, chosen: FindingFilter, ranks: tuple[int, int] | None = None
+) -> int:
+    """Accept the pseudo label of everything a filter holds, in one statement, and return how many there are.
+
+    With `ranks` of those from the first to the last of these ranks alone.
+    """
+    agreeing.make_rows_of(session, chosen, ranks)
     accepted = (
         select(
             literal(changeset_id),
@@ -132,11 +139,51 @@ def add_bulk_decisions(session: Session, changeset_id: int, chosen: FindingFilte
             literal(Verdict.ACCEPT.value),
             func.coalesce(FindingRow.own_pseudo, FindingRow.pseudo),
         )
-        .where(*matching(chosen))
+        .where(*matching(chosen), *([] if ranks is None else [FindingRow.rank.between(*ranks)]))
         .order_by(FindingRow.sample_id)  # as the index on samples lies on disk: a third faster
     )
     columns = ["changeset_id", "sample_id", "finding_id", "verdict", "label"]
-    session.execute(insert(DecisionRow).from_select(columns, accepted))
+    statement = insert(DecisionRow).from_select(columns, accepted)
+    stored: Any = session.execute(statement, execution_options={"preserve_rowcount": True})
+    return int(stored.rowcount)
+
+
+def ranks_of(session: Session, chosen: FindingFilter, after: int) -> IntArray:
+    """Return the ranks above `after` of what a filter holds, ascending, (N,)."""
+    found = session.scalars(select(FindingRow.rank).where(*matching(chosen), FindingRow.rank > after))
+    in_file = [part["rank"] for part in agreeing.columns_of(session, chosen, "rank")]
+    ranks = np.sort(np.concatenate([np.fromiter(found, np.int64), *in_file]).astype(np.int64))
+    return ranks[np.searchsorted(ranks, after, side="right") :]
+
+
+def newest_decision(session: Session) -> int:
+    """Return the number of the newest decision, 0 before the first."""
+    return session.scalar(select(func.max(DecisionRow.id))) or 0
+
+
+def change_bulk_act(session: Session, changeset_id: int, *, size: int, live: bool, note: dict[str, Any]) -> None:
+    """Write how far a bulk act has come that is stored in parts."""
+    session.execute(
+        update(ChangesetRow)
+        .where(ChangesetRow.id == changeset_id)
+        .values(size=size, live=live, note=note)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def unfinished_bulk_acts(
+    session: Session, *, dataset_id: int | None = None, round_id: int | None = None, apart_from: str = ""
+) -> list[Changeset]:
+    """Return the bulk acts of which a part is still to be stored, oldest first.
+
+    They are of a dataset, of a round, or all; none of them of the client `apart_from`.
+    """
+    act = ChangesetRow
+    chosen = [act.act == Act.ACCEPT_ALL, act.note[UNFINISHED].as_string().is_not(None)]
+    chosen += [] if dataset_id is None else [act.dataset_id == dataset_id]
+    chosen += [] if round_id is None else [act.round_id == round_id]
+    chosen += [act.client_id.is_distinct_from(apart_from)] if apart_from else []
+    return [Changeset(*row) for row in session.execute(_changesets().where(*chosen).order_by(act.id)).all()]
 
 
 def differing_count(session: Session, round_id: int) -> int:

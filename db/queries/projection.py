@@ -70,22 +70,33 @@ def project_bulk(session: Session, changeset_id: int, act: Act, chosen: FindingF
     """
     if act is not Act.ACCEPT_ALL and _is_contested(session, changeset_id, act):
         return project(session, select(DecisionRow.finding_id).where(DecisionRow.changeset_id == changeset_id))
-    made = act is not Act.UNDO
     cells = _cells_of(chosen) if chosen is not None and is_counted(chosen) else _cells_in(changeset_id)
-    _move_counts(session, cells, *((Status.OPEN, Status.BULK) if made else (Status.BULK, Status.OPEN)))
-    decided = _decided_in(changeset_id)
+    _move_bulk(session, changeset_id, cells, accepted=act is not Act.UNDO)
+    return None
+
+
+def project_part(session: Session, changeset_id: int, after: int) -> None:
+    """Accept the findings of what a bulk act has decided after the decision `after`."""
+    _move_bulk(session, changeset_id, _cells_in(changeset_id, after), accepted=True, after=after)
+
+
+def _move_bulk(
+    session: Session, changeset_id: int, cells: Select[*tuple[Any, ...]], *, accepted: bool, after: int = 0
+) -> None:
+    """Move the findings of a bulk act from open to accepted or back, and their counts, which are `cells`."""
+    _move_counts(session, cells, *((Status.OPEN, Status.BULK) if accepted else (Status.BULK, Status.OPEN)))
+    decided = _decided_in(changeset_id, after)
     annotator = select(ChangesetRow.annotator_id).where(ChangesetRow.id == changeset_id).scalar_subquery()
-    accepted = {
+    values = {
         "status": Status.BULK, "label": FindingRow.pseudo, "annotator_id": annotator, "decision_id": decided.c.id,
     }  # fmt: skip
     opened = {"status": Status.OPEN, "label": None, "annotator_id": None, "decision_id": None}
     session.execute(
         update(FindingRow)
-        .values(accepted if made else opened)
+        .values(values if accepted else opened)
         .where(FindingRow.id == decided.c.finding_id)
         .execution_options(synchronize_session=False)
     )
-    return None
 
 
 def move_findings(session: Session, dataset_id: int) -> None:
@@ -219,16 +230,20 @@ def _cells_of(chosen: FindingFilter) -> Select[*tuple[Any, ...]]:
     return select(*columns, FindingCountRow.count.label("n")).where(*counted(chosen), FindingCountRow.count > 0)
 
 
-def _cells_in(changeset_id: int) -> Select[*tuple[Any, ...]]:
+def _cells_in(changeset_id: int, after: int = 0) -> Select[*tuple[Any, ...]]:
     columns = [getattr(FindingRow, name) for name in COUNTED if name != "status"]
-    decided = _decided_in(changeset_id)
+    decided = _decided_in(changeset_id, after)
     made = select(*columns, func.count().label("n")).join(decided, decided.c.finding_id == FindingRow.id)
     return made.group_by(*columns)
 
 
-def _decided_in(changeset_id: int) -> Subquery:
-    """Select id and finding of a bulk act's decisions in the order in which findings lie on disk: a fifth faster."""
-    own = select(DecisionRow.id, DecisionRow.finding_id).where(DecisionRow.changeset_id == changeset_id)
+def _decided_in(changeset_id: int, after: int = 0) -> Subquery:
+    """Select id and finding of a bulk act's decisions in the order in which findings lie on disk: a fifth faster.
+
+    Of those after the decision `after` alone.
+    """
+    of_act = (DecisionRow.changeset_id == changeset_id, DecisionRow.id > after)
+    own = select(DecisionRow.id, DecisionRow.finding_id).where(*of_act)
     return own.order_by(DecisionRow.finding_id).limit(_LARGEST_ID).subquery()  # without a limit SQLite drops the order
 
 

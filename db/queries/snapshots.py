@@ -70,6 +70,19 @@ def split_columns(session: Session, dataset_id: int) -> Iterator[tuple[tuple[Any
     yield from _in_order(session, select(SampleRow.id, SampleRow.split), dataset_id)
 
 
+def hash_columns(session: Session, dataset_id: int) -> Iterator[tuple[tuple[Any, ...], ...]]:
+    """Yield the content hashes of the same samples, likewise."""
+    yield from _in_order(session, select(SampleRow.content_hash), dataset_id)
+
+
+def names_of(session: Session, dataset_id: int) -> dict[int, str]:
+    """Return the names of the same samples, by id."""
+    found: dict[int, str] = {}
+    for ids, names in _in_order(session, select(SampleRow.id, SampleRow.name), dataset_id):
+        found |= zip(ids, names, strict=True)
+    return found
+
+
 def _in_order(
     session: Session, columns: Select[*tuple[Any, ...]], dataset_id: int
 ) -> Iterator[tuple[tuple[Any, ...], ...]]:

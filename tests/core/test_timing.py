@@ -5,10 +5,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from core import timing
 from core.config import BACKBONE, DEEPLAB, Member, ProbabilityMethod, RoundConfig, Weights
+from core.data.array_cache import array_path, name_of_list
 from core.data.masks.store import MaskStore
+from core.data.storage import save_array
+from core.judge.similarity import order_by_similarity
+from core.learn.models.classifier import initial_scaling
+from core.learn.probe import embeddings_kind
 from core.timing import TimingTrial, estimate_costs
-from core.types import ConfigError, RoundError
+from core.types import ConfigError, FloatArray, RoundError
 
 TRAINED = RoundConfig(input_size=16, grey=True, epochs=2, batch_size=8, folds=2)
 PROBED = RoundConfig(
@@ -51,6 +57,50 @@ def test_a_probe_takes_longer_for_more_images(trial: TimingTrial) -> None:
     once = estimate_seconds(trial, PROBED)
     assert once > 0
     assert estimate_seconds(replace(trial, count=100_000), PROBED) > 2 * once
+
+
+@pytest.mark.parametrize(("count", "power"), [(200_000, 2.0), (4_000_000, 1.5)])
+def test_the_time_of_the_search_grows_as_the_search_does_that_will_run(
+    monkeypatch: pytest.MonkeyPatch, count: int, power: float
+) -> None:
+    now = 0.0
+
+    def seconds(images: int) -> float:
+        return 1e-4 * images + 1e-6 * images**power
+
+    def search(embeddings: FloatArray, **how: bool) -> None:
+        nonlocal now
+        assert how == {"exhaustive": count == 200_000}
+        now += seconds(len(embeddings))
+
+    monkeypatch.setattr(timing, "similarity", search)
+    monkeypatch.setattr(timing.time, "monotonic", lambda: now)
+    assert timing._seconds_of_neighbours(count, 8) == pytest.approx(seconds(count))
+
+
+def test_what_a_round_of_the_same_images_has_kept_takes_no_time_again(
+    trial: TimingTrial, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    timed: list[str] = []
+    monkeypatch.setattr(timing, "_seconds_of_embedding", lambda *_: timed.append("embedding") or (0.0, 8))
+    monkeypatch.setattr(timing, "_seconds_of_neighbours", lambda *_: timed.append("neighbours") or 0.0)
+    cache = tmp_path / "cache"
+    known = replace(trial, image_cache=str(cache), rows=name_of_list([trial.content_hashes]))
+
+    def parts() -> list[str]:
+        timed.clear()
+        estimate_seconds(known, PROBED)
+        return list(timed)
+
+    assert parts() == ["embedding", "neighbours"]
+    kind = embeddings_kind(PROBED, initial_scaling(PROBED, 3))
+    embeddings = np.random.default_rng(0).normal(size=(6, 8)).astype(np.float16)
+    save_array(array_path(cache, trial.content_hashes, kind), embeddings)
+    assert parts() == ["neighbours"]
+    order_by_similarity(tmp_path / "round", embeddings + 1, cache)  # of another round
+    assert parts() == ["neighbours"]
+    order_by_similarity(tmp_path / "round", embeddings, cache)
+    assert parts() == []
 
 
 def test_further_networks_take_their_own_time(trial: TimingTrial, monkeypatch: pytest.MonkeyPatch) -> None:

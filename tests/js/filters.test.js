@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { shortLeftOut, setParams } from "../../app/components/review_grid/accept_bar.js";
-import { basisOf } from "../../app/components/review_grid/accept_all.js";
+import { acceptingText, basisOf } from "../../app/components/review_grid/accept_all.js";
 import { DEFAULT, describe, countNarrowing, parse, serialise, toParams } from "../../app/components/review_grid/filters.js";
 
 const FULL = {
@@ -63,4 +63,11 @@ test("a bulk act asks for one threshold, or for each class's own", () => {
   assert.equal(setParams(filter, 0.9, true, 4).toString(), "round=4&show=unlabelled&status=open&order=suspicion&min=0.2&by_class=1");
   assert.equal(basisOf({ basis: "precision", precision: 0.961 }), "96 % right");
   assert.equal(basisOf({ basis: "balanced", precision: null }), "surest share");
+});
+
+test("a large act says how far it has come, a small one or a whole one nothing", () => {
+  const whole = { size: 1_000_000, of: null };
+  assert.equal(acceptingText([{ size: 340_000, of: 1_000_000 }, whole]), "Accepting… 340,000 of 1,000,000");
+  assert.equal(acceptingText([whole]), "");
+  assert.equal(acceptingText([]), "");
 });

@@ -30,6 +30,15 @@ test("another person's act is heard of at the next look, and only once", async (
   assert.equal(told.timers.length, 1, "one look is due, however often somebody came back");
 });
 
+test("a bulk act that is stored in parts is news at each look until it ends, and once more then", async () => {
+  const { told, others } = watched([at(7), at(7, true), at(7, true), at(8, true), at(8)]);
+  for (const changed of [0, 1, 2, 3, 3]) {
+    await others.look();
+    assert.equal(told.changed.length, changed);
+  }
+  assert.deepEqual(told.asked, [null, 7, 7, 7, 8]);
+});
+
 test("one's own acts are no news", async () => {
   const { told, others } = watched([at(7), at(9), at(9)]);
   for (let look = 0; look < 3; look += 1) await others.look();

@@ -12,13 +12,14 @@ import { bulkHistogram, countAbove } from "./counts.js";
 import { DEFAULT, describe, toParams } from "./filters.js";
 import { Histogram } from "./histogram.js";
 import { acceptLabel, drawPrecision, hintList, quarterTable, sampleButton } from "./precision.js";
-/** @import { AuditState, BulkPreview, ClassThreshold, Counts, Filter, RoundInfo } from "../shared/types.d.ts" */
+/** @import { AuditState, BulkAct, BulkPreview, ClassThreshold, Counts, Filter, RoundInfo } from "../shared/types.d.ts" */
 /** @import { AcceptBar } from "./accept_bar.js" */
 /** @import { Tally } from "./counts.js" */
 /** @import { Review } from "./review.js" */
 
 /** @typedef {Pick<AcceptDialogOptions, "filter" | "counts" | "threshold" | "onthreshold" | "extra" | "byClass">} BulkDialogParts */
 
+const PROGRESS_MS = 2000; // between two looks at an act that is stored in parts
 const LAST_ACT_MS = 1500; // longest wait for the verdicts before it to be stored
 const NOT_OF_A_SET = ["round", "order", "status"]; // parameters of a request that do not define its set
 
@@ -78,7 +79,9 @@ export class Bulk {
   /** Fetch the bulk acts in force, the audits and their results. */
   async refresh() {
     const info = await this.review.api.round(this.review.roundId).catch(() => null);
-    if (info) this.review.inform(info);
+    if (!info) return;
+    this.review.inform(info);
+    this.dialog?.progress(info.bulk_acts);
   }
 
   /** @param {Record<string, string>} parameters @param {number} count @param {boolean} certified */
@@ -87,7 +90,10 @@ export class Bulk {
     if (!(await review.outbox.settled(LAST_ACT_MS))) throw new ApiError(0, { error: "Some verdicts are not saved yet.", cure: "Try again when they are." });
     const key = JSON.stringify([parameters, count, certified]);
     if (this.tried?.key !== key) this.tried = { key, seq: review.outbox.nextSeq() };
-    const { size, changeset } = await review.api.acceptAll({ client: review.outbox.client, seq: this.tried.seq, expected: count, ...parameters, ...(certified ? { certified } : {}) });
+    const looking = setInterval(() => this.refresh(), PROGRESS_MS);
+    const { size, changeset } = await review.api
+      .acceptAll({ client: review.outbox.client, seq: this.tried.seq, expected: count, ...parameters, ...(certified ? { certified } : {}) })
+      .finally(() => clearInterval(looking));
     this.tried = null;
     review.judging.pushBulk(changeset);
     review.toast.say(`accepted ${number(size)}${certified ? ", certified" : ""}`, { label: "Undo", run: () => review.judging.undo(changeset) }, { sticky: true });
@@ -320,11 +326,18 @@ class AcceptDialog {
     }
   }
 
+  /** Show how far the act has come whose answer is waited for. @param {BulkAct[]} acts */
+  progress(acts) {
+    const text = acceptingText(acts);
+    if (this.accepting && text) this.button.textContent = text;
+  }
+
   async #submit() {
     if (this.button.disabled || !this.preview) return; // a double click is one act
     const { count, known } = this.preview;
     this.button.disabled = true;
     this.button.textContent = "Accepting…";
+    this.accepting = true;
     try {
       await this.accept(Object.fromEntries(this.#parameters()), count, Boolean(known.certificate));
       this.dialog.close();
@@ -332,8 +345,16 @@ class AcceptDialog {
       if (error.status === CHANGED) await this.#ask();
       else Object.assign(this.button, { disabled: false, textContent: "Try again" }); // the same act, if it was stored after all
       this.problem.textContent = errorText(error);
+    } finally {
+      this.accepting = false;
     }
   }
+}
+
+/** Return the progress of the newest bulk act that is stored in parts, "" where there is none. @param {Pick<BulkAct, "size" | "of">[]} acts */
+export function acceptingText(acts) {
+  const act = acts.find(({ of }) => of);
+  return act ? `Accepting… ${number(act.size)} of ${number(act.of ?? 0)}` : "";
 }
 
 /** Return the basis of a class's threshold, in words. @param {Pick<ClassThreshold, "basis" | "precision">} threshold */

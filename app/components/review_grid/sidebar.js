@@ -340,7 +340,7 @@ export class Sidebar {
     this.audits.draw(info);
     const live = (info.bulk_acts ?? []).filter((act) => act.live).slice(0, BULK_LISTED);
     fill(this.bulk, live.length > 0 && h("h2", {}, "Accepted in bulk"), live.map((act) => h("p", { title: `${act.by}, ${day(act.at)}` },
-      h("span", {}, `${number(act.size)}${act.threshold === null ? " by class" : ` above ${fraction(act.threshold)}`}`, h("small", {}, ` ${act.by}`)),
+      h("span", {}, `${number(act.size)}${act.of ? ` of ${number(act.of)} so far` : ""}${act.threshold === null ? " by class" : ` above ${fraction(act.threshold)}`}`, h("small", {}, ` ${act.by}`)),
       h("button", { type: "button", class: "link lead", onclick: () => this.on.undo(act.changeset) }, "Undo"))));
   }
 

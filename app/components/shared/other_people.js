@@ -51,7 +51,7 @@ export class OtherPeople {
     if (this.stopped) return;
     this.timers.clearTimeout(this.timer);
     this.timer = this.timers.setTimeout(() => this.look(), EVERY_MS);
-    if (!answer || answer.state === this.state) return;
+    if (!answer || (answer.state === this.state && !answer.acted)) return; // a bulk act in parts is news until it ends
     this.state = answer.state;
     this.storage.setItem(this.key, String(answer.state));
     if (answer.acted) this.changed(answer.overruled ?? [], answer);

@@ -287,6 +287,17 @@ export interface ClassThreshold {
   precision: number | null;
 }
 
+/** Bulk act; `of`: how many findings it will be of, null once all its parts are stored. */
+export interface BulkAct {
+  changeset: number;
+  by: string;
+  at: string;
+  size: number;
+  of: number | null;
+  live: boolean;
+  threshold: number | null;
+}
+
 /** Round under review, with the choices of its filters. */
 export interface RoundInfo extends Omit<ClassList, "classes"> {
   classes: Classes;
@@ -314,7 +325,7 @@ export interface RoundInfo extends Omit<ClassList, "classes"> {
   annotators: string[];
   rounds: { id: number; number: number; status: string }[];
   datasets: { id: number; name: string; round: number }[];
-  bulk_acts: { changeset: number; by: string; at: string; size: number; live: boolean; threshold: number | null }[];
+  bulk_acts: BulkAct[];
   audits: AuditState[];
   recalibration: Recalibration | null;
   hints: { text: string; advice: string; classes: [ClassId, ClassId] | null }[];

@@ -1,19 +1,24 @@
 """Evaluation splits: parts of a dataset that judge models and train none; bulk acts leave them out.
 
-Protecting a split takes the write lock, as every bulk act does: such an act sees it protected, or ended before.
+Protecting a split takes the write lock, as every bulk act does: such an act sees it protected, or ended before. While
+one is stored in parts, no split is protected.
 """
 
 from dataclasses import dataclass
+
+from sqlalchemy.orm import Session
 
 from app.services.app_context import AppContext
 from app.services.evaluation import lookalikes
 from app.services.evaluation.lookalikes import Lookalikes
 from app.services.evaluation.split_names import DRAWN, splits_in_words
+from app.services.reviews.parts import unfinished_text
 from app.services.rounds.request import refuse_unfinished
 from core.config.comparison import LEAST_JUDGED
 from core.data.drawing import draw_rows
 from core.data.snapshot import whole_groups
 from core.types import Cure, DatasetError
+from db.agreeing_file import again_once_fetched
 from db.queries import datasets, evaluation, imports, rounds
 from db.queries.datasets import DatasetInfo
 from db.queries.evaluation import Split
@@ -100,7 +105,7 @@ def protect(app_context: AppContext, dataset_id: int, split: str, *, on: bool = 
     """Mark a split as for evaluation, or remove the mark, and return the dataset's splits then.
 
     Raises:
-        DatasetError: there is no such dataset or split, or nothing would be left to learn from.
+        DatasetError: there is no such dataset or split, nothing would be left to learn from, or a bulk act is running.
     """
     with app_context.database.write() as session:
         info = datasets.get_dataset(session, dataset_id)
@@ -109,12 +114,14 @@ def protect(app_context: AppContext, dataset_id: int, split: str, *, on: bool = 
             _refuse_unknown(info.name, split, found)
         if on:
             _refuse_everything(info.name, split, found)
+            _refuse_accepting(session, info)
         kept = [name for name in info.evaluation_splits if name != split]
         values = {"evaluation_splits": sorted([*kept, split] if on else kept)}
         datasets.change_dataset(session, dataset_id, values)
     return protection(app_context, dataset_id)
 
 
+@again_once_fetched
 def draw(app_context: AppContext, dataset_id: int, *, share: float | None = None, seed: int = 0) -> Protection:
     """Draw a share of the images, whole groups at a time, into an evaluation split; None: the proposed share.
 
@@ -123,7 +130,8 @@ def draw(app_context: AppContext, dataset_id: int, *, share: float | None = None
     them so far belongs to the new split too. A later import leaves a drawn split as it is.
 
     Raises:
-        DatasetError: there is no such dataset, it has such a split already, or its images cannot be divided.
+        DatasetError: there is no such dataset, it has such a split already, its images cannot be divided, or a bulk act
+            is running.
         RoundError: a round is at work, which learns from all of them and writes down what splits they were in.
     """
     if share is not None and not 0 < share < 1:
@@ -136,6 +144,7 @@ def draw(app_context: AppContext, dataset_id: int, *, share: float | None = None
             is_drawn_already = DatasetError(f"{info.name} has a split {DRAWN!r} already", "protect that one")
             raise DatasetError(proposed.lacks) if proposed.lacks else is_drawn_already
         refuse_unfinished(info.name, rounds.list_rounds(session, dataset_id))
+        _refuse_accepting(session, info)
         if share is None and proposed.lacks:
             raise DatasetError(proposed.lacks)
         found = evaluation.images_of_split(session, dataset_id, proposed.out_of)
@@ -153,6 +162,12 @@ def draw(app_context: AppContext, dataset_id: int, *, share: float | None = None
             session, dataset_id, {one.name: one.images for one in evaluation.splits(session, dataset_id)}
         )
     return protection(app_context, dataset_id)
+
+
+def _refuse_accepting(session: Session, info: DatasetInfo) -> None:
+    """Raise `DatasetError` while a bulk act is stored in parts: of a new split, some labels would be accepted."""
+    if text := unfinished_text(session, info.id):
+        raise DatasetError(f"{info.name}: {text}", "wait for its end, or undo that act")
 
 
 def _proposed(info: DatasetInfo, found: list[Split]) -> Drawing:

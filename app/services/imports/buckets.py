@@ -15,8 +15,10 @@ from core.data.remote import Remote
 from core.data.storage import RESERVE, scratch_folder, size_text
 from core.types import DatasetError
 from db.queries import datasets, imports
+from db.queries.rounds import RoundInfo
 
 _FIELDS = ("source", "image_root", "class_names", "colour_map")  # of a request that name files or folders
+_rounds_listed: dict[Path, int] = {}  # home -> the round for which this process listed the buckets last
 
 
 def with_listed_buckets(app_context: AppContext, request: ImportRequest) -> ImportRequest:
@@ -70,6 +72,20 @@ def list_again(app_context: AppContext, dataset_id: int) -> None:
         if bucket is not None:
             with suppress(DatasetError):
                 list_bucket(bucket, app_context.settings.cache_bytes)
+
+
+def list_once(app_context: AppContext, info: RoundInfo) -> None:
+    """Do as `list_again` for the dataset of a round, in each process before its first piece of the round.
+
+    So no copy is used whose object had changed before that. What changes or goes later counts as it is when it is
+    fetched, which another listing would not prevent.
+
+    Raises:
+        StorageError: the store cannot be used.
+    """
+    if _rounds_listed.get(app_context.files) != info.id:
+        list_again(app_context, info.dataset_id)
+        _rounds_listed[app_context.files] = info.id
 
 
 def as_in_rows(app_context: AppContext, request: ImportRequest) -> ImportRequest:

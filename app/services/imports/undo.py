@@ -17,6 +17,7 @@ from app.services import removals
 from app.services.app_context import AppContext
 from app.services.imports.jobs import ImportInfo
 from core.types import DatasetError, DeletionKind, JobStatus
+from db.agreeing_file import again_once_fetched
 from db.queries import datasets, deletions, evaluation, imports
 from db.queries.datasets import DatasetInfo
 from db.queries.deletions import Deletion
@@ -76,6 +77,7 @@ def preview_undo(app_context: AppContext, import_id: int) -> ImportEffect:
         return _effect(session, imports.get_import(session, import_id))
 
 
+@again_once_fetched
 def undo(app_context: AppContext, import_id: int, by: str) -> Deletion:
     """Undo an import.
 

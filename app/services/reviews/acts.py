@@ -4,7 +4,7 @@ The same verdict by the same person on the same card twice makes one decision, u
 between: then the second verdict is a new decision.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from sqlalchemy.orm import Session
@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from app.services.app_context import AppContext
 from app.services.masks.history import note_act
 from app.services.people import log_act
-from app.services.reviews import audits, classes, evidence, precision
+from app.services.reviews import audits, classes, evidence, parts, precision
 from app.services.reviews.store import (
     ActKey,
     Actor,
@@ -106,10 +106,12 @@ def accept_all(
     expected: int | None = None,
     certified: bool = False,
     key: ActKey | None = None,
+    report: Callable[[int, int], None] = lambda _done, _size: None,
 ) -> Saved:
     """Accept the pseudo label of every open finding of a filter as one act; those of evaluation splits stay open.
 
-    The act's note keeps what was known of the set's precision at that moment, `certified` or not.
+    The act's note keeps what was known of the set's precision at that moment, `certified` or not. A large act is stored
+    in parts (`app.services.reviews.parts`); `report` is called after each with the number accepted and of how many.
 
     Raises:
         CountChangedError: `expected` is given and another number of findings would change.
@@ -134,16 +136,21 @@ def accept_all(
             "threshold": None if chosen.class_percents else chosen.min_confidence,
             "known": known.as_note(),
         }
-        changeset = actor.changeset(Act.ACCEPT_ALL, in_round.id, in_round.dataset_id, size=size, note=note)
+        details = {"round": in_round.number, "certified": known.certificate is not None}
+        is_whole = size <= parts.PART
+        stored = size if is_whole else 0
+        changeset = actor.changeset(Act.ACCEPT_ALL, in_round.id, in_round.dataset_id, size=stored, note=note)
         changeset_id = decisions.add_changeset(session, changeset)
-        details = {"round": in_round.number, "findings": size, "certified": known.certificate is not None}
-        log_act(session, LoggedAct.BULK_ACT, by, in_round.dataset, details)
+        if not is_whole:
+            parts.begin(session, changeset_id, size, details | {"dataset": in_round.dataset})
+            return changeset_id
+        log_act(session, LoggedAct.BULK_ACT, by, in_round.dataset, details | {"findings": size})
         if opened and size:
             decisions.add_bulk_decisions(session, changeset_id, opened)
             projection.project_bulk(session, changeset_id, Act.ACCEPT_ALL, opened)
         return changeset_id
 
-    return store_once(app_context, by, key, act)
+    return parts.finish(app_context, store_once(app_context, by, key, act), report)
 
 
 def undo(
@@ -271,6 +278,7 @@ def _turn(
     if act is Act.REDO and target.act is Act.ACCEPT_ALL:
         _refuse_protected_again(session, target)
     classes.refuse_turn(app_context, session, target, act)
+    parts.stop(session, target)
     decisions.set_live(session, target.id, live=act is Act.REDO)
     if target.act is Act.CLASSES:
         classes.write_state(session, dataset_id)

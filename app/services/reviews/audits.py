@@ -32,6 +32,7 @@ from app.services.reviews.evidence import (
 from app.services.reviews.store import NotFoundError, RefusedError, finished_round, refuse_without_suggestions
 from core.judge.certificate import ALPHA, QUARTERS, alpha_of
 from core.types import Finding, FindingFilter, IntArray
+from db.agreeing_file import again_once_fetched
 from db.loading import percent_of
 from db.queries import audits as queries, decisions, findings as finding_queries
 from db.queries.audits import Audit
@@ -42,6 +43,7 @@ _SEED_BYTES = 7  # a seed is a whole number that every database can hold
 _drawing = Lock()
 
 
+@again_once_fetched
 def start(app_context: AppContext, chosen: FindingFilter, *, by: str, target: str = TARGET) -> AuditView:
     """Return the audit of a filter's set, made now if it has none.
 
@@ -134,6 +136,7 @@ def list_audits(app_context: AppContext, round_id: int) -> list[AuditView]:
         ]
 
 
+@again_once_fetched
 def hand_out(
     app_context: AppContext, audit_id: int, *, by: str, after: int = -1, limit: int = 24, judged: bool = False
 ) -> tuple[list[tuple[int, Finding]], int | None]:
@@ -182,6 +185,7 @@ def first_cards(app_context: AppContext, audit_id: int, size: int) -> list[Findi
         return finding_queries.findings_by_ids(session, ids.tolist())
 
 
+@again_once_fetched
 def close(app_context: AppContext, audit_id: int, *, closed: bool = True) -> AuditView:
     """Close an audit: cards skipped before the last judged one count as wrong until they are judged; or open it again.
 
@@ -195,6 +199,7 @@ def close(app_context: AppContext, audit_id: int, *, closed: bool = True) -> Aud
         return view(app_context, session, stored(session, audit_id))
 
 
+@again_once_fetched
 def split_into_quarters(app_context: AppContext, audit_id: int, *, by: str) -> AuditView:
     """Offer the quarters of a set by confidence, each with a quarter of alpha, in the order of the set's permutation.
 

@@ -13,6 +13,7 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from app.services.app_context import AppContext
+from app.services.reviews.parts import unfinished_text
 from app.services.reviews.store import ActKey, Actor, RefusedError, Saved, store_once
 from core.data.masks.colours import class_table
 from core.data.masks.store import MaskStore, classes_in
@@ -208,11 +209,12 @@ def merge_classes(
     """Merge classes into another one: as long as the act counts, every label that carries them means that class.
 
     Raises:
-        RefusedError: a class is none that is offered, or is the one that the others go into.
+        RefusedError: a class is none that is offered, or is the one that the others go into, or a bulk act is running.
     """
 
     def act(session: Session, actor: Actor) -> int:
         info = datasets.get_dataset(session, dataset_id)
+        _refuse_accepting(session, dataset_id)
         chosen = _mergeable(class_ids, into, info)
         note = {
             "kind": ClassActKind.MERGE.value,
@@ -285,7 +287,7 @@ def refuse_turn(app_context: AppContext, session: Session, target: decisions.Cha
 
     Raises:
         RefusedError: a class to take back is used, a verdict to bring back names a retired one, a name that would come
-            back is another class's now, or merges would contradict one another.
+            back is another class's now, merges would contradict one another, or a bulk act is running.
     """
     info = datasets.get_dataset(session, target.dataset_id)
     if target.act is not Act.CLASSES:
@@ -293,6 +295,8 @@ def refuse_turn(app_context: AppContext, session: Session, target: decisions.Cha
             for number in sorted(rows.labels_in(session, target.id) & set(info.retired_classes)):
                 refuse_unknown(number, info.class_state)
         return
+    if target.note["kind"] == ClassActKind.MERGE:
+        _refuse_accepting(session, info.id)
     if target.note["kind"] == ClassActKind.ADD and act is Act.UNDO:
         number = int(target.note["class"])
         used = rows.labels_of_class(session, info.id, number)
@@ -311,6 +315,12 @@ def refuse_turn(app_context: AppContext, session: Session, target: decisions.Cha
     twice = next((name for at, name in enumerate(names) if find_class(names[:at], name) is not None), None)
     if twice is not None and names != info.classes:
         raise RefusedError(f"two classes would be called {twice}", "rename the other one first")
+
+
+def _refuse_accepting(session: Session, dataset_id: int) -> None:
+    """Raise `RefusedError` while a bulk act is stored in parts, by given and suggested classes as they mean now."""
+    if text := unfinished_text(session, dataset_id):
+        raise RefusedError(text, "wait for its end, or undo that act")
 
 
 def write_state(session: Session, dataset_id: int) -> None:

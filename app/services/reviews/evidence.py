@@ -190,7 +190,12 @@ def filter_values(chosen: FindingFilter) -> dict[str, Any]:
 
 def stored_filter(audit: Audit) -> FindingFilter:
     """Return the filter of an audit's set."""
-    values = dict(audit.filter)
+    return filter_of(audit.filter)
+
+
+def filter_of(stored: Mapping[str, Any]) -> FindingFilter:
+    """Return the filter that `filter_values` gave these values for."""
+    values = dict(stored)
     values["kinds"] = frozenset(FindingKind[one.upper()] for one in values["kinds"])
     values["statuses"] = frozenset(Status[one.upper()] for one in values["statuses"])
     values["without_splits"] = frozenset(values["without_splits"])

@@ -349,11 +349,17 @@ def news(
 ) -> News:
     """Return the news of a round after act `after`, for a browser's client and the annotator `by`.
 
-    Without `after` it is the number of the newest act alone.
+    Without `after` it is the number of the newest act alone. While a bulk act of another client is stored in parts,
+    there is always news, and the state stays before that act, so that its end is news once more.
     """
     with app_context.database.read() as session:
         state = decisions.newest_changeset(session)
-        if after is None or state <= after or not decisions.has_newer_act(session, after, client):
+        if after is None:
+            return News(state, acted=False, overruled=[])
+        left = decisions.unfinished_bulk_acts(session, round_id=round_id, apart_from=client) if round_id else []
+        if left:
+            state = min(state, left[0].id - 1)
+        elif state <= after or not decisions.has_newer_act(session, after, client):
             return News(state, acted=False, overruled=[])
         mine = decisions.find_annotator(session, by) if by else None
         found = (

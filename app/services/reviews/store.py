@@ -16,6 +16,7 @@ from app.services.annotators import clean_name
 from app.services.app_context import AppContext
 from core.judge.class_acts import act_text
 from core.types import Act, Finding, JobStatus, OutfoldError, Verdict
+from db.agreeing_file import again_once_fetched
 from db.queries import decisions, deletions, findings
 from db.queries.decisions import DIFFERING, EDITED, TAKEN
 
@@ -143,6 +144,7 @@ def store_once(
     """
     name = clean_name(by)
 
+    @again_once_fetched
     def attempt() -> Saved:
         with app_context.database.write() as session:
             now = datetime.now(UTC)
@@ -154,6 +156,12 @@ def store_once(
         return attempt()
     except IntegrityError:  # the same act or annotator was stored a moment before: now it is found
         return attempt()
+
+
+def answer(app_context: AppContext, changeset_id: int) -> Saved:
+    """Return the answer to a stored act on no cards."""
+    with app_context.database.read() as session:
+        return _build_answer(session, changeset_id, (), datetime.now(UTC))
 
 
 def refuse_without_suggestions(in_round: findings.ReviewedRound) -> None:

@@ -6,7 +6,7 @@ then that it has each image once; its pixels are read by the worker when the rou
 """
 
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -37,6 +37,7 @@ from core.data.predictions import PREDICTED, read_predictions
 from core.data.snapshot import Snapshot, masks_of
 from core.data.storage import atomic_path
 from core.judge.confusions import better_order
+from core.judge.row_blocks import Rows, blocks
 from core.judge.stored_probabilities import has_probabilities, keeps_likeliest, stored_probabilities
 from core.types import (
     NO_LABEL,
@@ -190,7 +191,7 @@ def export(app_context: AppContext, round_id: int, target: Path, *, archives: bo
     with app_context.database.read() as session:
         info = rounds.get_round(session, round_id)
         task = snapshots.task_of(session, info.dataset_id)
-        names = {sample.id: sample.name for sample in snapshots.samples_of(session, info.dataset_id)}
+        names = snapshots.names_of(session, info.dataset_id)
     return _EXPORT[task](app_context, info, target, names, archives=archives)
 
 
@@ -214,19 +215,28 @@ def _export_labels(
         classes = datasets.get_dataset(session, info.dataset_id).class_state
     snapshot = Snapshot.load(folder)
     count, ids = len(snapshot.classes), snapshot.sample_ids.tolist()
-    probs = stored_probabilities(folder, count)
     kept = np.array([row for row, one in enumerate(ids) if one in names], np.int64)  # images may have vanished since
     shown = list(classes.among(count))  # others came after the round
-    added = _added_up(probs[kept], range(count), classes.merged, len(classes.names))
-    values = added[:, shown]
-    sums = values.sum(axis=1, keepdims=True)
-    if not sums.all():
-        raise ExportError(f"{info.name} predicts only a class that was taken back", "start a new round")
-    values /= sums  # they are stored with 16 bits
     write_probabilities(
-        target, Probabilities([names[ids[row]] for row in kept.tolist()], values), [classes.names[one] for one in shown]
+        target,
+        [names[ids[row]] for row in kept.tolist()],
+        _shown_probabilities(info, stored_probabilities(folder, count), kept, classes, shown),
+        [classes.names[one] for one in shown],
     )
     return len(kept)
+
+
+def _shown_probabilities(
+    info: RoundInfo, probs: Rows, rows: IntArray, classes: ClassState, shown: Sequence[int]
+) -> Iterator[FloatArray]:
+    """Yield the probabilities of these rows and of the classes `shown`, block by block, (B, K) float32."""
+    count = probs.shape[1]
+    for part in [*blocks(rows, count)] or [slice(0)]:
+        values = _added_up(probs[rows[part]], range(count), classes.merged, len(classes.names))[:, shown]
+        sums = np.cumsum(values, axis=1)[:, -1:]  # term by term, so that a sum does not depend on the block's size
+        if not shown or not sums.all():
+            raise ExportError(f"{info.name} predicts only a class that was taken back", "start a new round")
+        yield values / sums  # they are stored with 16 bits
 
 
 def _export_masks(

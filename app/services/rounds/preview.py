@@ -4,8 +4,9 @@ A child interpreter answers both questions, since it may import what the web pro
 (`_ask_child`); threads wait for the answers.
 
 Times are estimated by a trial on the dataset's first images. An estimate is kept as JSON below the files' folder, by
-all that it depends on: content of the images, how many there are, config, device, and versions of the libraries. Only
-one trial runs at a time, and none beside a round, which it would slow down.
+all that it depends on: content of the images, how many there are, config, device, versions of the libraries, and what
+the cache of arrays may hold of a round of the same images. Only one trial runs at a time, and none beside a round,
+which it would slow down.
 """
 
 import json
@@ -24,10 +25,13 @@ from typing import Any
 from app.services.app_context import AppContext
 from app.services.workers import device_name, has_gpu
 from core.config import RoundConfig, TrainingCosts
+from core.data.array_cache import name_of_list, names_of_length
 from core.data.children import cores, start
 from core.data.storage import write_atomically
+from core.data.windows import window_option, window_text
+from core.judge.similarity import KIND
 from core.types import ConfigError, StorageError, Task
-from db.queries import rounds, snapshots
+from db.queries import datasets, rounds, snapshots
 
 log = logging.getLogger("outfold.timings")
 _LIBRARIES = ("torch", "torchvision", "timm", "pillow", "numpy", "segmentation-models-pytorch")
@@ -76,7 +80,8 @@ def known_times(app_context: AppContext, dataset_id: int, configs: Sequence[Roun
             if _is_busy(app_context):
                 return Estimates(unknown, pending=False)
             _trials_running.add(place)
-            Thread(target=_run_trial_behind, args=(place, question), name="trial", daemon=True).start()
+            arguments = (app_context, dataset_id, place, question)
+            Thread(target=_run_trial_behind, args=arguments, name="trial", daemon=True).start()
     return Estimates(unknown, pending=True)
 
 
@@ -89,7 +94,7 @@ def estimate_times(app_context: AppContext, dataset_id: int, configs: Sequence[R
     place, question = _trial_question(app_context, dataset_id, configs)
     found = _read_estimate(place)
     if found is None:
-        found = _run_trial(question)
+        found = _run_trial(app_context, dataset_id, question)
         _write_estimate(place, found)
     return found
 
@@ -169,6 +174,7 @@ def _trial_question(
         "content_hashes": [one.content_hash for one in samples],
         "count": count,
         "classes": len(classes),
+        "image_cache": str(app_context.image_caches),
     }
     if any(one.mask_hash for one in samples):
         trial |= {
@@ -176,22 +182,25 @@ def _trial_question(
             "sizes": [(one.height, one.width) for one in samples],
             "mask_store": str(app_context.masks),
         }
-    question = {"trial": trial, "configs": [config.to_json() for config in configs]}
+    kept = names_of_length(app_context.image_caches, count)
+    if not any(name.endswith(f"-{KIND}.npy") for name in kept):
+        kept = []  # neighbours are kept last: embeddings alone are those of a round that is running
+    question = {"trial": trial, "configs": [config.to_json() for config in configs], "kept": kept}
     machine = [device_name() if has_gpu() else f"{cores()} CPU cores", *map(_library_version, _LIBRARIES)]
     facts: dict[str, Any] = {
         **question,
-        "trial": {**trial, "paths": len(samples), "mask_store": ""},
+        "trial": {**trial, "paths": len(samples), "mask_store": "", "image_cache": ""},
         "machine": machine,
     }
     digest = blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=12).hexdigest()
     return app_context.files / "timings" / f"{digest}.json", {**question, "scratch": str(app_context.files)}
 
 
-def _run_trial_behind(place: Path, question: dict[str, Any]) -> None:
+def _run_trial_behind(app_context: AppContext, dataset_id: int, place: Path, question: dict[str, Any]) -> None:
     """Run a trial and keep its answer; a failure is logged and shown nowhere."""
     try:
         with _trial_lock:
-            _write_estimate(place, _run_trial(question))
+            _write_estimate(place, _run_trial(app_context, dataset_id, question))
     except (ConfigError, StorageError, OSError) as error:
         log.warning("no estimate of a round's time: %s", error)
         with _trials_lock:
@@ -201,8 +210,10 @@ def _run_trial_behind(place: Path, question: dict[str, Any]) -> None:
             _trials_running.discard(place)
 
 
-def _run_trial(question: dict[str, Any]) -> Estimates:
+def _run_trial(app_context: AppContext, dataset_id: int, question: dict[str, Any]) -> Estimates:
     """Return the estimates of all configs, from a trial in a process of its own."""
+    if question.pop("kept"):
+        question["trial"]["rows"] = _name_of_images(app_context, dataset_id)
     answers = _ask_child(_MODULE, question, _LONGEST_TRIAL_SECONDS)
     errors = [one["error"] for one in answers if "error" in one]
     if errors:
@@ -216,6 +227,15 @@ def _run_trial(question: dict[str, Any]) -> Estimates:
     if known is None:
         raise ConfigError("a trial of the round measured no time", "try again")
     return known
+
+
+def _name_of_images(app_context: AppContext, dataset_id: int) -> str:
+    """Return the name that the list of a dataset's images has in the cache of arrays, as a round would make it now."""
+    with app_context.database.read() as session:
+        window = window_option(datasets.get_dataset(session, dataset_id).options)
+        ending = "" if window is None else f"-{window_text(window)}"
+        parts = ([f"{one}{ending}" for one in hashes] for (hashes,) in snapshots.hash_columns(session, dataset_id))
+        return name_of_list(parts)
 
 
 def _parse_estimates(answers: list[dict[str, Any]]) -> Estimates | None:

@@ -11,12 +11,14 @@ perhaps all with the same prefix (`p_cat`), or one column of lists in the order 
 import csv
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from zipfile import BadZipFile
+from zipfile import BadZipFile, ZipFile
 
 import numpy as np
+from numpy.lib import format as npy
 
 from core.data.storage import atomic_path
 from core.types import DatasetError, FloatArray, IntArray, SourceSample
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import PurePosixPath
 
 SHOWN = 3  # of many images or rows that an error names
@@ -35,7 +37,6 @@ _Spell = Callable[[str], list[str]]
 ID_NAMES = ("image", "path", "file_name", "filename", "file", "name", "id", "image_id", "ids")
 LIST_NAMES = ("pred_probs", "probabilities", "probs", "scores")
 SUFFIXES = (".npy", ".npz", ".csv", ".tsv", ".parquet", ".jsonl", ".ndjson")
-WRITTEN = (".npz", ".csv", ".parquet", ".jsonl")
 _SEPARATORS = (",", ";", "\t")
 _DAMAGED = (OSError, ValueError, KeyError, TypeError, EOFError, RecursionError, BadZipFile, csv.Error)
 _OFF = 0.01  # by which a row's sum may differ from 1: probabilities are often written with two or three decimals
@@ -360,35 +361,80 @@ def _rows(found: Probabilities, rows: IntArray) -> str:
     return some_names([found.ids[row] for row in rows[: SHOWN + 1].tolist()])
 
 
-def write_probabilities(path: Path, found: Probabilities, classes: Sequence[str]) -> None:
+def write_probabilities(path: Path, ids: Sequence[str], blocks: Iterable[FloatArray], classes: Sequence[str]) -> None:
     """Write probabilities as `read_probabilities` reads them, in the format of the file's ending.
 
-    A table has a column `image` and one per class; if a class has the name of another column, all columns of classes
-    begin with `p_`.
+    `blocks` are those of the images `ids`, in their order, (B, K) float32 each, of which one exists at a time. A table
+    has a column `image` and one per class; if a class has the name of another column, all columns of classes begin with
+    `p_`.
 
     Raises:
         DatasetError: the ending is unknown.
     """
-    import pandas as pd  # noqa: PLC0415 see _table
-
-    suffix = path.suffix.lower()
-    if suffix not in WRITTEN:
+    write = _WRITERS.get(path.suffix.lower())
+    if write is None:
         raise DatasetError(f"{path.name} is none of {', '.join(WRITTEN)}", "choose one of these endings")
     with atomic_path(path) as partial:
-        if suffix == ".npz":
-            with partial.open("wb") as file:
-                np.savez(file, pred_probs=found.probs, ids=np.array(found.ids), classes=np.array(classes))
-            return
-        if suffix == ".jsonl":
-            with partial.open("w", encoding="utf-8") as lines:
-                for name, row in zip(found.ids, found.probs, strict=True):
-                    probs = dict(zip(classes, row.tolist(), strict=True))
-                    lines.write(json.dumps({"image": name, "probabilities": probs}, ensure_ascii=False) + "\n")
-            return
-        prefix = "p_" if {name.strip().lower() for name in classes} & {*ID_NAMES, *LIST_NAMES} else ""
-        table = pd.DataFrame(found.probs, columns=[f"{prefix}{name}" for name in classes])
-        table.insert(0, "image", found.ids)
-        if suffix == ".parquet":
-            table.to_parquet(partial, index=False)
-        else:
-            table.to_csv(partial, index=False, float_format="%.6g", lineterminator="\n")
+        write(partial, ids, blocks, classes)
+
+
+def _write_arrays(path: Path, ids: Sequence[str], blocks: Iterable[FloatArray], classes: Sequence[str]) -> None:
+    """Write them as `np.savez` does."""
+    with ZipFile(path, "w") as archive:
+        with archive.open("pred_probs.npy", "w", force_zip64=True) as file:
+            header = {"descr": "<f4", "fortran_order": False, "shape": (len(ids), len(classes))}
+            npy.write_array_header_1_0(file, header)
+            for block in blocks:
+                file.write(block.astype("<f4").tobytes())
+        for name, texts in (("ids", ids), ("classes", classes)):
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+                npy.write_array(file, np.array(texts))
+
+
+def _write_lines(path: Path, ids: Sequence[str], blocks: Iterable[FloatArray], classes: Sequence[str]) -> None:
+    with path.open("w", encoding="utf-8") as lines:
+        for names, block in _with_names(ids, blocks):
+            for name, row in zip(names, block.tolist(), strict=True):
+                probs = dict(zip(classes, row, strict=True))
+                lines.write(json.dumps({"image": name, "probabilities": probs}, ensure_ascii=False) + "\n")
+
+
+def _write_csv(path: Path, ids: Sequence[str], blocks: Iterable[FloatArray], classes: Sequence[str]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        for number, table in enumerate(_tables(ids, blocks, classes)):
+            table.to_csv(file, index=False, header=not number, float_format="%.6g", lineterminator="\n")
+
+
+def _write_parquet(path: Path, ids: Sequence[str], blocks: Iterable[FloatArray], classes: Sequence[str]) -> None:
+    """Write one row group a block."""
+    from pyarrow import lib, parquet  # noqa: PLC0415 see _table
+
+    arrow: Any = lib  # they have no types
+    open_writer: Any = parquet.ParquetWriter
+    with ExitStack() as opened:
+        writer = None
+        for one in _tables(ids, blocks, classes):
+            table = arrow.Table.from_pandas(one, preserve_index=False)
+            writer = writer or opened.enter_context(open_writer(path, table.schema))
+            writer.write_table(table)
+
+
+_WRITERS = {".npz": _write_arrays, ".csv": _write_csv, ".parquet": _write_parquet, ".jsonl": _write_lines}
+WRITTEN = tuple(_WRITERS)
+
+
+def _with_names(ids: Sequence[str], blocks: Iterable[FloatArray]) -> Iterator[tuple[Sequence[str], FloatArray]]:
+    start = 0
+    for block in blocks:
+        yield ids[start : start + len(block)], block
+        start += len(block)
+
+
+def _tables(ids: Sequence[str], blocks: Iterable[FloatArray], classes: Sequence[str]) -> Iterator["pd.DataFrame"]:
+    import pandas as pd  # noqa: PLC0415 see _table
+
+    prefix = "p_" if {name.strip().lower() for name in classes} & {*ID_NAMES, *LIST_NAMES} else ""
+    for names, block in _with_names(ids, blocks):
+        table = pd.DataFrame(block, columns=[f"{prefix}{name}" for name in classes])
+        table.insert(0, "image", names)
+        yield table

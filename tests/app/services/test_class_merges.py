@@ -29,7 +29,7 @@ from core.data.export.items import ExportFormat, ExportOptions
 from core.data.export.placing import content_hash
 from core.data.formats.detect import FORMATS, detect
 from core.data.formats.predicted_masks import files_of, find_predicted, read_predicted
-from core.data.formats.probabilities import Probabilities, write_probabilities
+from core.data.formats.probabilities import write_probabilities
 from core.data.formats.source import ReadOptions
 from core.data.masks.reading import read_masks
 from core.data.masks.store import MaskStore
@@ -406,15 +406,15 @@ def test_probabilities_of_merged_classes_are_added_up_with_or_without_their_colu
     with app_context.database.read() as session:
         samples = snapshots.samples_of(session, 1)
     probs = np.random.default_rng(0).dirichlet(np.ones(CLASSES), len(samples)).astype(np.float32)
-    write_probabilities(tmp_path / "all.csv", Probabilities([one.name for one in samples], probs), names)
+    write_probabilities(tmp_path / "all.csv", [one.name for one in samples], [probs], names)
     reviews.merge_classes(app_context, 1, [3], 2, by=ADA)
     reviews.reorder_classes(app_context, 1, [9, 8, 7, 6, 5, 4, 2, 1, 0], by=ADA)
     wanted = probs.copy()
     wanted[:, 2] += wanted[:, 3]
     wanted[:, 3] = 0
     offered = datasets.get_dataset(app_context, 1).class_state.offered
-    few = Probabilities([one.name for one in samples], wanted[:, offered])
-    write_probabilities(tmp_path / "few.csv", few, [names[one] for one in offered])
+    few = [names[one] for one in offered]
+    write_probabilities(tmp_path / "few.csv", [one.name for one in samples], [wanted[:, offered]], few)
     for name in ("all.csv", "few.csv"):
         settings = PredictionsSettings(file=str(tmp_path / name))
         stored = predictions.prepare_predictions(app_context, 1, settings, RoundConfig())[0].stored

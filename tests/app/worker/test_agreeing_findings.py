@@ -1,24 +1,32 @@
 """Large rounds: rows for suspicious findings alone, and one file for the others, by whichever process writes it."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from sqlalchemy import select, update
+from sqlalchemy.orm import Session
 
-from app.services import reviews
+from app.services import removals, reviews
 from app.services.app_context import AppContext, open_app
 from app.services.backups.make import make
 from app.services.backups.restore import restore
-from app.services.reviews import Choice
+from app.services.evaluation import splits as evaluation
+from app.services.reviews import Choice, audits
 from app.services.rounds import jobs as rounds
 from app.settings import Settings
 from app.worker import finding_writer, steps
 from core.config import RoundConfig
+from core.data.remote import Remote
 from core.data.store import close_store
 from core.types import Finding, FindingFilter, FindingKind, JobStatus, RoundCancelledError, Status, Task, Verdict
-from db.models import FindingRow, SampleRow
+from db.agreeing_file import FindingsAwayError
+from db.engine import Database
+from db.models import AuditRow, FindingRow, SampleRow
+from db.queries import filters
 from tests.app.worker.test_finding_writer import judge_twice
 from tests.app.worker.test_steps import PETS, found, go_on, opened_round
 from tools.fixtures.object_store import ObjectStore
@@ -152,20 +160,109 @@ def test_a_backup_brings_them_along(app_context: AppContext, tmp_path: Path) -> 
     restored.database.close()
 
 
-def test_another_home_reads_what_one_has_published(tmp_path: Path, bucket: ObjectStore) -> None:
+@pytest.fixture
+def homes(tmp_path: Path, bucket: ObjectStore) -> Iterator[tuple[AppContext, AppContext]]:
+    """Return two homes on one database and one store; the first has judged a round that the second never opened."""
     urls = [f"sqlite:///{tmp_path / name}.sqlite" for name in ("shared", "engine")]
     shared = {"database_url": urls[0], "engine_url": urls[1], "files_url": bucket.url}
     one, other = (
         open_app(Settings(home=tmp_path / name, demo=False, embedded_worker=False, **shared))
         for name in ("one", "other")
     )
-    round_id = opened_round(one)
-    steps.judge(one, go_on, round_id=round_id)
-    cards = shown(other, round_id)
-    assert cards == shown(one, round_id)
-    assert len(cards) == len(PETS)
-    assert reviews.decide(other, [Choice(cards[-1].id, Verdict.KEEP)], by="ada").size == 1
-    assert shown(one, round_id)[-1].status.name == "KEEP"
+    steps.judge(one, go_on, round_id=opened_round(one))
+    yield one, other
     for app_context in (one, other):
         app_context.database.close()
         close_store(app_context.files)
+
+
+def test_another_home_reads_what_one_has_published(homes: tuple[AppContext, AppContext]) -> None:
+    one, other = homes
+    cards = shown(other, 1)
+    assert cards == shown(one, 1)
+    assert len(cards) == len(PETS)
+    assert reviews.decide(other, [Choice(cards[-1].id, Verdict.KEEP)], by="ada").size == 1
+    assert shown(one, 1)[-1].status.name == "KEEP"
+
+
+@pytest.fixture
+def fetched(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return the keys that are fetched from now on; a fetch during a transaction that writes fails the test."""
+    writing: list[Database] = []
+    keys: list[str] = []
+    own_write, own_get = Database.write, Remote.get
+
+    @contextmanager
+    def write(database: Database) -> Iterator[Session]:
+        with own_write(database) as session:
+            writing.append(database)
+            try:
+                yield session
+            finally:
+                writing.pop()
+
+    def get(remote: Remote, key: str, target: Path) -> None:
+        assert not writing, f"{key} is fetched while everybody's verdicts wait"
+        keys.append(key)
+        own_get(remote, key, target)
+
+    monkeypatch.setattr(Database, "write", write)
+    monkeypatch.setattr(Remote, "get", get)
+    return keys
+
+
+def accept_agreeing(app_context: AppContext, _card: Finding) -> object:
+    return reviews.accept_all(app_context, FindingFilter(round_id=1, kinds=frozenset({FindingKind.AGREEING})), by="ada")
+
+
+def hand_out(app_context: AppContext, _card: Finding) -> object:
+    with app_context.database.read() as session:
+        [audit_id] = session.scalars(select(AuditRow.id))
+    return audits.hand_out(app_context, audit_id, by="bob")
+
+
+def judge_again(app_context: AppContext, _card: Finding) -> object:
+    second = rounds.start_round(app_context, 1, RoundConfig(folds=2), "ada").id
+    steps.take_snapshot(app_context, go_on, round_id=second)
+    predict(app_context, second)
+    steps.judge(app_context, go_on, round_id=second)
+    return rounds.get_round(app_context, second).status is JobStatus.DONE
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda other, card: reviews.decide(other, [Choice(card.id, Verdict.KEEP)], by="ada").size,
+        lambda other, card: reviews.add_note(other, card.id, "blurred", by="ada").size,
+        accept_agreeing,
+        hand_out,
+        lambda other, card: removals.remove(other, 1, [card.sample_id], "ada"),
+        lambda other, _card: evaluation.draw(other, 1, share=0.2),
+        judge_again,
+    ],
+    ids=["verdict", "note", "bulk act", "audit", "removal", "split", "next round"],
+)
+def test_the_first_act_of_a_home_fetches_a_round_before_it_takes_the_write_lock(
+    homes: tuple[AppContext, AppContext], fetched: list[str], act: Callable[[AppContext, Finding], object]
+) -> None:
+    one, other = homes
+    *_, decided, card = shown(one, 1)
+    reviews.decide(one, [Choice(decided.id, Verdict.KEEP)], by="ada")
+    audits.start(one, FindingFilter(round_id=1, kinds=frozenset({FindingKind.AGREEING})), by="ada")
+    fetched.clear()
+    assert act(other, card)
+    assert any("agreeing" in key for key in fetched)
+
+
+def test_a_transaction_that_writes_is_refused_a_file_that_is_not_here_and_finds_it_the_next_time(
+    homes: tuple[AppContext, AppContext], fetched: list[str]
+) -> None:
+    _, other = homes
+    chosen = FindingFilter(round_id=1, kinds=frozenset({FindingKind.AGREEING}), path_contains="1")
+    with pytest.raises(FindingsAwayError), other.database.write() as session:
+        filters.count(session, chosen)
+    came = len(fetched)
+    assert came
+    with other.database.write() as session:
+        assert filters.count(session, chosen)
+    assert len(fetched) == came

@@ -4,7 +4,7 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,21 +12,27 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sqlalchemy import update
 
 from app.services.app_context import AppContext, open_app
 from app.services.imports import jobs as imports
 from app.services.imports.jobs import ImportRequest
 from app.services.rounds import jobs as rounds
+from app.services.tags import current as tags
 from app.settings import Settings
 from app.worker import sharing, steps
 from core.config import SMALL_MASK_NETWORK, RoundConfig
+from core.data.shared_rounds import _read_manifest, pieces_of
 from core.data.store import STATE, close_store, prune_copies
-from core.learn import crossfold, training
-from core.types import JobStatus, Progress, RoundCancelledError
+from core.learn import cross_training, crossfold, training
+from core.types import JobStatus, Progress, Recipe, RoundCancelledError
+from db.models import SampleRow
 from db.queries import rounds as round_rows
+from tests.app.evaluated import spoil_and_clean
+from tests.app.services import reviewed
 from tests.app.worker.test_worker import TINY, children_of, ended, is_alive, start_worker, until
 from tools.fixtures.object_store import ObjectStore
-from tools.fixtures.scenes import add_scenes
+from tools.fixtures.scenes import HOUSE, ROAD, SKY, TREE, add_scenes
 
 pytest_plugins = ["tests.object_store", "tests.postgres"]
 CONFIG = RoundConfig(epochs=2, **TINY)
@@ -61,9 +67,9 @@ def import_digits(app_context: AppContext, folder: Path) -> None:
     imports.run_import(app_context, imports.add_import(app_context, ImportRequest(name="digits", source=str(folder))))
 
 
-def measured(app_context: AppContext) -> dict[str, Any] | None:
+def measured(app_context: AppContext, round_id: int = 1) -> dict[str, Any] | None:
     with app_context.database.read() as session:
-        return round_rows.metrics_of(session, 1)
+        return round_rows.metrics_of(session, round_id)
 
 
 def queue_round(app_context: AppContext, config: RoundConfig = CONFIG) -> int:
@@ -145,6 +151,103 @@ def test_a_fold_that_another_home_takes_over_continues_from_its_checkpoint_to_th
     steps.judge(other, never, round_id=1)
     assert kept(other.round_folder(1)) == kept(plain.round_folder(1))
     assert measured(other) == measured(plain)
+    plain.database.close()
+
+
+def few_digits(app_context: AppContext, folder: Path) -> int:
+    """Queue a round of teacher and student over digits of which every third has a label."""
+    import_digits(app_context, folder)
+    with app_context.database.write() as session:
+        session.execute(update(SampleRow).where(SampleRow.id % 3 != 0).values(label=None))
+    settings = {"iterations": 1, "least_confidence": 0.0}
+    config = RoundConfig(epochs=2, seed=1, **TINY)
+    return rounds.start_round(app_context, 1, config, "ada", recipe=Recipe.ITERATED, recipe_config=settings).id
+
+
+def few_scenes(app_context: AppContext, folder: Path) -> int:
+    """Queue a round of cross training over scenes of which half have no mask, but tags."""
+    add_scenes(app_context, folder / "scenes", 12, unlabelled=6)
+    for sample_id in (8, 9, 11, 12):
+        tags.tag(app_context, sample_id, [SKY, ROAD, HOUSE, TREE], by="ada")
+    settings = {"steps": 4, "batch_size": 4, "block": 2}
+    config = RoundConfig(**MASKS)
+    return rounds.start_round(app_context, 1, config, "ada", recipe=Recipe.CROSS_TRAINING, recipe_config=settings).id
+
+
+def judged_digits(app_context: AppContext, folder: Path) -> int:
+    """Queue a comparison of the given labels with those that a person put right."""
+    import_digits(app_context, folder)
+    reviewed.add_round(app_context, 1)
+    spoil_and_clean(app_context)
+    config = RoundConfig(epochs=3, **TINY)
+    return rounds.start_round(app_context, 1, config, "ada", recipe=Recipe.COMPARISON, recipe_config={"seeds": 1}).id
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.usefixtures("one_thread")
+@pytest.mark.parametrize(
+    ("prepare", "ends_in", "done_before"),
+    [
+        (few_digits, "student 1 of 1", {"baseline.json", "pseudo_1.json"}),
+        (few_scenes, "training both", {"baseline.json"}),
+        (few_scenes, "painting", {"baseline.json", "pair.json"}),
+        (judged_digits, "cleaned labels, seed 0", {"original_0.npz"}),
+    ],
+)
+def test_a_recipe_that_another_home_takes_over_continues_from_its_stages_to_the_same_bits(
+    homes: tuple[AppContext, AppContext],
+    tmp_path: Path,
+    digits_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    prepare: Callable[[AppContext, Path], int],
+    ends_in: str,
+    done_before: set[str],
+) -> None:
+    plain = new_home(tmp_path / "plain")
+    one, other = homes
+    source = tmp_path if prepare is few_scenes else digits_folder
+    for app_context in (plain, one):
+        number = prepare(app_context, source)
+        steps.take_snapshot(app_context, never, round_id=number)
+    steps.train_fold(plain, never, round_id=number, fold=0)
+    steps.judge(plain, never, round_id=number)
+    monkeypatch.setattr(sharing, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(sharing, "CHECKPOINT_SHARE", 1000.0)
+    for module in (training, cross_training):
+        monkeypatch.setattr(module, "LOOK_SECONDS", 0.0)
+    reports: list[str] = []
+    report = steps.HeldPiece.report
+
+    def noted(held: steps.HeldPiece, progress: Progress) -> None:
+        reports.append(f"{progress.stage} {progress.message}")
+        report(held, progress)
+
+    monkeypatch.setattr(steps.HeldPiece, "report", noted)
+    store, unit = one.shared, f"rounds/{number}"
+    assert store is not None
+    with pytest.raises(RoundCancelledError):  # at the third report of the stage, so that it has a checkpoint
+        steps.train_fold(one, lambda: sum(ends_in in text for text in reports) > 2, round_id=number, fold=0)
+    assert "state.1" in pieces_of(store, unit)
+    shutil.rmtree(one.own_round_folder(number))  # that home is lost
+    reports.clear()
+    ready: set[str] = set()
+    fetch = sharing.SharedCheckpoint.fetch
+
+    def fetched(checkpoint: sharing.SharedCheckpoint) -> None:
+        fetch(checkpoint)
+        ready.update(path.name for path in other.own_round_folder(number).rglob("*"))
+
+    monkeypatch.setattr(sharing.SharedCheckpoint, "fetch", fetched)
+    steps.train_fold(other, never, round_id=number, fold=0)
+    assert done_before <= ready
+    assert not [piece for piece in pieces_of(store, unit) if piece.startswith("state")]
+    steps.judge(other, never, round_id=number)
+    for app_context in homes:
+        assert kept(app_context.round_folder(number)) == kept(plain.round_folder(number))
+    assert measured(other, number) == measured(plain, number)
+    whole = {f"{one.hash}/{name}" for name, one in _read_manifest(store, unit, "done").items()}
+    assert {key.removeprefix(f"{unit}/files/") for key in store.remote.list(f"{unit}/files")} == whole
     plain.database.close()
 
 

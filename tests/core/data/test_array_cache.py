@@ -13,7 +13,16 @@ import numpy as np
 import pytest
 
 from core.data import array_cache
-from core.data.array_cache import array_path, building, lock_path, open_array, prune
+from core.data.array_cache import (
+    array_path,
+    building,
+    lock_path,
+    name_of_list,
+    names_of_length,
+    open_array,
+    path_of_list,
+    prune,
+)
 from core.data.arrays import decode_squares
 from core.data.storage import RESERVE, try_lock
 from core.types import ByteArray, RoundError
@@ -38,6 +47,17 @@ def make(cache: Path, name: str, used_at: int, size: int = 1000) -> Path:
     array_cache.note_rows(path, [name])
     os.utime(path, (used_at, used_at))
     return path
+
+
+def test_an_array_is_found_by_the_name_of_a_list_in_parts_and_by_its_length(tmp_path: Path) -> None:
+    keys = ["a", "b", "c", "d"]
+    for parts in ([keys], [keys[:1], keys[1:]], [[one] for one in keys]):
+        assert path_of_list(tmp_path, name_of_list(parts), "8-rgb") == array_path(tmp_path, keys, "8-rgb")
+    assert name_of_list([["a", "b"]]) != name_of_list([["ab"]])
+    for name, rows in (("one", 4), ("two", 4), ("three", 5)):
+        np.save(tmp_path / f"{name}.npy", np.zeros((rows, 2)))
+    assert names_of_length(tmp_path, 4) == ["one.npy", "two.npy"]
+    assert names_of_length(tmp_path / "nowhere", 4) == []
 
 
 def test_a_list_that_grew_decodes_only_what_is_new(tmp_path: Path) -> None:

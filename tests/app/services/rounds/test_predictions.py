@@ -4,6 +4,7 @@ import csv
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from sqlalchemy import select
 
@@ -15,7 +16,8 @@ from app.services.rounds.jobs import RoundInfo
 from app.worker import steps
 from core.config import RoundConfig
 from core.data import likeliest
-from core.data.formats.probabilities import WRITTEN, Probabilities, read_probabilities, write_probabilities
+from core.data.formats.probabilities import WRITTEN, read_probabilities, write_probabilities
+from core.judge import row_blocks
 from core.types import ConfigError, DatasetError, FindingFilter, JobStatus, Order, Recipe, RoundError
 from db.models import SampleRow
 from tests.app.small import add_dataset
@@ -68,7 +70,7 @@ def drawn(app_context: AppContext, folder: Path) -> Path:
         names = list(session.scalars(select(SampleRow.name).order_by(SampleRow.id)))
     logits = np.eye(3)[np.array(PETS)] + np.random.default_rng(1).normal(size=(len(PETS), 3))
     probs = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    write_probabilities(folder / "pred.csv", Probabilities(names, probs.astype(np.float32)), NAMES)
+    write_probabilities(folder / "pred.csv", names, [probs.astype(np.float32)], NAMES)
     return folder / "pred.csv"
 
 
@@ -89,6 +91,30 @@ def test_a_rounds_own_probabilities_give_the_same_findings(
     assert found(app_context, brought.id) == found(app_context, own.id)
     assert brought.accuracy == own.accuracy
     assert not list((app_context.files / "predictions").iterdir())
+
+
+@pytest.mark.parametrize("rows", [7, len(PETS) - 1])
+@pytest.mark.parametrize("suffix", WRITTEN)
+def test_an_export_in_blocks_of_rows_has_the_bits_of_one_with_all_at_once(
+    app_context: AppContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, rows: int
+) -> None:
+    names = [f"class {number}" for number in range(14)]
+    own = own_round(app_context, add_dataset(app_context, PETS, classes=names), len(names))
+    whole, parts = (tmp_path / f"{name}{suffix}" for name in ("whole", "parts"))
+    predictions.export(app_context, own.id, whole)
+    monkeypatch.setattr(row_blocks, "_VALUES", rows * len(names))
+    predictions.export(app_context, own.id, parts)
+    if suffix != ".parquet":  # which has a row group a block
+        assert parts.read_bytes() == whole.read_bytes()
+    if suffix in {".parquet", ".npz"}:  # whose numbers are not rounded
+        probs = np.load(app_context.round_folder(own.id) / "probabilities.npy").astype(np.float32)
+        wanted = probs[:, list(range(14))]
+        wanted /= wanted.sum(axis=1, keepdims=True)
+        found = np.load(parts)["pred_probs"] if suffix == ".npz" else pd.read_parquet(parts).iloc[:, 1:].to_numpy()
+        np.testing.assert_array_equal(found, wanted)
+    ids, other = (read_probabilities(file, names).ids for file in (whole, parts))
+    assert ids == other
+    assert len(ids) == len(PETS)
 
 
 def test_of_very_many_images_the_likeliest_classes_are_exported_and_give_the_same_findings(

@@ -6,14 +6,17 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from app.services.app_context import AppContext
-from app.services.rounds import preview
+from app.services.rounds import jobs as rounds, preview
 from app.services.rounds.preview import about_time, ask_size, estimate_times, is_asking, known_size, known_times
-from core.config import RoundConfig
+from app.worker import steps
+from core.config import ProbabilityMethod, RoundConfig
 from core.types import ConfigError
 from db.models import SampleRow
 from tests.app.small import add_dataset
@@ -63,6 +66,36 @@ def test_a_trial_runs_in_the_background_and_its_answer_is_kept(app_context: AppC
     assert costs is not None
     assert 0 < costs.predicting < costs.training
     assert costs.strong > 0
+
+
+@pytest.mark.slow
+def test_a_trial_after_a_round_of_the_same_images_looks_for_what_that_has_kept(
+    app_context: AppContext, digits_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[dict[str, Any]] = []
+
+    def answer(_module: str, question: dict[str, Any], _longest: float) -> list[dict[str, Any]]:
+        asked.append(question)
+        return [{"seconds": 1.0, "costs": None}]
+
+    monkeypatch.setattr(preview, "_ask_child", answer)
+    dataset_id = add_digits(app_context, digits_folder)
+    config = replace(CONFIG, method=ProbabilityMethod.PROBE, model="test_resnet", input_size=32)
+    for _ in range(2):
+        estimate_times(app_context, dataset_id, [config])
+    number = rounds.start_round(app_context, dataset_id, config, "ada").id
+    steps.take_snapshot(app_context, lambda: False, round_id=number)
+    for fold in range(2):
+        steps.train_fold(app_context, lambda: False, round_id=number, fold=fold)
+    before = len(asked)
+    estimate_times(app_context, dataset_id, [config])  # while it runs: embeddings alone are no news
+    steps.judge(app_context, lambda: False, round_id=number)
+    for _ in range(2):
+        estimate_times(app_context, dataset_id, [config])
+    assert (before, len(asked)) == (1, 2)
+    fresh, kept = (one["trial"] for one in asked)
+    assert not fresh.get("rows")
+    assert list(Path(kept["image_cache"]).glob(f"{kept['rows']}-*.embeddings.npy"))
 
 
 def test_a_trial_that_fails_is_logged_and_shows_nothing(
