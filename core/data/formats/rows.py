@@ -46,8 +46,8 @@ MASK_NAMES = ("mask", "mask_path", "mask_file", "segmentation")
 TAG_NAMES = ("tags", "image_tags", "present")
 ONES = ("1", "1.0", "True", "true")
 _BITS = (*ONES, "0", "0.0", "False", "false", "")
-SURVEYED = 20_000  # rows looked at
-_LEAST_SURVEYED = 8  # labels; with fewer nothing can be told from their number
+SURVEYED = 20_000  # rows examined
+_LEAST_SURVEYED = 8  # labels; fewer are not informative
 _CAPTION_SHARE = 0.8  # of images with a value of their own
 _SEVERAL_SHARE = 2  # at least every second label
 
@@ -161,7 +161,7 @@ class RowReader:
         return path
 
     def label(self, columns: Columns, row: Row, missing: Counter[str]) -> str | None:
-        """Return the class of a row, None if it has none; cells that stand for no value are counted in `missing`.
+        """Return the class of a row, None if it has none; cells for missing values are counted in `missing`.
 
         Raises:
             SeveralLabelsError: it has several.
