@@ -20,13 +20,13 @@ from app.worker.embedded import EmbeddedWorker
 from core.types import OutfoldError
 
 FAILED = 1  # exit code
-SWITCH_SECONDS = 0.001  # a thread that computes keeps Python from others for so long, by default five times as long
+SWITCH_SECONDS = 0.001  # seconds between thread switches; Python's default is five times as long
 NO_LOGIN = "There is no login: who opens the page may do everything. Add one: python -m app users add NAME --role admin"
 
 
 @asynccontextmanager
 async def lifespan(_app: st.App) -> AsyncIterator[dict[str, Any]]:
-    """Open the installation, begin the demos on a new installation, keep one worker alive until the app ends."""
+    """Open the installation, start the demos if it is new, and keep one worker alive until the app ends."""
     opened = await anyio.to_thread.run_sync(open_or_end)
     worker = EmbeddedWorker(opened) if opened.settings.embedded_worker else None
     if worker:
@@ -40,9 +40,9 @@ async def lifespan(_app: st.App) -> AsyncIterator[dict[str, Any]]:
 
 
 def open_or_end() -> AppContext:
-    """Check the address, open the installation, begin the demos; where that fails, end the process with the reason.
+    """Check the address, open the installation and start the demos; on failure, end the process with the reason.
 
-    After each answer of the database a verdict's thread waits for its turn, while scripts of pages compute for seconds.
+    After each database result the thread of a verdict waits for its turn, while page scripts compute for seconds.
     """
     sys.setswitchinterval(SWITCH_SECONDS)
     try:

@@ -24,7 +24,7 @@ _URL_CURE = "write postgresql+psycopg://user@host/name"
 
 
 class LogForm(StrEnum):
-    """Form of logs: lines for people, or JSON, one object a line."""
+    """Format of logs: readable lines, or one JSON object per line."""
 
     TEXT = "text"
     JSON = "json"
@@ -116,7 +116,7 @@ class Settings(BaseSettings):
             raise ConfigError("it is empty", "name a folder, or unset it for the default")
         try:
             return Path(value).expanduser() if isinstance(value, str | Path) else value
-        except RuntimeError:  # a ~name that is no user's
+        except RuntimeError:  # a ~name of no user
             raise ConfigError("its ~ is no user's home", "write the path out") from None
 
     @field_validator("database_url", "engine_url")
@@ -191,7 +191,7 @@ class Settings(BaseSettings):
 
     @property
     def oidc_secret(self) -> str:
-        """The client's secret at the provider of OpenID Connect, "" without one."""
+        """The client secret at the OpenID Connect provider, "" without one."""
         if self.oidc_client_secret_file is not None:
             return self.oidc_client_secret_file.expanduser().read_text(encoding="utf-8").strip()
         return self.oidc_client_secret.get_secret_value()
@@ -249,7 +249,7 @@ class Settings(BaseSettings):
 
     @property
     def files(self) -> Path:
-        """The root of all files that are not rows."""
+        """The root of all files outside the database."""
         return self.folder / "files"
 
     @property
@@ -258,7 +258,7 @@ class Settings(BaseSettings):
         return self.folder / "worker.log"
 
     def as_environment(self) -> dict[str, str]:
-        """Return the variables that give a process of ours these settings, except for the secret, which none needs."""
+        """Return the variables that pass these settings to a child process, without the secret, which none needs."""
         values = {**self.model_dump(mode="json", exclude={"oidc_client_secret"}), "home": str(self.folder)}
         return {f"{PREFIX}{name.upper()}": str(value) for name, value in values.items() if value is not None}
 
@@ -268,7 +268,7 @@ def settings() -> Settings:
     """Return this process's settings, read once.
 
     Raises:
-        ConfigError: a variable has a value that cannot work.
+        ConfigError: a variable has an invalid value.
     """
     try:
         return Settings()
@@ -278,7 +278,7 @@ def settings() -> Settings:
 
 
 def unknown_variables() -> list[str]:
-    """Return the variables that look like settings and are none, such as a mistyped name."""
+    """Return variables that look like settings but are not, such as mistyped names."""
     known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
     return sorted(
         name
@@ -292,7 +292,7 @@ def _parts(text: str) -> list[str]:
 
 
 def check_database_url(value: str) -> None:
-    """Raise `ConfigError` where a text is no URL of a database that can be used."""
+    """Raise `ConfigError` if a text is not the URL of a supported database."""
     try:
         url = make_url(value)
         url.get_dialect().import_dbapi()
@@ -307,7 +307,7 @@ def check_database_url(value: str) -> None:
 
 
 def _file_url(path: Path) -> str:
-    return URL.create("sqlite", database=str(path)).render_as_string()  # escapes what a URL would take for more
+    return URL.create("sqlite", database=str(path)).render_as_string()  # escapes characters with a meaning in URLs
 
 
 def _in_words(error: ErrorDetails) -> ConfigError:

@@ -1,6 +1,6 @@
 """Classes, sample images and problems, before and after an import.
 
-Names come from outside and are always escaped; they never reach the page as HTML or Markdown.
+Names are foreign and always escaped; they never reach the page as HTML or Markdown.
 """
 
 from base64 import b64encode

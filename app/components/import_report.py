@@ -14,7 +14,7 @@ from app.services.imports.jobs import ImportInfo, problems_csv
 from core.types import JobStatus, Problem, Severity
 
 _CLASSES = 24  # with their share of pixels; the others are counted
-_SHOWN = 1_000  # rows of the table; the download has all that were kept
+_SHOWN = 1_000  # rows of the table; the download has all stored problems
 _CHANGES = {
     "added": "new",
     "changed": "changed",
@@ -33,7 +33,7 @@ class LoadProblems(Protocol):
 
 
 def draw_running(info: ImportInfo, worker: str, key: str) -> bool:
-    """Draw an import that waits or runs and return whether Cancel was pressed in this run."""
+    """Draw a queued or running import and return whether Cancel was pressed in this run."""
     with st.container(border=True, key=key):
         head, button = st.columns([6, 1], vertical_alignment="center")
         with head:

@@ -76,7 +76,7 @@ def import_wizard(
             _explain()
         return None
     request = replace(request, **answers_of(request.source, key))
-    is_known = request.name in known  # whose earlier answers count
+    is_known = request.name in known  # whose former answers are used
     if is_known and not request.unlabelled:
         with left:
             help_ = "Answers given to earlier imports of this dataset apply to this one too, unless you forget them"

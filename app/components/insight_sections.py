@@ -199,7 +199,7 @@ def iteration_table(measured: Mapping[str, Any], key: str) -> None:
 
 
 def chosen_on_labels(choice: Mapping[str, Any], best: str) -> str:
-    """Return a sentence on the labels that a frozen network's round learnt, and on their cross-validation."""
+    """Return a sentence on the labels used by a round with a frozen network, and on their cross-validation."""
     learnt = "labels as they spread to similar images" if best == "spread" else "the labels alone"
     if choice["probe_right"] is None:
         return f"A regression learnt {learnt}; there were too few labels to compare that with the other way."

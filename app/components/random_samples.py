@@ -28,7 +28,7 @@ _MOST_LISTED = 8
 
 
 def random_samples(found: Samples, classes: Sequence[str], key: str, *, own_count: int | None) -> FindingKind | None:
-    """Draw a round's random samples and return the kind of which one is to be started or continued.
+    """Draw a round's random samples and return the kind of sample to start or continue.
 
     `own_count` are the wrong labels that the model itself counts.
     """

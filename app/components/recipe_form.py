@@ -242,7 +242,7 @@ def one_split(label: str, splits: Sequence[str], key: str, about: str) -> str:
 
 
 def several_splits(label: str, splits: Sequence[str], usual: str, key: str, about: str) -> str:
-    """Ask for several splits and return their names, comma-separated; begins with the usual one, if it exists."""
+    """Ask for several splits and return their names, comma-separated; the default is the usual one, if it exists."""
     usable = [name for name in splits if "," not in name]  # ambiguous in the comma-separated setting
     begin = [usual] if usual in usable else []
     return ",".join(st.multiselect(label, usable, begin, key=key, help=about, placeholder=_split_word(_NO_SPLIT)))
@@ -254,7 +254,7 @@ def test_splits(splits: Sequence[Split]) -> list[str]:
 
 
 def validation_splits(splits: Sequence[Split]) -> list[str]:
-    """Return the splits to choose networks by: test splits without the evaluation splits, which only test."""
+    """Return the splits for validation: test splits without the evaluation splits, which only test."""
     return test_splits([split for split in splits if not split.protected])
 
 

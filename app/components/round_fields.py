@@ -205,7 +205,7 @@ def scene_fields(begin: RoundConfig, key: str) -> Chosen:
         key=f"{key}_scales",
     )
     chosen = {"class_weights": weighted, "scales": tuple(sorted(scales)) or begin.scales}
-    if begin.method is ProbabilityMethod.PROBE:  # its feature maps are of the unmirrored images
+    if begin.method is ProbabilityMethod.PROBE:  # feature maps are computed on unmirrored images
         return chosen | {"flip": False}
     return chosen | {"flip": st.checkbox("and mirrored", begin.flip, key=f"{key}_flip")}
 

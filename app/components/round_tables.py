@@ -64,7 +64,7 @@ def round_list(rounds: Sequence[RoundInfo], compared: Mapping[int, RoundComparis
 def unfinished_notice(info: RoundInfo, why_not: str, resume: Callable[[int], object], key: str) -> None:
     """Draw a failed or cancelled round with the button that resumes it.
 
-    `why_not` is the reason why it cannot be resumed, "" where it can.
+    `why_not` is the reason why it cannot be resumed, "" if it can.
     """
     with st.container(border=True, key=key), complaints():
         if info.status is JobStatus.FAILED:

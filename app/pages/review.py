@@ -22,7 +22,7 @@ POLL_SECONDS = 2.0
 @st.fragment(run_every=POLL_SECONDS)
 @complaints()
 def wait_for(round_id: int) -> None:
-    """Show how far a round is; its findings take this place when it is done."""
+    """Show the progress of a round; its findings replace it when it is done."""
     progress = rounds.progress(app_context(), round_id)
     if progress.round.status.ended:
         st.rerun()

@@ -1,4 +1,4 @@
-"""Tags: say which classes images show, a key a class. Address: `tags?dataset=1&sample=14&show=tagged`."""
+"""Tags: mark the classes that images show, one key per class. Address: `tags?dataset=1&sample=14&show=tagged`."""
 
 from app.components.links import draw_empty_page
 from app.components.picker import address_id, address_text, fallback_text, last_shown, remember, warn_over
