@@ -108,7 +108,7 @@ def import_(
     ] = False,
     take_masks: Annotated[
         bool,
-        typer.Option("--take-masks", help="Masks mended elsewhere since the first import are your edits, undoable."),
+        typer.Option("--take-masks", help="Make masks corrected elsewhere your edits; undo reverts them."),
     ] = False,
     bring_back: Annotated[
         bool, typer.Option("--bring-back", help="Images that people removed from the dataset come back.")
@@ -272,13 +272,13 @@ def _import(opened: "AppContext", request: "ImportRequest", *, as_json: bool) ->
 def _tell_differing(count: int) -> None:
     """Print the number of images whose annotators differ."""
     if count:
-        tell(f"{count:,} images whose annotators disagree: they come up for a second opinion after the next round")
+        tell(f"{count:,} images whose annotators disagree: they await a second opinion after the next round")
 
 
 def _tell_repaired(counts: "dict[str, int]") -> None:
     """Print the number of masks in the source that differ from those in the dataset."""
     if counts.get("taken"):
-        tell(f"{counts['taken']:,} images mended elsewhere: their masks are your edits now; undo takes them back")
+        tell(f"{counts['taken']:,} images corrected elsewhere: their masks are your edits now; undo reverts them")
     if counts.get("open"):
         tell(f"{counts['open']:,} images have other masks in the source than here; take these with --take-masks")
     if counts.get("left"):

@@ -85,7 +85,7 @@ def confusion_chart(
     part = confusion_part(confusion, offered)
     count = len(part.classes)
     if count < len(offered):
-        st.caption(f"The {count} of {len(offered):,} classes that are mixed up most.")
+        st.caption(f"The {count} of {len(offered):,} most confused classes.")
     names = class_labels([classes[one] for one in part.classes])
     inner = max(_INNER, _READABLE_PIXELS * count)
     axis = {

@@ -96,11 +96,11 @@ def facts(preview: ImportPreview, joins: str = "") -> str:
     if joins:
         return f"{images} · no labels: they join the classes of <b>{escape(joins)}</b>"
     classes, masks = _classes(preview), [] if preview.masks is None else [f"<b>{preview.masks:,}</b> masks"]
-    known = f"<b>{classes:,}</b> classes" if classes else "no labels: a round can learn nothing from them alone"
+    known = f"<b>{classes:,}</b> classes" if classes else "no labels: a round needs some labels to train on"
     parts = [images, *masks, known]
     if preview.annotators_differ:
         parts.append(
-            f"<b>{preview.annotators_differ:,}</b> whose annotators disagree: they come up for a second opinion"
+            f"<b>{preview.annotators_differ:,}</b> whose annotators disagree: they will await a second opinion"
         )
     alone = len(parts)
     parts += [f"{escape(name) or 'no split'} <b>{n:,}</b>" for name, n in preview.split_counts.items() if name or n]

@@ -93,17 +93,17 @@ def draw_mended(info: ImportInfo, key: str) -> bool:
     counts: dict[str, int] = (info.report or {}).get("mended", {})
     if not any(counts.values()):
         return False
-    phrases = {"taken": "were taken as edits", "open": "differ from the given ones", "left": "were left: decided here"}
+    phrases = {"taken": "became edits", "open": "differ from the given ones", "left": "were left: decided here"}
     text = ", ".join(f"{counts[name]:,} {words}" for name, words in phrases.items() if counts.get(name))
     with st.container(border=True, key=key):
-        st.caption(f"Masks mended elsewhere: {text}.")
+        st.caption(f"Masks corrected elsewhere: {text}.")
         if not counts.get("open"):
             return False
         return st.button(
             f"Take {counts['open']:,} masks as my edits",
             icon=":material/download_done:",
             key=f"{key}_take",
-            help="Imports the source again. Their edits are one act, which undo takes back.",
+            help="Imports the source again. Their edits are one act, which can be undone.",
         )
 
 
@@ -119,7 +119,7 @@ def _summary(report: dict[str, Any]) -> str:
     parts += [f"{report['masks']:,} masks"] if "masks" in report else []
     parts += [f"{count:,} {_CHANGES[kind]}" for kind, count in report["changes"].items() if count]
     differing = report.get("annotators_differ")
-    parts += [f"{differing:,} whose annotators disagree: they come up for a second opinion"] if differing else []
+    parts += [f"{differing:,} whose annotators disagree: they will await a second opinion"] if differing else []
     parts += [f"{escape(name) or 'no split'} {count:,}" for name, count in report["splits"].items() if name]
     return " · ".join([*parts, f"read in {report['seconds']:.1f} s"])
 

@@ -122,9 +122,9 @@ def headline(progress: RoundProgress) -> str:
     """Return the current step in one line."""
     fold, shards = progress.current, progress.current_shards
     if (fold is not None or shards) and not progress.is_at_work:
-        return f"{WAITING}, which goes on from where it was"
+        return f"{WAITING}, which resumes where it stopped"
     if shards:
-        return f"embedding, {progress.shards_done:,} of {len(progress.shards):,} shards done, {len(shards)} at work"
+        return f"embedding, {progress.shards_done:,} of {len(progress.shards):,} shards done, {len(shards)} running"
     if fold is not None:
         epoch = f" · epoch {fold.epoch} of {fold.epochs}" if fold.epochs else ""
         note = f" · {fold.message}" if fold.message else ""

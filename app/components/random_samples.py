@@ -85,7 +85,7 @@ def _buttons(found: Samples, key: str) -> FindingKind | None:
             if kind not in found.sizes:
                 continue
             started, size = found.whole.get(kind), found.sizes[kind]
-            label = f"Go on with the sample of {name}" if started else f"Check a random sample of {name}"
+            label = f"Continue the sample of {name}" if started else f"Check a random sample of {name}"
             if st.button(
                 label,
                 icon=":material/casino:",

@@ -39,7 +39,7 @@ def iterated_fields(proposal: RoundProposal, key: str) -> dict[str, Any]:
         "A first network is trained on the labelled images and labels the rest; students are trained on the real and "
         "on these pseudo labels. The network with the best result on the validation images proposes labels for the "
         "unlabelled images, and you review them; the round says if that is the first network. "
-        "Measured: 100 labels of 12,000 digits, 95.1% right by the labels alone, 97.0% after three iterations; "
+        "Measured: 100 labels of 12,000 digits, 95.1% right with the labels only, 97.0% after three iterations; "
         "with few masks no gain yet."
     )
     often, share = st.columns(2)
@@ -49,7 +49,7 @@ def iterated_fields(proposal: RoundProposal, key: str) -> dict[str, Any]:
             "Weak and strong views too",
             usual.consistency,
             key=f"{key}_consistency",
-            help="Unlabelled images also teach the first network, beside the labels (FixMatch); it takes twice as long",
+            help="Also trains the first network on unlabelled images (FixMatch); takes twice as long",
         ),
         "validation_share": share.slider(
             "Set apart",
@@ -59,7 +59,7 @@ def iterated_fields(proposal: RoundProposal, key: str) -> dict[str, Any]:
             0.05,
             format="percent",
             key=f"{key}_validation_share",
-            help="Share of the labels, about 200 at most, in whole groups, to choose by; unused with a split",
+            help="Share of the labels, about 200 at most, in whole groups, for validation; unused with a split",
         ),
     }
     votes = st.checkbox(
@@ -142,9 +142,9 @@ def cross_training_fields(proposal: RoundProposal, key: str) -> dict[str, Any]:
     """Ask for the duration of joint training, and the splits of each part."""
     usual = CrossTrainingSettings()
     st.caption(
-        "Networks are trained on the images with a mask, and predict masks for the images with tags alone; you review "
+        "Networks are trained on the images with a mask, and predict masks for the images with only tags; you review "
         "the regions. Tags are given on the *Tags* page. Measured: 32 masks and 288 tagged scenes of ten classes, all "
-        "drawn: mean IoU 26% by the masks alone, 42% after."
+        "drawn: mean IoU 26% with the masks only, 42% after."
     )
     steps, batch = st.columns(2)
     chosen: dict[str, Any] = {
@@ -152,7 +152,7 @@ def cross_training_fields(proposal: RoundProposal, key: str) -> dict[str, Any]:
             "Steps together", 0, None, usual.steps, 100, key=f"{key}_steps", help="0: as many as the last network has"
         ),
         "batch_size": batch.number_input(
-            "Images a step", 4, None, usual.batch_size, 2, key=f"{key}_batch", help="Half with masks, half with tags"
+            "Images per step", 4, None, usual.batch_size, 2, key=f"{key}_batch", help="Half with masks, half with tags"
         ),
     }
     chosen["validation_split"] = several_splits(
@@ -171,11 +171,11 @@ def cross_training_fields(proposal: RoundProposal, key: str) -> dict[str, Any]:
             "Only the first masks", 0, None, usual.labelled_first, key=f"{key}_first", help="0: all of them"
         )
         chosen["labelled_list"] = st.text_input(
-            "List of images with masks", usual.labelled_list, key=f"{key}_list", help="A file, an image a line"
+            "List of images with masks", usual.labelled_list, key=f"{key}_list", help="A file with one image per line"
         ).strip()
         chosen["test_list"] = st.text_input("List of test images", usual.test_list, key=f"{key}_test_list").strip()
         chosen["baseline"] = st.checkbox(
-            "Also learn from the masks alone, to compare", usual.baseline, key=f"{key}_baseline"
+            "Also train on only the masks, to compare", usual.baseline, key=f"{key}_baseline"
         )
     return chosen
 
@@ -193,11 +193,11 @@ def comparison_fields(_proposal: RoundProposal, key: str) -> dict[str, Any]:
 def predictions_fields(_proposal: RoundProposal, key: str) -> dict[str, Any]:
     """Ask for the file of predictions, and whether they are out of fold."""
     st.caption(
-        "Nothing is trained. What your own models predict of each image is judged, reviewed and exported like the "
+        "Nothing is trained. The predictions of your own models are judged, reviewed and exported like the "
         "predictions of a round."
     )
     text = (
-        "Of class labels: CSV, Parquet or JSON lines with a row an image, or .npz with pred_probs and ids. Of masks: a "
+        "Of class labels: CSV, Parquet or JSON lines, one row per image, or .npz with pred_probs and ids. Of masks: a "
         "folder with a .npz for each image (probs, or class and confidence), or with PNGs in labels/ and confidence/."
     )
     file = st.text_input(
@@ -208,7 +208,7 @@ def predictions_fields(_proposal: RoundProposal, key: str) -> dict[str, Any]:
     )
     chosen = {"file": file.strip()}
     if file.strip().lower().endswith((".npy", ".npz")):
-        names = st.text_input("Names of the images, one a line", key=f"{key}_ids", placeholder="/path/to/names.txt")
+        names = st.text_input("Names of the images, one per line", key=f"{key}_ids", placeholder="/path/to/names.txt")
         chosen["ids"] = names.strip()
     seen = st.radio(
         "Was a model trained on the images that it predicted?",

@@ -88,7 +88,7 @@ def _file_fields(begin: RoundConfig, key: str) -> Chosen:
             ", ".join(f"{value:g}" for value in values),
             key=f"{key}_weights_{name}",
             placeholder="0.5, 0.5, 0.5",
-            help="Of the images that the file was trained with, a number a channel; empty: from the file or timm",
+            help="Of the images that the network was trained on, one number per channel; empty: from the file or timm",
         )
         for column, label, name, values in (
             (left, "Mean", "mean", begin.weights_mean),
@@ -119,7 +119,7 @@ def _numbers(label: str, text: str) -> tuple[float, ...]:
     try:
         return tuple(float(part) for part in text.split(",")) if text.strip() else ()
     except ValueError:
-        raise ConfigError(f"{label} is {text!r}", "write a number a channel, for example 0.5, 0.5, 0.5") from None
+        raise ConfigError(f"{label} is {text!r}", "write one number per channel, for example 0.5, 0.5, 0.5") from None
 
 
 def download_note(model: str, key: str) -> None:
@@ -161,7 +161,7 @@ def region_fields(begin: RoundConfig, key: str) -> Chosen:
         "Crop", 0, MOST_PIXELS, begin.crop, step=32, key=f"{key}_crop", help="Pixels of a window; 0: the whole image"
     )
     least = middle.number_input(
-        "Min area", 1, 1_000_000, begin.min_region, key=f"{key}_region", help="Pixels; smaller regions are no finding"
+        "Min area", 1, 1_000_000, begin.min_region, key=f"{key}_region", help="Pixels; smaller regions are not findings"
     )
     boundary = right.number_input(
         "Boundary", 0, 50, begin.boundary, key=f"{key}_boundary",

@@ -99,7 +99,7 @@ def blocked_reason(at_work: RoundInfo | None, *, is_bare: bool) -> str | None:
     """Return the reason against starting a round, None if there is none; `is_bare`: no image has a label."""
     if at_work is not None:
         return f"{at_work.name} is still running: wait for it, or cancel it first."
-    return "No image has a label to learn from yet: label some first." if is_bare else None
+    return "No image has a label yet: label some first." if is_bare else None
 
 
 def _chosen_proposal(proposal: RoundProposal, key: str) -> RoundConfig:

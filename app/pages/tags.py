@@ -12,7 +12,7 @@ known = {number: info.name for number, info in every.items() if label_kind(info.
 if not known:
     draw_empty_page(
         "Nothing to tag yet",
-        "Where labels are masks, a tag says with one click which classes an image shows. Import a dataset with masks "
+        "In datasets of masks, tags mark with one click the classes that an image shows. Import a dataset with masks "
         "first.",
     )
 else:

@@ -38,7 +38,7 @@ ITERATED = [
 ]
 CROSS_TRAINING = [
     "Steps together",
-    "Images a step",
+    "Images per step",
     "Choose by split",
     "Test on split",
     "Parts and lists",
@@ -46,7 +46,7 @@ CROSS_TRAINING = [
     "Only the first masks",
     "List of images with masks",
     "List of test images",
-    "Also learn from the masks alone, to compare",
+    "Also train on only the masks, to compare",
 ]
 PREDICTIONS = [
     "File of probabilities, or folder of predicted masks",

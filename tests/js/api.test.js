@@ -14,7 +14,7 @@ test("a refusal and its cure are two parts of one text, as the server writes the
 test("after a whole sentence comes the next one", async () => {
   const { call } = createCalls("", () => Promise.reject(new Error("away")));
   const error = await call("/me").catch((failed) => failed);
-  assert.equal(errorText(error), "The server cannot be reached. It is tried again by itself.");
+  assert.equal(errorText(error), "The server cannot be reached. The request is repeated automatically.");
 });
 
 test("a message and a cure are joined by the same rule everywhere", () => {

@@ -12,7 +12,7 @@ import { isStreamlitKey, isTyping } from "../shared/keys.js";
 export const ACTIONS = [
   ["brush", "edit the mask: brush of the chosen class", ["p", "e"]],
   ["eraser", "eraser: paint unlabelled", ["d"]],
-  ["polygon", "polygon: add to or take from the class", ["y"]],
+  ["polygon", "polygon: add to or remove from the class", ["y"]],
   ["fill", "fill connected pixels", ["f"]],
   ["replace", "replace one class by the chosen one", ["m"]],
   ["pick", "pick the class under the pointer", ["i"]],
@@ -45,8 +45,8 @@ export const ACTIONS = [
   ["zoom_out", "zoom out", ["-"]],
   ["fit", "show the whole image", ["z"]],
   ["complete", "complete the polygon", ["Enter"]],
-  ["back", "take the polygon's last corner back", ["Backspace"]],
-  ["save", "save now; it also saves by itself", ["Ctrl+s"]],
+  ["back", "remove the polygon's last corner", ["Backspace"]],
+  ["save", "save now; it also saves automatically", ["Ctrl+s"]],
   ["close", "drop the polygon; back to the review", ["Escape"]],
   ["help", "all keys", ["?"]],
 ];

@@ -6,7 +6,7 @@
 export const KINDS = ["suspicious", "agreeing", "unlabelled"];
 const STATUSES = ["open", "accept", "keep", "relabel", "ambiguous", "exclude", "bulk", "painted", "second_opinion"];
 /** @type {Record<string, string>} */
-export const ORDERS = { suspicion: "most suspicious first", confidence: "most confident first", pair: "by class pair", similarity: "like beside like" };
+export const ORDERS = { suspicion: "most suspicious first", confidence: "most confident first", pair: "by class pair", similarity: "similar images together" };
 const WORDS = ["todo", "decided", "any"];
 
 /** @type {Readonly<Filter>} */

@@ -362,7 +362,7 @@ export class Sidebar {
   #fields() {
     const { info } = this;
     /** @type {Choice[]} */
-    const orders = !this.suggests ? [["suspicion", "like beside like"]] : Object.entries(ORDERS).filter(([name]) => name !== "similarity" || info.round.has_similarity);
+    const orders = !this.suggests ? [["suspicion", "similar images together"]] : Object.entries(ORDERS).filter(([name]) => name !== "similarity" || info.round.has_similarity);
     /** @param {keyof Filter} name @param {string} label @param {Choice[]} values @param {(text: string) => unknown} [read] */
     const choose = (name, label, values, read = (text) => text) => {
       /** @type {HTMLSelectElement} */

@@ -41,7 +41,7 @@ export function createRequest(base, fetcher = (path, options) => fetch(path, opt
       answer = await fetcher(base + path, { credentials: "same-origin", signal: AbortSignal.timeout(timeout), ...options });
     } catch (cause) {
       if (options.signal?.aborted && cause.name === "AbortError") throw cause;
-      throw new ApiError(0, { error: "The server cannot be reached.", cure: "It is tried again by itself." });
+      throw new ApiError(0, { error: "The server cannot be reached.", cure: "The request is repeated automatically." });
     }
     const login = answer.status === 401 ? answer.headers.get("X-Outfold-Login") : null;
     if (login) location.assign(`${login}?next=${encodeURIComponent(location.pathname + location.search)}`); // what is unsaved is kept here

@@ -185,8 +185,8 @@ export class Panel {
 
   /** @param {SavedClass} saved */
   async #takeClassBack({ changeset, name }) {
-    const undone = await this.#actOnClasses({ op: "undo", changeset }, `The class ${name} was not taken back`);
-    if (undone) this.toast.say(`Class ${name} taken back.`);
+    const undone = await this.#actOnClasses({ op: "undo", changeset }, `The class ${name} was not removed`);
+    if (undone) this.toast.say(`Class ${name} removed.`);
   }
 
   /**
@@ -322,7 +322,7 @@ export class Panel {
 
   #finished() {
     /** @type {Record<string, [title: string, about: string]>} */
-    const words = { todo: ["Nothing is left to tag", "Every other image has tags or a mask."], tagged: ["No more tagged images", ""], masked: ["No more images with a mask alone", ""], all: ["This was the last image", ""] };
+    const words = { todo: ["Nothing is left to tag", "Every other image has tags or a mask."], tagged: ["No more tagged images", ""], masked: ["No more images with only a mask", ""], all: ["This was the last image", ""] };
     const [title, about] = words[this.show] ?? words.todo;
     const [other, word] = this.show === "todo" ? ["tagged", "Show tagged images"] : ["todo", "Continue with untagged images"];
     /** @param {string} label @param {string} href @param {string} kind */
@@ -367,7 +367,7 @@ export class Panel {
     if (result.taken) return; // back before it was stored
     if (held) this.toast.say("The dataset is back: the tags that waited for it are stored.");
     if (!own || act.op !== "undo" || !this.queue) return;
-    if (!result.image) this.toast.say("Nothing of yours is left to undo here.");
+    if (!result.image) this.toast.say("You have nothing left to undo here.");
     else if (this.item?.sample !== result.image.sample) this.#returned(result.image.sample);
   }
 

@@ -193,7 +193,7 @@ def take_mended(
         act=Act.VERDICT,
         decided_at=at,
         size=len(taken),
-        note={EDITED: f"{len(taken):,} masks mended elsewhere", TAKEN: import_id},
+        note={EDITED: f"{len(taken):,} masks corrected elsewhere", TAKEN: import_id},
     )
     changeset_id = decisions.add_changeset(session, act)
     new = [decisions.NewDecision(one.sample_id, None, Verdict.RELABEL, None, one.version, one.base) for one in taken]

@@ -223,7 +223,7 @@ def _in_words(session: Session, act: decisions.Changeset) -> str:
     if act.act is Act.NOTE:
         return "wrote a note"
     if act.note.get(TAKEN):
-        return f"took {act.size:,} masks mended elsewhere"
+        return f"took {act.size:,} masks corrected elsewhere"
     if act.note.get(EDITED):
         return "edited a mask"
     if act.note.get(DIFFERING):

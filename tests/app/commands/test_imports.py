@@ -242,9 +242,9 @@ def test_masks_corrected_elsewhere_are_accepted_and_undone(opened: AppContext, t
         "1 images have other masks in the source than here; take these with --take-masks" in run("import", root).stderr
     )
     told = run("import", root, "--take-masks", "--by", "ada").stderr
-    assert "1 images mended elsewhere: their masks are your edits now" in told
-    assert "mended" not in run("import", root).stderr
-    assert "took 1 masks mended elsewhere" in run("undo", "set", "--by", "ada").stdout
+    assert "1 images corrected elsewhere: their masks are your edits now" in told
+    assert "corrected" not in run("import", root).stderr
+    assert "took 1 masks corrected elsewhere" in run("undo", "set", "--by", "ada").stdout
     assert "1 images have other masks" in run("import", root).stderr
 
 

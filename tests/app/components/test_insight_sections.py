@@ -6,11 +6,11 @@ MEASURED = {"mirror": True, "images": 200, "right": 0.92, "right_mirrored": 0.9,
 
 
 def test_the_section_shows_the_decision_on_mirroring_and_its_evidence() -> None:
-    known = "by the labels alone, 92.0% of 200 validation images are right, and 90.0% of their mirror images"
+    known = "with the labels only, 92.0% of 200 validation images are right, and 90.0% of their mirror images"
     assert mirrored_or_not(MEASURED) == f"Half of the images were mirrored in training: {known}."
     off = MEASURED | {"mirror": False, "lost_by_learning": None}
     assert mirrored_or_not(off) == f"Images were not mirrored: {known}."
-    assert mirrored_or_not(MEASURED | {"mirror": False}).endswith("a network that learnt mirrored images did worse.")
+    assert mirrored_or_not(MEASURED | {"mirror": False}).endswith("a network trained with mirrored images did worse.")
     assert "too few validation images" in mirrored_or_not(off | {"right": None, "right_mirrored": None})
 
 

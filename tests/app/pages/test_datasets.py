@@ -125,7 +125,7 @@ def test_the_treatment_of_unlabelled_images_is_explained(
     at = page(app_context, monkeypatch).run()
     at.text_input(key="import_source").set_value(str(root)).run()
     at.selectbox(key="import_format").select_index(1 + list(SourceFormat).index(SourceFormat.UNLABELLED)).run()
-    assert "<b>2</b> images · no labels: a round can learn nothing from them alone · test <b>1</b>" in html(at)
+    assert "<b>2</b> images · no labels: a round needs some labels to train on · test <b>1</b>" in html(at)
     add(app_context, draw_all(tmp_path / "pets", ["cat/1.png", "dog/1.png"]), "pets & co")
     at.session_state["datasets_wizard"] = True
     at.run()
@@ -154,7 +154,7 @@ def test_masks_are_shown_over_their_images_with_their_classes_and_reported(
     assert at.dataframe[0].value["problem"].tolist() == ["ids outside the classes"]
     assert any(caption.value.startswith("1 problem so far;") for caption in at.caption)
     at.text_input(key="import_ignore_id").set_value("x").run()
-    assert "no pixel value" in at.error[0].value
+    assert "not a pixel value" in at.error[0].value
     at.text_input(key="import_ignore_id").set_value("9").run()
     assert html(at).count('alt="its mask"') == 12
     at.button(key="import_go").click().run()

@@ -262,9 +262,9 @@ def test_a_recipe_shows_the_scores_of_its_stages_and_contradictions_of_its_tags(
     screen.run()
     assert not screen.exception
     stages = screen.dataframe[0].value
-    assert list(stages["Learnt from"]) == ["Masks alone", "All masks, given and painted"]
+    assert list(stages["Learnt from"]) == ["Masks alone", "All masks, given and predicted"]
     assert any(
-        "4 masks and 20 images with tags taught; PseudoNet painted; 6 test images" in one.value
+        "4 masks and 20 images with tags were used; PseudoNet painted; 6 test images" in one.value
         for one in screen.caption
     )
     shown = "".join(element.proto.body for element in screen.get("html"))
@@ -326,7 +326,7 @@ def test_each_iteration_of_teacher_and_student_is_shown(screen: AppTest, app_con
     assert list(table["Learnt"])[1:] == [0.5, 0.5]
     assert list(table["Chosen"]) == ["", "", "best"]
     said = " ".join(one.value for one in screen.caption)
-    assert "8 labelled and 100 unlabelled images taught; chosen by 4 others" in said
+    assert "8 labelled and 100 unlabelled images were used; chosen by 4 others" in said
     assert "On the test images: 70.0%, labels alone 55.0%" in said
     assert "trained without these images" in said
     assert not screen.info
@@ -342,7 +342,7 @@ def test_a_student_without_fine_tuning_can_be_best_and_a_missing_gain_is_stated(
     screen.run()
     assert not screen.exception
     assert list(screen.dataframe[0].value["Chosen"]) == chosen
-    said = any("No gain shows on the validation images" in one.value for one in screen.info)
+    said = any("The validation images show no gain" in one.value for one in screen.info)
     assert said == (best == "baseline")
 
 
@@ -353,7 +353,7 @@ def test_the_learner_of_a_frozen_network_is_shown_with_the_reason(screen: AppTes
     assert not screen.exception
     said = " ".join(one.value for one in screen.caption)
     assert "labels as they spread to similar images: of 40 held-out labels it agreed with 67.5% after" in said
-    assert "with 55.0% by the labels alone" in said
+    assert "with 55.0% with the labels only" in said
     assert "On the test images: 70.0%, labels alone 55.0%" in said
 
 

@@ -101,7 +101,7 @@ def test_a_running_round_shows_its_progress(review: AppTest, app_context: AppCon
     add_rounds(app_context, JobStatus.RUNNING)
     review.run()
     assert not review.exception
-    assert "at work" in review.title[0].value
+    assert "is running" in review.title[0].value
 
 
 def test_a_failed_round_is_reported(review: AppTest, app_context: AppContext) -> None:

@@ -220,7 +220,7 @@ def test_a_running_round_shows_fold_epoch_and_metrics_and_can_be_cancelled_and_r
         told = Progress("training", 0, 2, 3, 6, 0.5, loss=0.25, accuracy=0.875, images_per_second=1234.0)
         rows.write_fold(session, started.id, 0, attempt, told, now=NOW)
     screen.run()
-    assert "waiting for the worker, which goes on from where it was" in screen.get("progress")[0].proto.text
+    assert "waiting for the worker, which resumes where it stopped" in screen.get("progress")[0].proto.text
     assert "1,234" not in "".join(element.proto.body for element in screen.get("html")), "stale: nobody works on it"
     assert "No worker is running it now" in words(screen)
     monkeypatch.setattr("app.services.rounds.jobs.worker_state", lambda _: WorkerState([ALIVE], [], 0.0))

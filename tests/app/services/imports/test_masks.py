@@ -85,7 +85,7 @@ def test_masks_corrected_elsewhere_are_accepted_in_one_act_that_can_be_undone_an
     np.testing.assert_array_equal(present(app_context, "03"), before["03"])
     undone = reviews.undo(app_context, 1, by="ada").undone
     assert undone is not None
-    assert (undone.size, undone.text) == (2, "took 2 masks mended elsewhere")
+    assert (undone.size, undone.text) == (2, "took 2 masks corrected elsewhere")
     for name, mask in before.items():
         np.testing.assert_array_equal(present(app_context, name), mask)
     reviews.redo(app_context, 1, by="ada")
