@@ -45,7 +45,7 @@ from db.queries.people import User
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 DEFAULT_PORTS = {"http": 80, "https": 443}
 PUBLIC = frozenset({LOGIN, SIGN_ON, SIGN_ON_DONE, "/outfold/health", HEALTHY, READY})
-KNOWN_SECONDS, STALE_SECONDS = 1.0, 10.0  # age of what is remembered of users; see `Remembered`
+KNOWN_SECONDS, STALE_SECONDS = 1.0, 10.0  # age of cached values about users; see `Remembered`
 POLICY_VIOLATION = 1008  # of RFC 6455
 ROLE_HEADER = ROLE.lower().encode()
 _MOST_CACHED = 1024  # parsed headers
@@ -61,7 +61,7 @@ class AccessMiddleware:
     def __init__(
         self, app: ASGIApp, *, served: Callable[[], str | None], opened: Callable[[], AppContext] = app_context
     ) -> None:
-        """Guard `app`; `served` gives the address of the server, None for every network. Both are asked once, late."""
+        """Guard `app`; `served` gives the address of the server, None for every network. Both are called once, late."""
         self._app = app
         self._served = served
         self._opened = opened
@@ -75,7 +75,7 @@ class AccessMiddleware:
         if scope["type"] not in {"http", "websocket"}:
             await self._app(scope, receive, send)
             return
-        if not self._headers:  # the first request; before, settings may be wrong, which the start has told by now
+        if not self._headers:  # at the first request, since the start has reported wrong settings by then
             self._open()
         headers = Headers(scope=scope)
         refusal = self._of_host(scope, headers) or _of_origin(scope, headers)
@@ -126,7 +126,7 @@ class AccessMiddleware:
         self._sessions = Sessions(opened, needed=not (chosen.insecure or is_loopback(served)))
 
     def _of_host(self, scope: Scope, headers: Headers) -> Response | None:
-        """Return the refusal of a request by its host, None where it may pass."""
+        """Return the refusal of a request by its host, None if the host is allowed."""
         given = headers.getlist("host")
         host = host_of(given[0]) if len(given) == 1 else None
         own = scope.get("server") if self._any_own_address else None
@@ -181,10 +181,10 @@ class AccessMiddleware:
 
 
 class Remembered(Generic[Value]):
-    """Values by key that a function reads from the database in a thread, so that hardly a request waits for it.
+    """Cache of values by key, read from the database in a thread, so that hardly any request waits.
 
-    A value of up to `KNOWN_SECONDS` is taken as it is; an older one too, while it is read anew behind the request that
-    asked; one of `STALE_SECONDS` is waited for.
+    A value younger than `KNOWN_SECONDS` is used as it is; an older one is refreshed behind the request that
+    asked; a request waits for a value older than `STALE_SECONDS`.
     """
 
     def __init__(self, read: Callable[[str], Value]) -> None:
@@ -205,11 +205,11 @@ class Remembered(Generic[Value]):
         return known[0]
 
     def forget(self) -> None:
-        """Read every value anew when it is asked for next."""
+        """Forget all values, so that each is read at its next use."""
         self._values.clear()
 
     async def _renew(self, key: str) -> Value:
-        begun = time.monotonic()  # what changes during the reading counts as unread
+        begun = time.monotonic()  # a change during the reading counts as unread
         value = await run_sync(self._read, key)
         if len(self._values) >= _MOST_CACHED:
             self._values.clear()
@@ -221,15 +221,15 @@ class Remembered(Generic[Value]):
         if not task.cancelled() and (error := task.exception()) is not None:
             trace = (
                 None if isinstance(error, StorageError) else error
-            )  # a database that is away needs none, each second
-            log.error("users could not be read: %s", error, exc_info=trace)  # the next to wait for it answers so
+            )  # no traceback every second while the database is unreachable
+            log.error("users could not be read: %s", error, exc_info=trace)  # the next waiting request gets the error
 
 
 class Sessions:
     """Users by the cookies of their sessions."""
 
     def __init__(self, opened: AppContext, *, needed: bool) -> None:
-        """Read from `opened`; `needed`: a session is asked for even while there is no user."""
+        """Read from `opened`; `needed`: a session is required even without users."""
         self._needed = Remembered(lambda _key: needed or people.has_login(opened))
         self._name = Remembered(lambda kind: people.cookie_name(opened, kind))
         self._users = Remembered(lambda cookie: people.user_of(opened, cookie))
@@ -255,7 +255,7 @@ class Sessions:
 
 
 def identified(scope: Scope, cookies: Mapping[str, str], user: User | None) -> Scope:
-    """Return the scope with the user, whose name and role stand in place of those that a client may have sent."""
+    """Return the scope with the user, whose name and role replace those that a client may have sent."""
     sent = {name: value for name, value in cookies.items() if name != NAME_COOKIE}
     if user is not None:
         sent[NAME_COOKIE] = quote(user.name, safe="")
@@ -277,12 +277,12 @@ def cookies_of(headers: Headers) -> dict[str, str]:
 
 
 def _is_open(scope: Scope) -> bool:
-    """Return whether a request needs no session: of the login page, of health, of metrics by this machine."""
+    """Return whether a request needs no session: login page, health checks, and metrics from this machine."""
     return scope["path"] in PUBLIC or (scope["path"] == METRICS and is_of_this_machine(scope))
 
 
 def _of_stranger(scope: Scope, headers: Headers) -> Response:
-    """Return the refusal of a request without session: the way to the login page where a page was asked for."""
+    """Return the refusal of a request without a session: for a page, a redirect to the login page."""
     asks_page = scope["type"] == "http" and scope["method"] == "GET" and "text/html" in headers.get("accept", "")
     if asks_page:
         query = scope["query_string"].decode("latin-1")
@@ -304,7 +304,7 @@ def security_headers() -> dict[str, str]:
 
 
 def content_security_policy() -> str:
-    """Return the policy: everything from this server alone, and of scripts in pages only those with a known hash.
+    """Return the policy: only content from this server, and only inline scripts with a known hash.
 
     Streamlit makes modules of components (`blob:`), writes styles into the page, and draws images as data.
     """
@@ -335,7 +335,7 @@ def _hash_of(script: str) -> str:
 
 
 def _of_origin(scope: Scope, headers: Headers) -> Response | None:
-    """Return the refusal of a request from a page of another origin, None where it may pass.
+    """Return the refusal of a request from a page of another origin, None if it is allowed.
 
     Browsers send the origin with every websocket and every request that may change something; other clients send none.
     """
@@ -364,13 +364,13 @@ def _refusal(scope: Scope, status: HTTPStatus, error: str, cure: str) -> Respons
 
 @lru_cache(_MOST_CACHED)
 def host_of(header: str) -> tuple[str, int | None] | None:
-    """Return name and port of a Host header, lower case and without a final dot; None where it is none."""
+    """Return name and port of a Host header, lower case and without a final dot; None if it is invalid."""
     return _parse(f"//{header}")
 
 
 @lru_cache(_MOST_CACHED)
 def place_of(origin: str) -> tuple[str, int] | None:
-    """Return name and port of an origin, None where it is none, as `null`."""
+    """Return name and port of an origin, None if it has none, such as `null`."""
     scheme = origin.partition("://")[0]
     host = _parse(origin.removeprefix(f"{scheme}:")) if scheme in DEFAULT_PORTS else None
     return None if host is None else (host[0], host[1] or DEFAULT_PORTS[scheme])

@@ -29,7 +29,7 @@ NO_LOGIN = (
 
 @asynccontextmanager
 async def lifespan(_app: st.App) -> AsyncIterator[dict[str, Any]]:
-    """Open the installation, begin the demos on a new installation, keep one worker alive until the app ends."""
+    """Open the installation, start the demos if it is new, and keep one worker alive until the app ends."""
     opened = await anyio.to_thread.run_sync(open_or_end)
     worker = EmbeddedWorker(opened) if opened.settings.embedded_worker else None
     if worker:
@@ -45,7 +45,7 @@ async def lifespan(_app: st.App) -> AsyncIterator[dict[str, Any]]:
 def open_or_end() -> AppContext:
     """Check the address, open the installation, begin what is left to do; where that fails, end with the reason.
 
-    After each answer of the database a verdict's thread waits for its turn, while scripts of pages compute for seconds.
+    After each database result the thread of a verdict waits for its turn, while page scripts compute for seconds.
     """
     sys.setswitchinterval(SWITCH_SECONDS)
     try:

@@ -1,7 +1,7 @@
-"""Form of logs: lines for people, or one JSON object a line (`OUTFOLD_LOG=json`), in both without secrets.
+"""Log formats: readable lines, or one JSON object per line (`OUTFOLD_LOG=json`), both without secrets.
 
-Every handler of the process is given the form, those of the server and of Streamlit too. Passwords of databases,
-cookies of sessions and whatever is written as a password, secret or token are replaced, wherever they stand in a
+Every handler of the process gets the formatter, including those of the server and of Streamlit. Passwords of databases,
+cookies of sessions and everything written as a password, secret or token are replaced, wherever they occur in a
 message or a traceback.
 """
 
@@ -27,10 +27,10 @@ _PATTERNS = (
 
 
 class SafeFormatter(logging.Formatter):
-    """Another formatter's lines without secrets."""
+    """Lines of another formatter without secrets."""
 
     def __init__(self, inner: logging.Formatter, secrets: frozenset[str]) -> None:
-        """Write what `inner` writes; `secrets` are replaced wherever they stand."""
+        """Format with `inner` and replace `secrets` wherever they occur."""
         super().__init__()
         self.inner, self.secrets = inner, secrets
 
@@ -40,10 +40,10 @@ class SafeFormatter(logging.Formatter):
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: time, level, logger, message, process, and the traceback as `error`."""
+    """One JSON object per line: time, level, logger, message, process, and the traceback as `error`."""
 
     def __init__(self, secrets: frozenset[str]) -> None:
-        """Replace `secrets` wherever they stand."""
+        """Replace `secrets` wherever they occur."""
         super().__init__()
         self.secrets = secrets
 
@@ -64,7 +64,7 @@ class JsonFormatter(logging.Formatter):
 
 
 def configure_logs(chosen: Settings) -> None:
-    """Give every handler of this process the form that the settings name; as JSON, the root logger gets one, too."""
+    """Give every handler of this process the configured formatter; for JSON, the root logger gets a handler too."""
     root = logging.getLogger()
     if chosen.log is LogForm.JSON and not any(type(one) is logging.StreamHandler for one in root.handlers):
         root.addHandler(logging.StreamHandler(sys.stderr))
@@ -74,7 +74,7 @@ def configure_logs(chosen: Settings) -> None:
 
 
 def formatter(chosen: Settings, inner: logging.Formatter | None = None) -> logging.Formatter:
-    """Return the formatter that the settings name; `inner` writes the lines for people."""
+    """Return the configured formatter; `inner` writes the readable lines."""
     secrets = secrets_of(chosen)
     if chosen.log is LogForm.JSON:
         return JsonFormatter(secrets)
@@ -98,7 +98,7 @@ def without_secrets(text: str, secrets: frozenset[str] = frozenset()) -> str:
 
 
 def _handlers() -> Iterator[logging.Handler]:
-    if logging.lastResort is not None:  # where a logger has no handler at all
+    if logging.lastResort is not None:  # if a logger has no handler at all
         yield logging.lastResort
     loggers = [logging.getLogger(), *map(logging.getLogger, list(logging.root.manager.loggerDict))]
     yield from (handler for logger in loggers for handler in logger.handlers)

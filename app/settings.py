@@ -24,7 +24,7 @@ _URL_CURE = "write postgresql+psycopg://user@host/name"
 
 
 class LogForm(StrEnum):
-    """Form of logs: lines for people, or JSON, one object a line."""
+    """Format of logs: readable lines, or one JSON object per line."""
 
     TEXT = "text"
     JSON = "json"
@@ -40,74 +40,71 @@ class Settings(BaseSettings):
     engine_url: str = Field("", description="URL of the job engine's own tables; empty: SQLite in `home`.")
     files_url: str = Field(
         "",
-        description="URL of the files that several homes share, as s3://bucket/prefix; empty: those in `home` are all.",
+        description="URL of the files that several homes share, as s3://bucket/prefix; empty: files stay in `home`.",
     )
     ray_address: str = Field(
         "",
-        description="Ray cluster that embeds the images of large rounds over a frozen network, as host:6379; empty: "
-        "workers do.",
+        description="Ray cluster, as host:6379, that embeds the images of large rounds over a frozen network; empty: "
+        "workers embed them.",
     )
-    embedded_worker: bool = Field(default=True, description="The web app starts a worker when none is alive.")
+    embedded_worker: bool = Field(default=True, description="The web app starts a worker if none is running.")
     worker_slot: str = Field(
         "0",
         pattern=r"^[A-Za-z0-9_.-]{1,64}$",  # it names a lock file
-        description="Name of a worker's place on its machine; one worker runs in each.",
+        description="Name of the worker's slot on its machine; one worker runs in each slot.",
     )
-    demo: bool = Field(default=True, description="A new installation begins with the demo datasets at work.")
+    demo: bool = Field(default=True, description="A new installation starts with rounds of two demo datasets.")
     max_pixels: int = Field(100_000_000, gt=0, description="Larger images are reported and not imported.")
     cache_gigabytes: float = Field(
         20.0,
         ge=0,
-        description="Decoded images and embeddings beyond this go after a round, the longest unused first; copies of "
-        "shared files have the same room once more.",
+        description="Limit of decoded images and embeddings; after a round the least recently used beyond it are "
+        "removed. Copies of shared files have the same limit of their own.",
     )
     keep_rounds: int = Field(
-        3, ge=0, description="Networks of so many finished rounds of a dataset are kept, the newest."
+        3, ge=0, description="Number of newest finished rounds of a dataset whose networks are kept."
     )
     worker_nice: int = Field(
-        10, ge=0, le=19, description="Priority of jobs beside other processes: 0 as they, 19 only what they leave."
+        10, ge=0, le=19, description="Priority of jobs: 0 is that of other processes, 19 uses only idle processor time."
     )
     devices_per_fold: int = Field(
-        1, ge=1, le=64, description="So many GPUs of this machine train one fold of a network together."
+        1, ge=1, le=64, description="Number of GPUs of this machine that train one fold of a network together."
     )
     allowed_roots: str = Field(
         "", description="Folders people may import from and export to, separated by ':'; empty: any."
     )
     insecure: bool = Field(
-        default=False, description="Without login, listen also at addresses that other machines reach."
+        default=False, description="Allows addresses that other machines can reach even without login."
     )
     log: LogForm = Field(
-        LogForm.TEXT, description="Form of logs: text, or json (one object a line, to standard error)."
+        LogForm.TEXT, description="Format of logs: text, or json (one object per line, to standard error)."
     )
-    session_hours: float = Field(168.0, gt=0, description="A sign-in lasts so long.")
+    session_hours: float = Field(168.0, gt=0, description="Duration of a sign-in, in hours.")
     hosts: str = Field(
         "",
-        description="Further names that browsers may open this server by, separated by ','; localhost and the address "
-        "that is served are always among them.",
+        description="Further host names under which browsers may open this server, separated by ','; localhost and the "
+        "served address are always allowed.",
     )
 
-    oidc_issuer: str = Field(
-        "", description="Address of a provider of OpenID Connect by which people sign in; empty: none."
-    )
-    oidc_client_id: str = Field(
-        "", validate_default=True, description="Name of this server at the provider of OpenID Connect."
-    )
+    oidc_issuer: str = Field("", description="Address of the OpenID Connect provider for sign-in; empty: none.")
+    oidc_client_id: str = Field("", validate_default=True, description="Client id of this server at the provider.")
     oidc_client_secret: SecretStr = Field(
-        SecretStr(""), description="Secret of this server at the provider; empty: a public client, by PKCE alone."
+        SecretStr(""),
+        description="Client secret of this server at the provider; empty: a public client with PKCE only.",
     )
-    oidc_client_secret_file: Path | None = Field(None, description="File that holds that secret, in its place.")
+    oidc_client_secret_file: Path | None = Field(None, description="File that contains the client secret.")
     oidc_domains: str = Field(
         "",
-        description="E-mail domains, separated by ',', whose people sign in by OpenID Connect without being added; "
-        "empty: only users that were added with an e-mail address.",
+        description="E-mail domains, separated by ',', whose people can sign in without being added; empty: only users "
+        "who were added with an e-mail address.",
     )
     oidc_role_claim: str = Field(
         "",
-        description="Claim of the provider that gives the role at each sign-in, nested ones as realm_access.roles; "
-        "empty: annotator, changed here.",
+        description="Claim of the provider that sets the role at each sign-in, nested ones written as "
+        "realm_access.roles; empty: roles are managed here, starting as annotator.",
     )
-    oidc_leads: str = Field("", description="Values of that claim, separated by ',', that make a lead.")
-    oidc_admins: str = Field("", description="Values of that claim, separated by ',', that make an admin.")
+    oidc_leads: str = Field("", description="Values of that claim, separated by ',', that make a user a lead.")
+    oidc_admins: str = Field("", description="Values of that claim, separated by ',', that make a user an admin.")
 
     @field_validator("home", mode="before")
     @classmethod
@@ -116,7 +113,7 @@ class Settings(BaseSettings):
             raise ConfigError("it is empty", "name a folder, or unset it for the default")
         try:
             return Path(value).expanduser() if isinstance(value, str | Path) else value
-        except RuntimeError:  # a ~name that is no user's
+        except RuntimeError:  # a ~name of no user
             raise ConfigError("its ~ is no user's home", "write the path out") from None
 
     @field_validator("database_url", "engine_url")
@@ -191,7 +188,7 @@ class Settings(BaseSettings):
 
     @property
     def oidc_secret(self) -> str:
-        """The client's secret at the provider of OpenID Connect, "" without one."""
+        """The client secret at the OpenID Connect provider, "" without one."""
         if self.oidc_client_secret_file is not None:
             return self.oidc_client_secret_file.expanduser().read_text(encoding="utf-8").strip()
         return self.oidc_client_secret.get_secret_value()
@@ -249,7 +246,7 @@ class Settings(BaseSettings):
 
     @property
     def files(self) -> Path:
-        """The root of all files that are not rows."""
+        """The root of all files outside the database."""
         return self.folder / "files"
 
     @property
@@ -258,7 +255,7 @@ class Settings(BaseSettings):
         return self.folder / "worker.log"
 
     def as_environment(self) -> dict[str, str]:
-        """Return the variables that give a process of ours these settings, except for the secret, which none needs."""
+        """Return the variables that pass these settings to a child process, without the secret, which none needs."""
         values = {**self.model_dump(mode="json", exclude={"oidc_client_secret"}), "home": str(self.folder)}
         return {f"{PREFIX}{name.upper()}": str(value) for name, value in values.items() if value is not None}
 
@@ -268,7 +265,7 @@ def settings() -> Settings:
     """Return this process's settings, read once.
 
     Raises:
-        ConfigError: a variable has a value that cannot work.
+        ConfigError: a variable has an invalid value.
     """
     try:
         return Settings()
@@ -278,7 +275,7 @@ def settings() -> Settings:
 
 
 def unknown_variables() -> list[str]:
-    """Return the variables that look like settings and are none, such as a mistyped name."""
+    """Return variables that look like settings but are not, such as mistyped names."""
     known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
     return sorted(
         name
@@ -292,7 +289,7 @@ def _parts(text: str) -> list[str]:
 
 
 def check_database_url(value: str) -> None:
-    """Raise `ConfigError` where a text is no URL of a database that can be used."""
+    """Raise `ConfigError` if a text is not the URL of a supported database."""
     try:
         url = make_url(value)
         url.get_dialect().import_dbapi()
@@ -307,7 +304,7 @@ def check_database_url(value: str) -> None:
 
 
 def _file_url(path: Path) -> str:
-    return URL.create("sqlite", database=str(path)).render_as_string()  # escapes what a URL would take for more
+    return URL.create("sqlite", database=str(path)).render_as_string()  # escapes characters with a meaning in URLs
 
 
 def _in_words(error: ErrorDetails) -> ConfigError:

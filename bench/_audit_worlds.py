@@ -80,7 +80,7 @@ def load(data: Path, part: Part, cache: Path, *, former: bool = False) -> Images
 
 
 def weak_writer(images: Images, seed: int) -> World:
-    """Labels are what a weak network says wherever it is unsure: a quarter of 6,000 digits, judged by a strong one."""
+    """Labels by a weak network wherever it is unsure: a quarter of 6,000 digits, judged by a strong one."""
     rng = np.random.default_rng(seed)
     rows, taught = _split(rng, len(images.digits), 6000, 300)
     writer = _classifier().fit(_coarse(images.digits[taught]), images.digit_true[taught])
@@ -216,7 +216,7 @@ def _world(
 
 
 def _mistaken(rng: np.random.Generator, images: Images, rows: IntArray, taught: IntArray, share: float) -> IntArray:
-    """Return labels of photos of which a share is what a model of their pixels mistakes them for."""
+    """Return labels of photos, a share of which is replaced by the mistakes of a model of their pixels."""
     second = _classifier().fit(images.photo_pixels[taught], images.photo_true[taught])
     return _confused(rng, second.predict_proba(images.photo_pixels[rows]), images.photo_true[rows], share)
 

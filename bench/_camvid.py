@@ -20,7 +20,7 @@ DRIVES = ("0006R0", "0016E5", "0001TP")  # of the training images; the test imag
 def stored_splits(root: Path, folder: Path, wanted: Mapping[str, int]) -> tuple[Snapshot, dict[str, IntArray]]:
     """Return the snapshot of these splits in their order, and the rows of each; masks are put below `folder`.
 
-    `wanted` says how many images of each split, evenly spread; 0: all.
+    `wanted` is the number of images of each split, evenly spread; 0: all.
     """
     store, names, sizes, rarest = MaskStore(folder), [], [], []
     paths: list[Path] = []

@@ -4,7 +4,7 @@
 
 Each task names a function below, a folder and where its answer goes. An answer is an NPZ: `codes` (the first pixel of
 each image, by which it is known everywhere), `splits`, and either `labels`, or `masks` as ids into `names` where -1 is
-no class. What a client cannot load is the text of its error in `error`.
+no class. If a client cannot load an export, `error` has the text of its error.
 """
 
 import json
@@ -86,7 +86,7 @@ def huggingface(folder: Path) -> Labelled:
 
 
 def pandas_csv(folder: Path) -> Labelled:
-    """Read the table as the README says."""
+    """Read the table as described in the README."""
     import pandas
 
     rows = pandas.read_csv(folder / "labels.csv", dtype={"label": str}, keep_default_na=False, na_values=[""])
@@ -262,7 +262,7 @@ def write_datumaro(folder: Path, form: str, world: str) -> None:
 
 
 def convert(folder: Path, form: str, wanted: str) -> None:
-    """Convert a folder with datumaro, as Outfold says that people may."""
+    """Convert a folder with datumaro, as suggested by Outfold."""
     made = _datumaro().import_from(str(folder), form)
     made.export(f"{folder}-converted", wanted, save_media=True)
 

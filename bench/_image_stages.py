@@ -70,7 +70,7 @@ def export(home: Path, _count: int) -> None:
 
 
 def probe() -> RoundConfig:
-    """Return the cheapest probe: one pass of the packaged network, not enlarged, its last stage alone."""
+    """Return the cheapest probe: one pass of the packaged network, not enlarged, only its last stage."""
     return replace(packaged_probe(SIZE), upscale=0, all_stages=False, flip=False)
 
 

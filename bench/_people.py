@@ -37,7 +37,7 @@ ROOT = Path(__file__).parents[1]
 TIMEOUT_SECONDS = 60.0
 START_SECONDS = 180.0
 RETRY_SECONDS = 0.5
-STATES_SECONDS = 1.5  # between two looks of a page at what others did
+STATES_SECONDS = 1.5  # seconds between two checks of a page for acts of others
 VERDICTS = ("accept", "keep", "exclude")
 
 
@@ -48,7 +48,7 @@ class Tally:
     verdicts: list[float] = field(default_factory=list)
     reruns: list[float] = field(default_factory=list)
     faults: Counter[str] = field(default_factory=Counter)
-    refused: int = 0  # answers that say the database or its lock could not be had
+    refused: int = 0  # answers that the database or its lock was unavailable
 
 
 class Person:
@@ -57,7 +57,7 @@ class Person:
     def __init__(self, port: int, name: str, tally: Tally, first: int, step: int, *, patient: bool = False) -> None:
         """Prepare; `patient`: an act that is not answered is sent again until it is."""
         self.name = name
-        self.said: dict[int, str] = {}  # by finding, as the answers said
+        self.said: dict[int, str] = {}  # by finding, from the answers
         self.changesets: dict[int, int | None] = {}  # answered acts, and their finding
         self._port, self._tally, self._patient = port, tally, patient
         self._findings = itertools.count(first, step)
@@ -196,7 +196,7 @@ class Person:
 
 
 def work_at_once(people: list[Person], seconds: float) -> None:
-    """Let everybody sign in, then all work for so long, spread over a second; raises what stopped one of them."""
+    """Sign in all users, then let them work for this time, spread over a second; raises the first error of any."""
     stopped: list[BaseException] = []
     signed_in = threading.Barrier(len(people))
 
@@ -297,7 +297,7 @@ def start_worker(settings: Settings) -> subprocess.Popen[bytes]:
 
 @contextmanager
 def rounds_in_a_row(app_context: AppContext, dataset_id: int, config: RoundConfig) -> Iterator[None]:
-    """Keep a round of a dataset at work while the block runs, also while the database is away at times."""
+    """Keep a round of a dataset running during the block, even while the database is temporarily unreachable."""
     end = threading.Event()
     refused: list[RoundError] = []
 

@@ -27,7 +27,7 @@ from bench._data import unpack
 from bench.planted_masks import ARCHIVE
 from core.learn.batches import Scaling
 
-_EVERY = 3  # images that are looked at
+_EVERY = 3  # images that are used
 _AT_ONCE = 16
 
 
@@ -35,11 +35,11 @@ class Seen:
     """Inputs of a norm as sums over images and pixels: (C,) of values and of their squares."""
 
     def __init__(self, channels: int) -> None:
-        """Begin with nothing seen."""
+        """Start without data."""
         self.count, self.sum, self.squares = 0, torch.zeros(channels).double(), torch.zeros(channels).double()
 
     def __call__(self, _norm: nn.Module, given: tuple[Tensor]) -> None:
-        """Count what the norm is about to see, (B, C, H, W)."""
+        """Add the input of the norm, (B, C, H, W)."""
         values = given[0].double()
         self.count += values.numel() // values.shape[1]
         self.sum += values.sum((0, 2, 3))
@@ -81,7 +81,7 @@ def rescale(network: nn.Module, mean: Tensor, deviation: Tensor) -> None:
 
 
 def unfold(network: nn.Module, shown: Tensor) -> None:
-    """Give each norm the statistics of what it sees, and a scale and shift that undo them."""
+    """Give each norm the statistics of its input, and a scale and shift that undo them."""
     norms = {norm: Seen(norm.num_features) for norm in network.modules() if isinstance(norm, nn.BatchNorm2d)}
     hooks = [norm.register_forward_pre_hook(seen) for norm, seen in norms.items()]
     for batch in torch.split(shown, _AT_ONCE):

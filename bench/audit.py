@@ -51,7 +51,7 @@ class Run:
 
     agreement: float
     right: float  # of all disagreements
-    expected: float  # of them, by the round alone
+    expected: float  # of them, by the round only
     estimated: float  # by the verdicts
     holds: bool | None  # the interval at the proposed threshold; None: nothing is proposed
     threshold: float | None
@@ -65,7 +65,7 @@ class Run:
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """A world as a round judges it: what it predicts, how sure it is, and the findings' outcomes."""
+    """A world as judged by a round: predictions, confidences, and the outcomes of the findings."""
 
     world: World
     probs: FloatArray

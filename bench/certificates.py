@@ -102,7 +102,7 @@ def uniform_prior(claim: Claim) -> IntArray:
 
 
 def clopper_pearson(claim: Claim) -> IntArray:
-    """Return the boundary of the upper Clopper-Pearson bound at 1 - alpha, looked at after each verdict."""
+    """Return the boundary of the upper Clopper-Pearson bound at 1 - alpha, checked after each verdict."""
     wrong = np.arange(claim.least_breaking)
     short, enough = wrong.copy(), np.full_like(wrong, claim.size)  # everything judged is a count
     while (enough - short > 1).any():

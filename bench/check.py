@@ -173,7 +173,7 @@ def search_seconds(embeddings: FloatArray) -> tuple[float, float]:
 
 
 def bare(paths: Sequence[str], hashes: Sequence[str], config: RoundConfig, cache: Path) -> tuple[float, float]:
-    """Return the seconds of decoding alone, and of the forward passes of the same network on what was decoded."""
+    """Return the seconds of decoding alone, and of the forward passes of the same network on the decoded images."""
     started = time.perf_counter()
     images = decode_squares(
         paths,

@@ -108,7 +108,7 @@ class Task:
     form: str
     do: str
     more: tuple[str, ...] = ()
-    truth: str = ""  # the function that says what was written, where a format cannot hold the masks pixel by pixel
+    truth: str = ""  # the function that returns the written content, if a format cannot hold the masks pixel by pixel
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +203,7 @@ def main() -> None:
 
 
 def environment(folder: Path) -> Path:
-    """Return the Python of the clients' environment, made and filled where it is not there yet."""
+    """Return the Python of the clients' environment, created if necessary."""
     python = folder / "bin" / "python"
     if not (folder / "filled").exists():
         venv.create(folder, with_pip=True, clear=True)
@@ -262,7 +262,7 @@ def worlds_of_masks() -> list[World]:
 
 
 def check_exports(python: Path, folder: Path, only: str) -> list[Row]:
-    """Export every world in every format and return what each client makes of it."""
+    """Export every world in every format and return the result of each client."""
     rows: list[Row] = []
     comparisons: list[tuple[Task, World, Path, Path]] = []
     for world in (*worlds_of_labels(), *worlds_of_masks()):
@@ -339,7 +339,7 @@ def carry_out(python: Path, tasks: Path, wanted: Sequence[tuple[Task, Path, Path
 
 
 def compare(task: Task, world: World, answer: Path) -> Row:
-    """Return whether a client read what was exported."""
+    """Return whether a client read the exported content."""
     found = np.load(answer)
     if "error" in found.files:
         state = "named" if task.more == (ONLY_IMAGES,) else "refused"
@@ -369,7 +369,7 @@ def compare(task: Task, world: World, answer: Path) -> Row:
 
 
 def check_imports(python: Path, folder: Path, only: str) -> list[Row]:
-    """Have every client write its formats and return what Outfold makes of them."""
+    """Have every client write its formats and return the results of Outfold's import."""
     written: list[tuple[Task, World, Path, Path]] = []
     plain, masks = worlds_of_labels()[:2], [world for world in worlds_of_masks() if world.name == "no IGNORE"]
     for world, writers in [*((world, LABEL_WRITERS) for world in plain), *((world, MASK_WRITERS) for world in masks)]:
@@ -405,7 +405,7 @@ def _truth(answer: Path) -> Path:
 
 
 def _read_back(task: Task, world: World, where: Path, answer: Path) -> Row:
-    """Return whether Outfold reads what a client wrote."""
+    """Return whether Outfold reads the files of a client."""
     done = np.load(answer)
     if "error" in done.files:
         return Row(task.client, task.form, world.name, "refused", f"the client cannot write it: {done['error']}")
@@ -481,7 +481,7 @@ def _code(path: str) -> int:
 
 
 def _by_world(world: World, names: Sequence[str], mask: IntArray) -> IntArray:
-    """Return a client's mask in the world's ids: IGNORE where it has no class, -2 where the world has no such class."""
+    """Return a client's mask in the world's ids: IGNORE where it has no class, -2 for classes unknown to the world."""
     numbers = {str(at): at for at in range(len(world.classes))}  # ids without names
     meant = [
         IGNORE if name in NO_CLASS else world.classes.index(name) if name in world.classes else numbers.get(name, -2)

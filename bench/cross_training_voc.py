@@ -72,7 +72,7 @@ def main() -> None:
 
 
 def one_run(arguments: argparse.Namespace, few: int) -> dict[str, Any]:
-    """Return the figures with so many masks; a finished part is only read, and takes no time."""
+    """Return the figures with this number of masks; a finished part is only read, and takes no time."""
     lists, data = arguments.data / "voc_splits_pascal", arguments.data / "VOCdevkit" / "VOC2012"
     parts = {
         "labelled": read_list(lists / str(few) / "labeled.txt"),
@@ -150,7 +150,7 @@ def read_ids(file: Path) -> IntArray:
 
 
 def propose_settings(arguments: argparse.Namespace, images: int) -> CrossTrainingConfig:
-    """Return the published settings, changed as the command line says; an epoch of stage 2 sees all `images`."""
+    """Return the published settings, changed by the command line; an epoch of stage 2 sees all `images`."""
     weights = {"pretrained": Weights.PRETRAINED, "none": Weights.NONE}.get(arguments.weights, Weights.FILE)
     batch = min(arguments.batch, images)
     network = RoundConfig(

@@ -80,7 +80,7 @@ class Found:
     """Detection metrics of one order of the images."""
 
     average_precision: float
-    at_errors: float  # precision among as many as there are errors
+    at_errors: float  # precision among as many findings as there are errors
     at_100: float
     auroc: float
     seconds: float = 0.0
@@ -182,7 +182,7 @@ def of_round(images: Images, given: IntArray, seed: int, scratch: Path, further:
     if not further:
         return found
     mixed = replace(config, members=tuple(further.values()))
-    probs, seconds = train_and_predict(images, given, mixed, scratch, cache)  # goes on where the default round ended
+    probs, seconds = train_and_predict(images, given, mixed, scratch, cache)  # continues where the default round ended
     found[MIX] = metrics_of(-own(probs, given), wrong, seconds)
     for number, name in enumerate(further, 1):  # whose folds are done
         probs, _ = train_and_predict(images, given, mixed.networks[number], network_folder(scratch, number), cache)

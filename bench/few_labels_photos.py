@@ -153,7 +153,7 @@ def run_tails(photographs: Photographs, ratios: Sequence[int], seeds: int) -> di
 
 
 def one_tail(photographs: Photographs, draw: str, ratio: int, count: int, seed: int) -> dict[str, float]:
-    """Return the accuracy of each way on unbalanced images, of which so many are labelled."""
+    """Return the accuracy of each method on unbalanced images, of which this number is labelled."""
     rng, classes = np.random.default_rng(1000 + seed), photographs.classes
     labels, kept = photographs.labels[: photographs.train], []
     for place, label in enumerate(rng.permutation(classes).tolist()):
@@ -174,7 +174,7 @@ def one_tail(photographs: Photographs, draw: str, ratio: int, count: int, seed: 
 
 
 def one_run(photographs: Photographs, count: int, seed: int) -> dict[str, float]:
-    """Return the test accuracy of each way with so many labels, drawn by the seed."""
+    """Return the test accuracy of each method with this number of labels, drawn by the seed."""
     labels = photographs.labels[: photographs.train]
     rows = balanced_draw(labels, count // photographs.classes, seed)
     found = {name: photographs.accuracy(way(photographs, rows, seed)) for name, way in BASELINES.items()}
@@ -189,7 +189,7 @@ def of_recipe(
     among: tuple[IntArray, propagation.FeatureSpace] | None = None,
     shares: FloatArray | None = None,
 ) -> dict[str, float]:
-    """Return the test accuracy of the spread labels, of the probe, and of what the recipe chooses by cross-validation.
+    """Return the test accuracy of the spread labels, of the probe, and of the recipe's choice by cross-validation.
 
     Labels spread `among` all training images, or these rows and their space.
     """

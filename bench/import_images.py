@@ -101,7 +101,7 @@ def sequential_images_per_second(folder: Path) -> float:
 
 @contextmanager
 def open_data(data: Path, scratch: Path) -> Iterator[Path]:
-    """Yield the folder of images, unpacked where it is an archive."""
+    """Yield the folder of images, unpacked if it is an archive."""
     if data.is_dir():
         yield data
         return

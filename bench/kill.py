@@ -65,7 +65,7 @@ T = TypeVar("T")
 
 
 def main() -> None:
-    """Kill, judge what is left, print, and write the figures where asked."""
+    """Kill, check the remaining state, print, and write the figures on request."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=150)
     parser.add_argument("--minutes", type=float, default=60.0, help="the longest that the kills may take")
@@ -76,7 +76,7 @@ def main() -> None:
     programs = find_postgresql()
     if programs is None:
         parser.error("there is no PostgreSQL server; install one")
-    os.environ["OMP_NUM_THREADS"] = "1"  # four workers at once, and the same sums whatever else runs
+    os.environ["OMP_NUM_THREADS"] = "1"  # four workers at once, and the same sums under any load
     with (
         tempfile.TemporaryDirectory(prefix="outfold-kill-") as folder,
         running_postgres(Path(programs), durable=True) as server,
@@ -112,7 +112,7 @@ class Fleet:
         self._round_of_child = 0  # whose child was killed last
 
     def endure(self, kills: int, longest_seconds: float) -> dict[str, int]:
-        """Kill so many processes, wait until everything has settled, and return the figures."""
+        """Kill this number of processes, wait until everything has settled, and return the figures."""
         people = [
             Person(self._port, f"person{place}", self._tally, 1 + place, PEOPLE, patient=True)
             for place in range(PEOPLE)

@@ -271,7 +271,7 @@ def _act(page: Page) -> None:
 
 
 def _announced(page: Page, name: str, kind: str) -> None:
-    """Measure the next event of this kind, whatever it makes the editor draw."""
+    """Measure the next event of this kind, whatever the editor draws for it."""
     page.evaluate("([name, kind]) => { window.announced = { name, kind }; }", [name, kind])
 
 

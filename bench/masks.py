@@ -134,7 +134,7 @@ def weigh(scenes: list[MaskPair]) -> int:
 
 
 def dense(scene: MaskPair) -> FloatArray:
-    """Return probabilities of all classes, (K, H, W), that say what the scene's bytes say."""
+    """Return probabilities of all classes, (K, H, W), that correspond to the scene's bytes."""
     sure, likely = scene.confidence / np.float32(255), scene.given_probability / np.float32(255)
     rest = np.maximum(0, 1 - sure - np.where(scene.given == scene.predicted, 0, likely)) / (CLASSES - 1)
     probs = np.broadcast_to(rest, (CLASSES, *rest.shape)).astype(np.float32)
@@ -161,7 +161,7 @@ def time_call(act: Callable[[], object]) -> tuple[float, float]:
 
 
 def in_own_process(count: int) -> dict[str, float]:
-    """Write a finished round of so many images and judge it in a process of its own."""
+    """Write a finished round of this number of images and judge it in its own process."""
     with tempfile.TemporaryDirectory(prefix="outfold-bench-") as scratch:
         write_round(Path(scratch), count)
         command = [sys.executable, str(Path(__file__).resolve()), "--judge", scratch]
@@ -199,7 +199,7 @@ def judge_folder(folder: Path) -> dict[str, float]:
 
 
 def peak_mb() -> float:
-    """Return the most memory this process held; of its own, not what its parent had when it began."""
+    """Return the peak memory of this process, without that of its parent at the start."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) / 1024
 

@@ -98,7 +98,7 @@ def main() -> None:
 
 
 def experiment(snapshot: Snapshot, truth: IntArray, config: RoundConfig, scratch: Path) -> dict[str, Any]:
-    """Run two rounds, the second on what accept-all after an audit made of the labels."""
+    """Run two rounds, the second on the labels after an audit and accept-all."""
     print(f"\n{config.folds} folds, {config.epochs} epochs of {config.model}")
     figures: dict[str, Any] = {"epochs": config.epochs}
     for number in (1, 2):

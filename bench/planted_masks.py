@@ -61,7 +61,7 @@ NAMES = ["Sky", "Building", "Pole", "Road", "Pavement", "Tree", "SignSymbol", "F
 
 @dataclass(frozen=True)
 class Spoilt:
-    """The masks as they are given and as they are meant, and what was done to them, by row."""
+    """Given and true masks, and the changes between them, by row."""
 
     paths: list[Path]
     given: Sequence[IntArray]
@@ -99,7 +99,7 @@ def main() -> None:
 
 
 def one_round(root: Path, scratch: Path, seed: int, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Plant errors, run a round, and return what its findings are worth."""
+    """Plant errors, run a round, and return the scores of its findings."""
     started, cpu = time.perf_counter(), time.process_time()
     folder = scratch / str(seed)
     spoilt = spoil(root, SEED + seed)

@@ -133,7 +133,7 @@ def import_digits(app_context: AppContext, folder: Path, count: int = 1797) -> i
 
 
 def percentile_ms(seconds: list[float], percent: float) -> float:
-    """Return the time that so many in a hundred stay below; NaN of none."""
+    """Return the time at this percentile; NaN without values."""
     return round(1e3 * float(np.percentile(seconds, percent)), 1) if seconds else float("nan")
 
 

@@ -160,7 +160,7 @@ def measure_bulk(client: Client) -> dict[str, float]:
 
 
 def measure_seen(port: int) -> dict[str, float]:
-    """Time a key until its verdict is seen and until it is stored, in a real browser; nothing where there is none."""
+    """Time a key until its verdict is seen and until it is stored, in a real browser; empty without a browser."""
     from bench import ui_browser  # noqa: PLC0415  not needed with --no-browser
 
     if not any(map(shutil.which, ui_browser.BROWSERS)):
@@ -170,7 +170,7 @@ def measure_seen(port: int) -> dict[str, float]:
 
 
 def times_ms(times: int, act: Callable[[int], object]) -> list[float]:
-    """Return the duration of each of so many calls, in milliseconds."""
+    """Return the duration of each of this number of calls, in milliseconds."""
     taken = []
     for place in range(times):
         started = time.perf_counter()

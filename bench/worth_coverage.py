@@ -22,7 +22,7 @@ sys.path.insert(0, str(ROOT))
 from core.judge.impact import impact_of_labels
 from tools.fixtures.coverage import coverage_together, label_coverage, mask_coverage
 
-LABELS = (  # items, seeds, share that the cleaned side alone gets right, that the original side alone does
+LABELS = (  # items, seeds, share right only on the cleaned side, share right only on the original side
     *((count, 1, 0.05, 0.05) for count in (30, 100, 1000)),
     *((count, 1, 0.05, 0.02) for count in (30, 100, 1000)),
     *((count, 1, 0.20, 0.10) for count in (30, 100, 1000)),
@@ -31,7 +31,7 @@ LABELS = (  # items, seeds, share that the cleaned side alone gets right, that t
     *((count, 3, 0.05, 0.02) for count in (30, 100, 1000)),
 )
 TOGETHER = ((10, 100), (100, 100), (200, 40))  # classes, items of each
-MASKS = (  # images, classes, how often an image has a class, what the cleaned side gains (log odds of a right pixel)
+MASKS = (  # images, classes, share of images with a class, gain of the cleaned side (log odds of a right pixel)
     *((count, 5, 0.9, 0.0) for count in (20, 60, 150)),
     *((count, 11, 0.6, 0.3) for count in (20, 60, 150)),
     *((count, 11, 0.2, 0.1) for count in (20, 60, 150)),

@@ -267,7 +267,7 @@ def _judge_probabilities(data: ArrayLike, labels: ArrayLike, classes: Sequence[s
 
 
 def _class_ids(labels: ArrayLike, classes: Sequence[str], count: int) -> IntArray:
-    """Return the labels as class ids, NO_LABEL where there is none.
+    """Return the labels as class ids, NO_LABEL if unlabelled.
 
     Raises:
         DatasetError: a label is no class, or the number of labels is not that of the rows.

@@ -252,7 +252,7 @@ def check_folder(
 
 
 def unjudged_reason(folder: CheckedSource, snapshot: Snapshot, config: RoundConfig) -> str:
-    """Return the reason why the labels cannot be judged, and the remedy; "" where they can."""
+    """Return the reason why the labels cannot be judged, and the remedy; "" if they can."""
     if folder.masks:
         return (
             "The labels are masks, which need a round of their own: import the folder with "

@@ -192,7 +192,7 @@ def _connect(address: str) -> None:
 
 @contextmanager
 def _faults(address: str) -> Iterator[None]:
-    """Raise what Ray raises as a `RoundError`."""
+    """Convert errors of Ray into `RoundError`."""
     import ray  # noqa: PLC0415  # as above
 
     try:

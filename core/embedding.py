@@ -1,8 +1,8 @@
-"""Embeddings of a round's images by a frozen network: of all at once, or shard by shard.
+"""Embeddings of a round's images by a frozen network: all at once, or shard by shard.
 
-A round whose folder says so (`core.data.shards`) has shards: `embed_shard` makes one, in any process of any home, and
-`embed_round` then reads them. Otherwise `embed_round` decodes and embeds all images in the process that asks first.
-Both lead to the same bits.
+A large round has shards, listed in its folder (`core.data.shards`): `embed_shard` makes one, in any process of any
+home, and `embed_round` reads them. Otherwise `embed_round` decodes and embeds all images in the first calling process.
+Both give the same bits.
 """
 
 from collections.abc import Callable
@@ -47,7 +47,7 @@ class EmbeddedImages:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShardImages:
-    """Images of a shard that are to be embedded: where they lie, and keys of their decoded pixels."""
+    """Images of a shard to embed: their paths, and keys of their decoded pixels."""
 
     paths: list[str]
     keys: list[str]
@@ -59,9 +59,9 @@ EmbedImages = Callable[[RoundConfig, ShardImages, Path, Progress, FoldCallbacks]
 
 
 def plan_shards(folder: Path, config: RoundConfig, snapshot: Snapshot) -> None:
-    """Divide the images of a round that opens into shards, for each of its probes that has not predicted them yet.
+    """Divide the images of an opening round into shards, for each of its probes that has not predicted them yet.
 
-    Nothing is written where one shard holds all images, or where a kind of label is probed otherwise.
+    Nothing is written if one shard holds all images, or if the kind of label has another probe.
     """
     if task_of(snapshot).probe is not None:
         return

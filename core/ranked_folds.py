@@ -1,6 +1,6 @@
 """Folds of which each network is trained by several processes, one a device.
 
-`train_by_ranks` brings the checkpoints of a fold to their last epoch. `core.rounds.run_fold` then goes on from there,
+`train_by_ranks` brings the checkpoints of a fold to their last epoch. `core.rounds.run_fold` then continues from there,
 as after a kill: one process predicts every held-out image and keeps the networks.
 """
 
@@ -34,7 +34,7 @@ def train_by_ranks(
     report: Report,
     should_stop: Callable[[], bool],
 ) -> None:
-    """Train the round's networks on one fold by `count` processes each, but for probes and what is trained already.
+    """Train the round's networks on one fold by `count` processes each, except probes and trained networks.
 
     Each process takes a batch of the config's size, so a step is that of one process with a batch `count` times as
     large. `masks` is the folder of the store of masks, where labels are masks.
@@ -59,7 +59,7 @@ def _is_done(places: RoundPaths, config: RoundConfig, fold: int) -> bool:
 
 
 def _launch(config: RoundConfig, fold: int, count: int, places: RoundPaths, callbacks: crossfold.FoldCallbacks) -> None:
-    """Train one network; with half the batch, again and again, where it does not fit into a device's memory."""
+    """Train one network, halving the batch until it fits into a device's memory."""
     starting = Progress("starting", fold, config.folds, message=f"{count} processes")
     places.folder.mkdir(parents=True, exist_ok=True)
     while True:

@@ -324,7 +324,7 @@ def train_and_predict(
 def network_spec(
     task: TaskDefinition, config: RoundConfig, classes: int, keep: crossfold.Keep
 ) -> crossfold.NetworkSpec:
-    """Return what a fine-tuned network of a round is built and trained by."""
+    """Return the specification by which a fine-tuned network of a round is built and trained."""
     return crossfold.NetworkSpec(
         build=partial(task.build_network, config, _channels(config), classes),
         augment=task.augment(config),

@@ -82,7 +82,7 @@ class TaskDefinition:
     training_data: Callable[[Snapshot, RoundConfig, RoundPaths, Progress, FoldCallbacks], TrainingData]
     build_network: Callable[[RoundConfig, int, int], nn.Module]  # config, channels, classes
     augment: Callable[[RoundConfig], Augment]  # changes images and targets alike
-    strong_augment: Callable[[RoundConfig], Augment]  # the same, far more where that helps
+    strong_augment: Callable[[RoundConfig], Augment]  # stronger augmentation, if that helps
     strong_views: Callable[[Tensor, Generator], Tensor]  # of images, whose targets stay, (B, C, H, W)
     mixed_views: int  # of consistency training: see `core.learn.consistency.Consistency`
     view: Callable[[RoundConfig, nn.Module], nn.Module]  # the network with its test-time views

@@ -35,7 +35,7 @@ from core.tasks import RoundPaths, TaskDefinition, task_of
 from core.types import ConfigError, FloatArray, Progress
 
 TRIED = 64  # images of a trial
-SCENES = 8  # images of a trial where labels are masks
+SCENES = 8  # images of a trial with masks
 _LEAST_SECONDS = 1.0  # for timing a network
 _READ_ALONE = 400  # images up to which one process decodes all, see core.data.array_cache
 _ROWS = 2000  # of a trial regression
@@ -97,7 +97,7 @@ def estimate_costs(
 ) -> tuple[float, TrainingCosts | None]:
     """Return the estimated seconds of a round of all images in folds, and of the parts of its first network.
 
-    Both are without the start of the process; parts are None where masks are learnt by a probe.
+    Both exclude the start of the process; parts are None if masks are learnt by a probe.
     The trial works in a folder below `parent`, by default that of temporary files.
 
     Raises:
@@ -121,7 +121,7 @@ def _costs_of_network(trial: TimingTrial, config: RoundConfig, parent: Path) -> 
         callbacks = FoldCallbacks(lambda _: None, lambda: False)
         places = RoundPaths(folder, folder, Path(trial.mask_store) if trial.mask_store else None)
         reading = Progress("reading images", 0, 1)
-        task.training_data(first_rows(trial, 1).snapshot, config, places, reading, callbacks)  # imports what is needed
+        task.training_data(first_rows(trial, 1).snapshot, config, places, reading, callbacks)  # imports modules
         began = time.monotonic()
         training_data = task.training_data(snapshot, config, places, reading, callbacks)
         decoding = (time.monotonic() - began) / len(snapshot) * trial.count

@@ -1,9 +1,9 @@
 """Agreeing findings of a large round as columns of a file instead of rows: written once, read in parts, never changed.
 
-Of 10 million images a round suspects some per cent. The others agree with their label; that a person looks at one of
-them is rare, so they have no row until one is decided on (`db.queries.agreeing` makes it then). A place is the
+Of 10 million images a round suspects a few per cent. The others agree with their label; people rarely look at one of
+them, so they have no row until one is decided on (`db.queries.agreeing` makes it then). A place is the
 index of a finding in the file, which is in the order of rank. Beside it lies a second file that leads from samples to
-places. Both are named by the first id of the round's block, so that what a late process writes is never read.
+places. Both are named by the first id of the round's block, so that files of a late process are never read.
 
 Shapes: P findings of a part, Q of those that were asked for; every column is an array of one value a finding.
 """
@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from core.types import FindingKind, FloatArray, IntArray, StorageAwayError, StorageError
 from db.loading import NewFinding
 
-PART = 25_000  # findings of a part: what is read at once
+PART = 25_000  # findings of a part, the unit of reading
 _SAMPLES_PART = 20_000
 _MOST_OPEN = 8  # files that a process keeps open
 _NONE = -1  # stored for a similarity rank or a number of networks that there is not
@@ -76,7 +76,7 @@ def _samples_file_of(folder: Path, first_id: int) -> Path:
 
 
 def remove_files(folder: Path, first_id: int) -> None:
-    """Remove what an interrupted attempt has written."""
+    """Remove the files of an interrupted attempt."""
     for path in (file_of(folder, first_id), _samples_file_of(folder, first_id)):
         path.unlink(missing_ok=True)
         for partial in folder.glob(f".{path.name}.*.partial"):
@@ -84,7 +84,7 @@ def remove_files(folder: Path, first_id: int) -> None:
 
 
 class AgreeingWriter:
-    """Takes the agreeing findings out of a round's and writes them; `count` says how many it took."""
+    """Takes the agreeing findings out of a round's and writes them; `count` is their number."""
 
     def __init__(self, path: Path) -> None:
         """Write to `path`, which is not read before it is renamed."""
@@ -133,7 +133,7 @@ class AgreeingWriter:
         self._file.write_table(pa.table(columns, schema=self._schema), row_group_size=PART)
 
     def close(self, samples_path: Path) -> None:
-        """Write what is left, and the file that leads from samples to places."""
+        """Write the rest, and the index from samples to places."""
         pa = _arrow()
         if self._waiting:
             self._write()
@@ -159,7 +159,7 @@ def _parquet() -> Any:  # noqa: ANN401
 
 @contextmanager
 def writing(folder: Path, first_id: int) -> Iterator[AgreeingWriter]:
-    """Yield a writer; both files appear at the end of the block, where it took a finding and nothing failed."""
+    """Yield a writer; both files appear at the end of the block, if it took a finding and nothing failed."""
     targets = (_samples_file_of(folder, first_id), file_of(folder, first_id))
     partials = [path.with_name(f".{path.name}.{uuid4().hex[:12]}.partial") for path in targets]
     try:

@@ -55,7 +55,7 @@ class TableCopy:
 def copy_database(
     source_url: str, target_url: str, on_table: Callable[[TableCopy], None] = lambda _copied: None
 ) -> list[TableCopy]:
-    """Copy every row of a database into an empty one, both in this release's schema; return what each table holds.
+    """Copy every row of a database into an empty one, both in this release's schema; return counts and hashes by table.
 
     Raises:
         StorageError: the source holds no tables, the target holds rows, a row does not fit, or a table differs after
@@ -145,7 +145,7 @@ class _Digest:
             yield batch
 
     def result(self, name: str) -> TableCopy:
-        """Return count and hash of what has passed."""
+        """Return count and hash of the rows so far."""
         return TableCopy(name, self._rows, self._digest.hexdigest())
 
 

@@ -36,10 +36,10 @@ class Database:
 
     `read()` sees one consistent state; `write()` takes the one write lock at once (in SQLite BEGIN IMMEDIATE, in
     PostgreSQL an advisory lock), so that a transaction never fails half-way because another one wrote first, and what
-    follows from decisions is never computed from half of them. Both commit at their end or roll back whole.
+    follows from decisions is never computed from half of them. Both commit at their end or roll back completely.
 
-    Writers of this process take turns in the order in which they came, whatever object and thread they come from. A
-    second `write()` of a thread within its first is a mistake of the program, and raises `RuntimeError`.
+    Writers of this process take turns in order of arrival, whatever their object and thread. A
+    second `write()` of a thread within its first is a programming error, and raises `RuntimeError`.
 
     A full disk, a damaged file, a server that is away: both raise `StorageError`, whose text names the cure.
     """
@@ -103,7 +103,7 @@ def migrate(url: str) -> None:
 
 
 def revision_of(url: str) -> str | None:
-    """Return the revision of the schema, None where there are no tables of ours yet.
+    """Return the revision of the schema, None without tables of Outfold.
 
     Raises:
         StorageError: a newer release or another program made the tables, or the file is a folder or not writable.
@@ -140,7 +140,7 @@ def known_revisions() -> list[str]:
 
 
 def connect_arguments(url: str) -> dict[str, int]:
-    """Return what every connection is made with: a server that swallows packets must not hold a page for minutes."""
+    """Return the arguments of every connection: a server that drops packets must not block a page for minutes."""
     parsed = make_url(url)
     is_ours = parsed.get_backend_name() == "postgresql" and "connect_timeout" not in parsed.query
     return {"connect_timeout": CONNECT_SECONDS} if is_ours else {}
@@ -158,11 +158,11 @@ def alembic_config(url: str) -> "Config":
 
 @cache
 def _writers(_url: str) -> FairLock:
-    return FairLock()  # one a database, also where it is opened twice
+    return FairLock()  # one per database, even if it is opened twice
 
 
 def _create(url: str) -> Engine:
-    # without parameters in errors, which may be hashes of passwords, so that none stands in a log
+    # without parameters in errors, which may be password hashes, so that none is logged
     engine = create_engine(
         url, pool_size=20, max_overflow=20, connect_args=connect_arguments(url), hide_parameters=True
     )

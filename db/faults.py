@@ -64,7 +64,7 @@ class DatabaseAwayError(StorageAwayError):
 
 @contextmanager
 def storage_errors(url: str) -> Iterator[None]:
-    """Raise what goes wrong with the database at `url` itself as `StorageError`; everything else as it is."""
+    """Raise faults of the database at `url` itself as `StorageError`; all other errors unchanged."""
     try:
         yield
     except (SQLAlchemyError, sqlite3.Error, QueueTimeoutError) as error:

@@ -1,7 +1,7 @@
-"""Number of the home whose files a database goes with, kept where it needs no table.
+"""Number of the home whose files belong to a database, stored without a table.
 
-In SQLite it is the file's `application_id`, in PostgreSQL the comment on the table of the schema's version; copies and
-backups take both along.
+In SQLite it is the file's `application_id`, in PostgreSQL a comment on the table of the schema's version; copies and
+backups include both.
 """
 
 import secrets
@@ -22,10 +22,10 @@ def agree_on_home_id(
     write: Callable[[int], None],
     refuse: Callable[[int | None], None] = lambda _known: None,
 ) -> tuple[int, int | None]:
-    """Return the number that the database notes and that of its files, which differ where they do not go together.
+    """Return the numbers of the database and of its files, which differ if they do not belong together.
 
-    A database that notes none gets that of the files, or a new one, noted in both. `read` and `write` are of the files;
-    `refuse` may raise before their number, None without one, is taken for a new database.
+    A database without one gets that of the files, or a new one, stored in both. `read` and `write` are of the files;
+    `refuse` may raise before their number (None without one) is used for a new database.
     """
     with database.read() as session:
         noted = find_home_id(session)
@@ -48,7 +48,7 @@ def new_home_id() -> int:
 
 
 def find_home_id(session: Session) -> int | None:
-    """Return the number, None where none is noted."""
+    """Return the number, None without one."""
     if session.get_bind().dialect.name == "sqlite":
         return session.scalar(text("PRAGMA application_id")) or None
     comment = session.scalar(text(f"SELECT obj_description('{VERSION_TABLE}'::regclass)"))

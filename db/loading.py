@@ -1,7 +1,7 @@
-"""Rows by the hundred thousand into one table, as the database stores them: by COPY on PostgreSQL, else by INSERT.
+"""Bulk loading of rows into one table: by COPY on PostgreSQL, otherwise by INSERT.
 
-Both bypass what SQLAlchemy does for each row: values are those that the driver takes, enumerations as their stored
-value and JSON as its text.
+Both bypass SQLAlchemy's work for each row: values are those of the driver, enumerations as their stored
+value and JSON as text.
 
 The largest of these tables is that of findings, which a round makes as `NewFinding`s. Their ids are dealt by
 `reserve_ids` alone, so that a large round may keep a block of ids for findings that have no row yet. A row has the
@@ -51,7 +51,7 @@ def load_rows(connection: Connection, table: str, columns: Sequence[str], rows: 
 
 @contextmanager
 def roomy_cache(session: Session) -> Iterator[None]:
-    """Let SQLite keep up to 512 MB of pages within: what an index takes in random order is then read and written once.
+    """Let SQLite cache up to 512 MB of pages in the block, so that index pages filled in random order are written once.
 
     Without effect on PostgreSQL, which has one cache for all.
     """
@@ -76,7 +76,7 @@ def _copy(connection: Connection, statement: str, rows: Iterable[Collection[Any]
         with driver.cursor() as cursor, cursor.copy(statement) as copying:
             for row in rows:
                 copying.write_row(tuple(row))
-    except psycopg.Error as error:  # as SQLAlchemy's own statements raise it, so that it is told as theirs are
+    except psycopg.Error as error:  # as raised by SQLAlchemy's own statements, so that it is reported like theirs
         raise DBAPIError.instance(
             statement, None, error, psycopg.Error, hide_parameters=True, dialect=connection.dialect
         ) from error
@@ -86,7 +86,7 @@ class NewFinding(NamedTuple):
     """One finding as a round makes it; plain Python numbers, `rank` counts from 0 and is unique in the round.
 
     `x` to `region` belong to a region of a mask: the box around it and its size in pixels, and `Region.to_bytes`.
-    `own_given` and `own_pseudo` are the round's classes where `given` and `pseudo` are what these were merged into.
+    `own_given` and `own_pseudo` are the round's classes if `given` and `pseudo` are the targets of their merge.
     """
 
     sample_id: int
@@ -154,6 +154,6 @@ def percents_of(confidence: FloatArray) -> IntArray:
 
 
 def whole_percent(confidence: float) -> int | None:
-    """Return the confidence in percent, None when that is no whole number."""
+    """Return the confidence in percent, None if that is not a whole number."""
     percent = round(100 * confidence)
     return percent if abs(100 * confidence - percent) < _SLACK else None

@@ -62,7 +62,7 @@ _DATASETS, _ROUNDS, _MEMBERS, _USERS = (
     row.metadata.tables[row.__tablename__] for row in (DatasetRow, RoundRow, DatasetMemberRow, UserRow)
 )
 _EVERYTHING = ""
-_VIEWER: ContextVar[str | None] = ContextVar("viewer", default=None)  # a name; "": everything; None: the source says
+_VIEWER: ContextVar[str | None] = ContextVar("viewer", default=None)  # a name; "": everything; None: not set
 _SOURCES: list[Source] = []
 
 
@@ -88,7 +88,7 @@ class Hidden:
 
 @contextmanager
 def seen_by(name: str | None) -> Iterator[None]:
-    """Hide what this user may not see, of None nothing, in what is read within."""
+    """Hide rows that this user may not see (None: nothing) in all reads within the block."""
     token = _VIEWER.set(name or _EVERYTHING)
     try:
         yield
@@ -97,12 +97,12 @@ def seen_by(name: str | None) -> Iterator[None]:
 
 
 def everything_seen() -> Any:  # noqa: ANN401  # a context manager
-    """Hide nothing in what is read within: for checks whose answer does not tell what is there."""
+    """Hide nothing in reads within the block: for checks whose answer reveals nothing."""
     return seen_by(None)
 
 
 def ask_who_looks(source: Source) -> None:
-    """Ask a function who looks where no request says it, in place of any former one; it returns None for everything."""
+    """Register the function that returns the user outside a request, replacing any former one; None: everything."""
     _SOURCES[:] = [source]
 
 
@@ -119,7 +119,7 @@ def _viewer() -> str:
 
 
 def note_hidden(session: Session) -> None:
-    """Note at the begin of a session what is hidden in it."""
+    """Store at the start of a session which datasets are hidden in it."""
     viewer = _viewer()
     if not viewer:
         return
@@ -152,7 +152,7 @@ def hide_restricted(state: ORMExecuteState) -> None:
 
 @lru_cache(_MOST_CACHED)
 def _criteria(hidden: Hidden) -> tuple[ORMOption, ...]:
-    """Return what leaves hidden rows out; kept, since to make it takes longer than most statements run."""
+    """Return the criteria that omit hidden rows; cached, since making them takes longer than most statements run."""
     return (
         with_loader_criteria(DatasetRow, DatasetRow.id.not_in(hidden.datasets), include_aliases=True),
         *(

@@ -52,7 +52,7 @@ def check_of(service: str, home: Path, port: int = 0) -> int:
     ).returncode
 
 
-def test_it_starts_web_worker_and_database_and_a_worker_with_a_gpu_and_a_bucket_where_asked() -> None:
+def test_compose_starts_web_worker_and_database_and_optional_gpu_worker_and_bucket() -> None:
     assert {name: service.get("profiles", []) for name, service in SERVICES.items()} == {
         "web": [], "worker": [], "worker-gpu": ["gpu"], "postgres": [], "objects": ["bucket"],
     }  # fmt: skip
@@ -61,7 +61,7 @@ def test_it_starts_web_worker_and_database_and_a_worker_with_a_gpu_and_a_bucket_
     assert SERVICES["worker"]["command"] == SERVICES["worker-gpu"]["command"] == ["python", "-m", "app", "worker"]
 
 
-def test_only_the_pages_are_published_on_this_machine_alone() -> None:
+def test_only_the_pages_are_published_and_only_on_this_machine() -> None:
     published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
     assert published == {"web": [f"127.0.0.1:{PORT}:{PORT}"]}
     assert not any("network_mode" in service or "expose" in service for service in SERVICES.values())
@@ -71,7 +71,7 @@ def test_only_the_pages_are_published_on_this_machine_alone() -> None:
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_every_service_is_checked_and_started_again(name: str) -> None:
+def test_every_service_has_a_health_check_and_restarts(name: str) -> None:
     check = SERVICES[name]["healthcheck"]
     assert check.get("disable") is None
     assert check["test"][0] in {"CMD", "CMD-SHELL"}
@@ -81,7 +81,7 @@ def test_every_service_is_checked_and_started_again(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", OURS)
-def test_ours_wait_for_the_database_and_may_do_little(name: str) -> None:
+def test_own_services_wait_for_the_database_and_have_few_privileges(name: str) -> None:
     service = SERVICES[name]
     assert service["depends_on"]["postgres"]["condition"] == "service_healthy"
     assert (service["cap_drop"], service["security_opt"]) == (["ALL"], ["no-new-privileges:true"])
@@ -91,9 +91,7 @@ def test_ours_wait_for_the_database_and_may_do_little(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", OURS)
-def test_ours_are_set_by_settings_that_there_are_and_share_one_database(
-    name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_own_services_use_existing_settings_and_share_one_database(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for variable, value in SERVICES[name]["environment"].items():
         if variable.startswith("AWS_"):  # the bucket's own
             continue
@@ -106,14 +104,14 @@ def test_ours_are_set_by_settings_that_there_are_and_share_one_database(
     assert not chosen.embedded_worker
 
 
-def test_the_databases_password_is_nowhere_in_the_file() -> None:
+def test_the_password_of_the_database_is_not_in_the_file() -> None:
     text = json.dumps(SERVICES)
     assert text.count("${POSTGRES_PASSWORD:?") == 2 * len(OURS) + 1, "without it nothing starts"
     assert SERVICES["postgres"]["environment"]["POSTGRES_PASSWORD"].startswith("${POSTGRES_PASSWORD:?")
 
 
 @pytest.mark.slow
-def test_the_check_of_the_pages_passes_while_they_are_served(
+def test_the_health_check_of_the_web_service_passes_while_it_serves(
     tmp_path: Path, started: list[subprocess.Popen[bytes]]
 ) -> None:
     port = free_port()
@@ -124,7 +122,9 @@ def test_the_check_of_the_pages_passes_while_they_are_served(
 
 
 @pytest.mark.slow
-def test_the_check_of_a_worker_passes_while_it_beats(tmp_path: Path, started: list[subprocess.Popen[bytes]]) -> None:
+def test_the_health_check_of_a_worker_passes_while_its_heart_beats(
+    tmp_path: Path, started: list[subprocess.Popen[bytes]]
+) -> None:
     worker = SERVICES["worker"]
     assert SERVICES["worker-gpu"]["healthcheck"] == worker["healthcheck"]
     started.append(start(tmp_path, *worker["command"][1:]))

@@ -31,7 +31,7 @@ def texts() -> Iterator[tuple[str, str]]:
                     yield f"{name}:{node.lineno}", node.value
 
 
-def test_every_word_stands_in_the_glossary_once() -> None:
+def test_every_word_is_in_the_glossary_once() -> None:
     words = [word for word, _ in rows()]
     avoided = [one for _, avoid in rows() for one in avoid]
     assert len(words) > 30

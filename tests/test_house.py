@@ -39,7 +39,7 @@ def test_every_model_has_its_migration(app_context: AppContext) -> None:
     command.check(alembic_config(app_context.database.url))
 
 
-def test_only_one_place_asks_which_task_it_is() -> None:
+def test_only_one_module_compares_the_task() -> None:
     """`core/tasks.py` holds everything that differs; a comparison with a Task member elsewhere is a second seam."""
     asking = [
         f"{path.relative_to(ROOT)}:{node.lineno}"
@@ -109,7 +109,7 @@ def test_every_promise_has_its_test() -> None:
         assert f"def {function}(" in (ROOT / path).read_text(), f"{path}::{function}"
 
 
-def test_every_benchmark_finds_the_projects_packages_when_it_is_run_as_a_file() -> None:
+def test_every_benchmark_can_be_run_as_a_file() -> None:
     for path in (ROOT / "bench").glob("[!_]*.py"):
         before, found, _ = path.read_text().partition("sys.path.insert(0, str(ROOT))")
         ours = r"^(from|import) (app|bench|core|db|tools)\b"
@@ -144,12 +144,12 @@ def test_the_readme_names_every_setting() -> None:
         assert row in text, f"{row} {field.description}"
 
 
-def test_nothing_claims_that_there_is_a_wheel() -> None:
+def test_no_file_declares_a_wheel() -> None:
     """The packages are called app, core and db, which no environment should get from elsewhere."""
     assert set(tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))) == {"tool"}
 
 
-def test_the_public_workflow_calls_the_ci_script_and_every_hook_a_tool_that_is_there() -> None:
+def test_the_workflow_calls_the_ci_script_and_every_hook_an_existing_tool() -> None:
     workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text("utf-8"))
     assert {"run": ".ci/run", "env": {"TORCH": "cpu"}} in workflow["jobs"]["test"]["steps"]
     makefile = (ROOT / "Makefile").read_text("utf-8")
@@ -159,7 +159,7 @@ def test_the_public_workflow_calls_the_ci_script_and_every_hook_a_tool_that_is_t
         assert tool in makefile, f"{hook['id']} runs {tool}, which make lint does not"
 
 
-def test_the_image_is_built_with_the_makefiles_own_commands() -> None:
+def test_the_image_is_built_with_the_commands_of_the_makefile() -> None:
     dockerfile = (ROOT / "Dockerfile").read_text()
     makefile = (ROOT / "Makefile").read_text()
     assert "make install TORCH=$TORCH" in dockerfile
@@ -170,7 +170,7 @@ def test_the_image_is_built_with_the_makefiles_own_commands() -> None:
     assert '["python", "-m", "app", "worker"]' in (ROOT / "compose.yaml").read_text()
 
 
-def test_the_changelog_holds_one_fact_a_line_under_the_usual_groups() -> None:
+def test_the_changelog_has_one_fact_per_line_under_the_usual_groups() -> None:
     """By Keep a Changelog; the version has its place in `app/__init__.py`."""
     text = (ROOT / "CHANGELOG.md").read_text("utf-8")
     unreleased, *released = re.split(r"^## ", text, flags=re.MULTILINE)[1:]

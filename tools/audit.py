@@ -23,7 +23,7 @@ PASSED, FAILED = 0, 1
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Audit, say what was found, and return the exit code."""
+    """Audit, print the result, and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--url", default=URL, help="where to ask, by the protocol of OSV")
     parser.add_argument("files", type=Path, nargs="*", default=PINNED, help="requirements with pinned versions")
@@ -53,7 +53,7 @@ def _command(url: str, files: Sequence[Path]) -> list[str]:
 
 
 def _read(text: str) -> list[dict[str, Any]] | None:
-    """Return the dependencies of a report, None where there is none."""
+    """Return the dependencies of a report, None without one."""
     try:
         found: list[dict[str, Any]] = json.loads(text)["dependencies"]
     except (ValueError, KeyError, TypeError):

@@ -37,7 +37,7 @@ def document() -> str:
 
 
 def runnable(command: Runnable, context: typer.Context, before: str = "") -> Iterator[tuple[str, Runnable]]:
-    """Yield each command that does something by itself, with the words that call it."""
+    """Yield each runnable command, with the words that call it."""
     if not isinstance(command, TyperGroup):
         yield before, command
         return

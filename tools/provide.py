@@ -36,7 +36,7 @@ JAVASCRIPT = Path(__file__).parents[1] / "tests" / "js"
 
 
 def find_checkers() -> str | None:
-    """Return the folder of the type checker and the linter of JavaScript where it has the pinned versions."""
+    """Return the folder of the JavaScript type checker and linter if it has the pinned versions."""
     folder = JAVASCRIPT / "node_modules"
     pinned = json.loads((JAVASCRIPT / "package.json").read_text(encoding="utf-8"))["devDependencies"]
     installed = {name: _version(folder / name / "package.json") for name in pinned}
@@ -65,7 +65,7 @@ def is_ci() -> bool:
 
 
 def provide(program: Program) -> bool:
-    """Find a program or install it; say how it went."""
+    """Find a program or install it, and report the result."""
     ways: list[tuple[str, Callable[[], bool]]] = [("the distribution's package", lambda: from_distribution(program))]
     if program is BROWSER:
         ways.insert(0, ("Playwright's download", from_playwright))
@@ -115,7 +115,7 @@ def from_distribution(program: Program) -> bool:
 
 
 def run_command(command: Sequence[str]) -> bool:
-    """Run a command; where it fails, print its error."""
+    """Run a command; print its error if it fails."""
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
     done = subprocess.run(
         command, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False

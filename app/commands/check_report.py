@@ -35,7 +35,7 @@ _SUSPECTS, _PAIRS, _GROUPS, _GROUP_IMAGES, _SINGLES, _PROBLEMS = 60, 20, 30, 8, 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """An image as the report shows it; `source` is a data URI, "" where it cannot be drawn."""
+    """An image as the report shows it; `source` is a data URI, "" if it cannot be drawn."""
 
     name: str
     source: str
@@ -154,7 +154,7 @@ def _suspects(check: FolderCheck) -> Iterator[tuple[int, int, int, float]]:
 
 
 def _pairs(check: FolderCheck) -> list[tuple[str, str, int]]:
-    """Return given class, suggested class and how many suspects, the most frequent first."""
+    """Return given class, suggested class and number of suspects, most frequent first."""
     names = check.snapshot.classes
     counted = Counter((given, suggested) for _, given, suggested, _ in _suspects(check))
     ordered = sorted(counted.items(), key=lambda item: (-item[1], item[0]))

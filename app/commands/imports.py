@@ -110,7 +110,7 @@ def import_(
     ] = False,
     take_masks: Annotated[
         bool,
-        typer.Option("--take-masks", help="Masks mended elsewhere since the first import are your edits, undoable."),
+        typer.Option("--take-masks", help="Make masks corrected elsewhere your edits; undo reverts them."),
     ] = False,
     bring_back: Annotated[
         bool, typer.Option("--bring-back", help="Images that people removed from the dataset come back.")
@@ -285,15 +285,15 @@ def _next_command(opened: "AppContext", dataset_id: int | None, name: str) -> st
 
 
 def _tell_differing(count: int) -> None:
-    """Tell how many images have annotators who differ."""
+    """Print the number of images whose annotators differ."""
     if count:
-        tell(f"{count:,} images whose annotators disagree: they come up for a second opinion after the next round")
+        tell(f"{count:,} images whose annotators disagree: they await a second opinion after the next round")
 
 
 def _tell_repaired(counts: "dict[str, int]") -> None:
-    """Print how many masks of the source differ from those in the dataset."""
+    """Print the number of masks in the source that differ from those in the dataset."""
     if counts.get("taken"):
-        tell(f"{counts['taken']:,} images mended elsewhere: their masks are your edits now; undo takes them back")
+        tell(f"{counts['taken']:,} images corrected elsewhere: their masks are your edits now; undo reverts them")
     if counts.get("open"):
         tell(f"{counts['open']:,} images have other masks in the source than here; take these with --take-masks")
     if counts.get("left"):
@@ -301,7 +301,7 @@ def _tell_repaired(counts: "dict[str, int]") -> None:
 
 
 def _url_of(opened: "AppContext", named: Path) -> str:
-    """Return the URL of a bucket, whose slashes a path collapses; "" for a path of this machine."""
+    """Return the URL of a bucket, whose slashes a path collapses; "" for a local path."""
     from app.services.imports.buckets import find_bucket
 
     bucket = find_bucket(opened, str(named))
@@ -313,7 +313,7 @@ def _root_of_images(opened: "AppContext", named: str) -> str:
 
 
 def _absolute(text: str) -> str:
-    """Return a file's path from the root, since whoever imports may be started elsewhere; other text as it is."""
+    """Return the absolute path of a file, since the import may run in another folder; other text unchanged."""
     return str(Path(text).absolute()) if text and Path(text).is_file() else text
 
 

@@ -92,7 +92,7 @@ def serve(
 
 
 def open_when_served(address: str, port: int) -> bool:
-    """Open the address as soon as the port answers; return False when it did not for a minute."""
+    """Open the address as soon as the port answers; return False if it does not answer within a minute."""
     end = time.monotonic() + _SERVE_SECONDS
     while time.monotonic() < end:
         try:

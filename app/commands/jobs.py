@@ -46,7 +46,7 @@ def run_job(
     hand_over: Callable[[], None],
     look: Callable[[], Found],
 ) -> Found:
-    """Return the ended job: run by `here`, or watched with `look` after `hand_over` gave it to the worker."""
+    """Return the ended job: run by `here`, or handed to a worker by `hand_over` and watched with `look`."""
     if not settled_worker_state(app_context).is_alive:
         return here()
     from app.worker.embedded import EmbeddedWorker

@@ -57,7 +57,7 @@ def get_round(opened: AppContext, info: DatasetInfo, number: int | None) -> Roun
 
 
 def present_class(info: DatasetInfo, name: str | None) -> int | None:
-    """Return the current class of a name: for a merged class the one it was merged into.
+    """Return the current class of a name; for a merged class, the target of the merge.
 
     Raises:
         DatasetError: the dataset has no such class.

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 POLL_SECONDS = 0.5
 _SHOWN = 10  # class pairs
-_NUMBERS = {  # the words of numbers whose stored names are others
+_NUMBERS = {  # displayed names of numbers that are stored under other names
     "miou": "mIoU",
     "accuracy": "out-of-fold accuracy",
     "regions": "regions found",
@@ -209,7 +209,7 @@ def _words(seen: "RoundProgress") -> str:
         return " · ".join([f"embedding, {seen.shards_done:,} of {len(seen.shards):,} shards done", *left])
     if fold is None:
         return seen.round.stage
-    alone = [fold.message] if fold.message else []  # a recipe of one piece names its own stage
+    alone = [fold.message] if fold.message else []  # a recipe of one piece reports its own stage
     parts = alone if len(seen.folds) == 1 else [f"fold {fold.fold + 1}/{len(seen.folds)}"]
     parts = [*parts, f"{fold.stage} {fold.epoch}/{fold.epochs}"]
     parts += [] if fold.loss is None else [f"loss {fold.loss:.3f}"]

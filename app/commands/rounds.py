@@ -275,7 +275,7 @@ def _say_plan(
     *,
     as_json: bool,
 ) -> None:
-    """Print the plan of a round and its estimated duration, if a trial tells it."""
+    """Print the plan of a round and its estimated duration, if a trial measured it."""
     from app.services.recipes import RECIPES
     from app.services.rounds import preview
 

@@ -25,7 +25,7 @@ _LETTER = 7  # pixels of a letter on an axis
 _NAME_SIZE = 11  # pixels of the letters of a class name
 _MOST_UPRIGHT = 10  # classes whose names need not be turned
 _MOST_COUNTED = 20  # classes whose cells still have room for a number
-_LEAST_SHARE, _FULL_SHARE = 0.005, 0.3  # of a row's pixels: what is drawn at all, and what is drawn fully orange
+_LEAST_SHARE, _FULL_SHARE = 0.005, 0.3  # of a row's pixels: drawn at all, drawn fully orange
 _DARK = 0.75  # from this strength of orange on, numbers are white
 _MARGIN = {"l": 8, "r": 8, "t": 8, "b": 8}
 QUIET: dict[str, Any] = {"displayModeBar": False, "scrollZoom": False}
@@ -51,7 +51,7 @@ class ConfusionPart:
 
 
 def confusion_part(confusion: Confusion, classes: Sequence[int]) -> ConfusionPart:
-    """Return the part that is drawn, in the order of the classes: of many classes those confused most."""
+    """Return the part that is drawn, in the order of the classes; with many classes, those confused most."""
     right, given, pairs = _parts(confusion)
     chosen = set(classes)
     if len(classes) > MOST_WHOLE:
@@ -85,7 +85,7 @@ def confusion_chart(
     part = confusion_part(confusion, offered)
     count = len(part.classes)
     if count < len(offered):
-        st.caption(f"The {count} of {len(offered):,} classes that are mixed up most.")
+        st.caption(f"The {count} of {len(offered):,} most confused classes.")
     names = class_labels([classes[one] for one in part.classes])
     inner = max(_INNER, _READABLE_PIXELS * count)
     axis = {
@@ -379,7 +379,7 @@ def shorten(name: str, longest: int = LONGEST) -> str:
 
 
 def class_labels(names: Sequence[str]) -> list[str]:
-    """Return an escape_label label for each name, each of them another one where the names are."""
+    """Return an escaped label for each name; different names get different labels."""
     shared = _shared_words(names)
     cut = shared if shared >= _LEAST_SHARED else 0
     rests = [f"…{name[cut:]}" if cut and len(name) > LONGEST else name for name in names]

@@ -46,7 +46,7 @@ def draw_checked_images(shown: CheckedImages, ask: Callable[[tuple[int, ...], st
     with tabs[1]:
         st.caption("Near-duplicates in several splits: images for training leak into evaluation.")
         splits = {one.split for one in shown.images}
-        nothing = "No image looks like an image of another split." if len(splits) > 1 else "There is one split only."
+        nothing = "No image looks like an image of another split." if len(splits) > 1 else "There is only one split."
         _groups(shown, found.leaks, nothing)
     with tabs[2]:
         st.caption("Images far from their six nearest neighbours, the farthest first.")

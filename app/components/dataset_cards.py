@@ -41,13 +41,13 @@ STYLE = """<style>
 
 @dataclass(frozen=True, slots=True)
 class Pressed:
-    """Request of a card: report, new name or place, members or deletion of the dataset; else, import it again."""
+    """Request from a card: report, new name or location, members or deletion of the dataset; else import it again."""
 
     dataset_id: int
     report: int | None = None
     new_name: str = ""
     new_place: str = ""
-    new_image_root: str = ""  # where the images of a table lie that is at `new_place`
+    new_image_root: str = ""  # folder of the images of a table at `new_place`
     delete: bool = False
     members: bool = False
 
@@ -59,7 +59,7 @@ def draw_cards(
     key: str = "cards",
     members: Mapping[int, Sequence[str]] | None = None,
 ) -> Pressed | None:
-    """Draw the cards and return what was pressed in this run.
+    """Draw the cards and return the request of the button pressed in this run.
 
     `wrong` holds the estimates of wrong labels, `progress` unfinished newest rounds, `members` the users who see a
     restricted dataset, all by dataset; without login `members` is None.
@@ -92,7 +92,7 @@ def card_html(
     progress: RoundProgress | None = None,
     members: Sequence[str] | None = None,
 ) -> str:
-    """Return the card's HTML; all data is escaped. `members` see a restricted dataset, None: everybody does."""
+    """Return the card's HTML; all data is escaped. `members` see a restricted dataset, None: all users do."""
     images = "".join(
         f'<img src="/outfold/image/{escape(cover)}/96.webp" alt="" loading="lazy">' for cover in card.covers
     )
@@ -216,7 +216,7 @@ def _draw_actions(card: DatasetCard, key: str, *, has_login: bool) -> Pressed | 
 
 
 def _draw_menu(card: DatasetCard, key: str, closed: int, *, has_login: bool) -> Pressed | None:
-    """Draw the menu; one that was `closed` once more is another one, so it does not lie over what it opened."""
+    """Draw the menu; its key counts how often it was `closed`, so that it does not stay over the dialog it opened."""
     with st.popover(
         "",
         icon=":material/more_horiz:",

@@ -105,7 +105,7 @@ def dataset_deletion(app_context: AppContext) -> None:
 
 
 def draw_deleted(found: Sequence[Deletion], restore: Callable[[int], str]) -> None:
-    """Draw what can be restored; nothing if there is none."""
+    """Draw the restorable deletions; nothing if there are none."""
     if not found:
         return
     with st.expander(f"Deleted ({len(found)})", icon=":material/delete:", key="deleted"):

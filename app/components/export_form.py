@@ -26,7 +26,7 @@ FAMILIES: Mapping[str, tuple[str, Mapping[str, ExportFormat]]] = {
     ),
     "Label Studio": ("tasks with choices and the project's configuration", {"": ExportFormat.LABEL_STUDIO_CHOICES}),
     "Patch": (
-        "only what changed: apply it to a copy, or revert it",
+        "only the changes: apply them to a copy, or revert them",
         {"JSON": ExportFormat.PATCH, "CSV": ExportFormat.PATCH_CSV},
     ),
 }
@@ -128,7 +128,7 @@ def _raw(form: ExportFormat, key: str) -> bool:
         return False
     return st.checkbox(
         "formulas as they are",
-        help="Otherwise an apostrophe is put before text that a spreadsheet would run as a formula, such as `=cmd()`.",
+        help="Otherwise text that a spreadsheet would run, such as `=cmd()`, is prefixed with an apostrophe.",
         key=key,
     )
 

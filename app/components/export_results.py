@@ -65,7 +65,7 @@ def draw_result(info: ExportInfo, key: str, *, can_download: bool, with_counts: 
         st.caption(
             "Read back and compared with the decisions: equal. "
             + (f"Images: {placed}. " if placed else "")
-            + "Its manifest.json says where every label comes from."
+            + "Its manifest.json lists the origin of every label."
         )
         if with_counts:
             draw_counts(info.manifest["counts"], files["bytes"])

@@ -11,9 +11,9 @@ from core.types import OutfoldError, Right, Role, forbidden
 
 ANONYMOUS = "anonymous"
 _NOT_A_NAME = " "  # of a user without a name, who sees no restricted dataset
-ROLE = "X-Outfold-Role"  # header with the role of the user; missing where there is no login
+ROLE = "X-Outfold-Role"  # header with the role of the user; missing without login
 ACCOUNT = "/outfold/account"  # page of the user: sign-out, password
-PAGES = {  # by the names of their files, each with the right that it asks for
+PAGES = {  # by file name, each with the right that it requires
     "home": Right.LOOK,
     "datasets": Right.LEAD,
     "rounds": Right.LEAD,
@@ -33,7 +33,7 @@ class ForbiddenError(OutfoldError):
 
 
 def may(right: Right) -> bool:
-    """Return whether the user has a right; without login everybody has each."""
+    """Return whether the user has a right; without login every user has all rights."""
     role = current_role()
     return role is None or role.may(right)
 
@@ -55,7 +55,7 @@ def require(right: Right) -> None:
 
 
 def current_role() -> Role | None:
-    """Return the role of the user, None where there is no login: then everybody may do everything."""
+    """Return the role of the user, None without login, when every user has all rights."""
     role = st.context.headers.get(ROLE)
     return None if role is None else Role(role)
 
@@ -66,9 +66,9 @@ def current_name() -> str | None:
 
 
 def who_looks() -> str | None:
-    """Return the name of a user whose sight may be limited to some datasets, None where everything is seen.
+    """Return the name of a user who may be restricted to some datasets, None if everything is visible.
 
-    For `db.visibility`, which asks in every thread: outside a page's own thread nothing is limited.
+    For `db.visibility`, which calls it in every thread: outside a page's own thread nothing is restricted.
     """
     if get_script_run_ctx(suppress_warning=True) is None:
         return None

@@ -1,6 +1,6 @@
 """Classes, sample images and problems, before and after an import.
 
-Names come from outside and are always escaped; they never reach the page as HTML or Markdown.
+Names are foreign and always escaped; they never reach the page as HTML or Markdown.
 """
 
 from base64 import b64encode
@@ -108,7 +108,7 @@ def facts(preview: ImportPreview, joins: str = "") -> str:
     parts = [images, *masks, known]
     if preview.annotators_differ:
         parts.append(
-            f"<b>{preview.annotators_differ:,}</b> whose annotators disagree: they come up for a second opinion"
+            f"<b>{preview.annotators_differ:,}</b> whose annotators disagree: they will await a second opinion"
         )
     alone = len(parts)
     parts += [f"{escape(name) or 'no split'} <b>{n:,}</b>" for name, n in preview.split_counts.items() if name or n]

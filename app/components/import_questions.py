@@ -49,9 +49,9 @@ _RENAMED, _KEPT = "It was renamed", "It stays a class"
 
 
 def gone_classes(gone: Sequence[GoneClass], key: str) -> tuple[list[str], list[str]] | None:
-    """Draw a choice for each class, the likeliest answer as default, and return the answers once confirmed.
+    """Draw a choice for each class with the likeliest answer as default, and return the confirmed answers.
 
-    These are the classes that have another name now, each `old=new`, and those that stay without images in the source.
+    Answers are renamed classes, each `old=new`, and classes that stay although the source has no images of them.
     """
     with st.container(border=True, key=key):
         kept, renamed = list[str](), list[str]()

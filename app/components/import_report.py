@@ -14,7 +14,7 @@ from app.services.imports.jobs import ImportInfo, problems_csv
 from core.types import JobStatus, Problem, Severity, counted
 
 _CLASSES = 24  # with their share of pixels; the others are counted
-_SHOWN = 1_000  # rows of the table; the download has all that were kept
+_SHOWN = 1_000  # rows of the table; the download has all stored problems
 _CHANGES = {
     "added": "new",
     "changed": "changed",
@@ -33,7 +33,7 @@ class LoadProblems(Protocol):
 
 
 def draw_running(info: ImportInfo, worker: str, key: str) -> bool:
-    """Draw an import that waits or runs and return whether Cancel was pressed in this run."""
+    """Draw a queued or running import and return whether Cancel was pressed in this run."""
     with st.container(border=True, key=key):
         head, button = st.columns([6, 1], vertical_alignment="center")
         with head:
@@ -93,17 +93,17 @@ def draw_mended(info: ImportInfo, key: str) -> bool:
     counts: dict[str, int] = (info.report or {}).get("mended", {})
     if not any(counts.values()):
         return False
-    phrases = {"taken": "were taken as edits", "open": "differ from the given ones", "left": "were left: decided here"}
+    phrases = {"taken": "became edits", "open": "differ from the given ones", "left": "were left: decided here"}
     text = ", ".join(f"{counts[name]:,} {words}" for name, words in phrases.items() if counts.get(name))
     with st.container(border=True, key=key):
-        st.caption(f"Masks mended elsewhere: {text}.")
+        st.caption(f"Masks corrected elsewhere: {text}.")
         if not counts.get("open"):
             return False
         return st.button(
             f"Take {counted(counts['open'], 'mask')} as my edits",
             icon=":material/download_done:",
             key=f"{key}_take",
-            help="Imports the source again. Their edits are one act, which undo takes back.",
+            help="Imports the source again. Their edits are one act, which can be undone.",
         )
 
 
@@ -119,7 +119,7 @@ def _summary(report: dict[str, Any]) -> str:
     parts += [counted(report["masks"], "mask")] if "masks" in report else []
     parts += [f"{count:,} {_CHANGES[kind]}" for kind, count in report["changes"].items() if count]
     differing = report.get("annotators_differ")
-    parts += [f"{differing:,} whose annotators disagree: they come up for a second opinion"] if differing else []
+    parts += [f"{differing:,} whose annotators disagree: they will await a second opinion"] if differing else []
     parts += [f"{escape(name) or 'no split'} {count:,}" for name, count in report["splits"].items() if name]
     return " · ".join([*parts, f"read in {report['seconds']:.1f} s"])
 

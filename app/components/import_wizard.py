@@ -76,7 +76,7 @@ def import_wizard(
             _explain()
         return None
     request = replace(request, **answers_of(request.source, key))
-    is_known = request.name in known  # whose earlier answers count
+    is_known = request.name in known  # whose former answers are used
     if is_known and not request.unlabelled:
         with left:
             help_ = "Answers given to earlier imports of this dataset apply to this one too, unless you forget them"
@@ -174,7 +174,7 @@ def _request(source: Path, recognise: Callable[[Path], SourceFormat | None], key
                 f"Column of the {column}", key=f"{key}_{column}_column", placeholder=help_ or column
             ).strip()
         columns["image_root"] = st.text_input(
-            "Folder of the images", key=f"{key}_image_root", placeholder="where a table names another machine's paths"
+            "Folder of the images", key=f"{key}_image_root", placeholder="if the table has paths of another machine"
         ).strip()
         columns["class_level"] = st.number_input(
             "Level of the class folders",
@@ -212,7 +212,7 @@ def _mask_options(key: str) -> dict[str, Any]:
         list(_MAPS),
         format_func=_MAPS.__getitem__,
         key=f"{key}_colour_map",
-        help="Needed where masks are stored as colours and no label_colors.txt or classes.csv lies beside them",
+        help="Needed if masks are stored as colours without a label_colors.txt or classes.csv beside them",
     )
     if colour_map == "file":
         colour_map = st.text_input(
@@ -223,7 +223,7 @@ def _mask_options(key: str) -> dict[str, Any]:
     ).strip()
     ignored = st.text_input("Pixel value that means unlabelled", key=f"{key}_ignore_id", placeholder="255").strip()
     if ignored and not (ignored.isascii() and ignored.isdigit() and int(ignored) <= WIDE_IGNORE):
-        st.error(f"{ignored} is no pixel value; write a number from 0 to {WIDE_IGNORE}", icon=":material/error:")
+        st.error(f"{ignored} is not a pixel value; write a number from 0 to {WIDE_IGNORE}", icon=":material/error:")
         ignored = ""
     return {"colour_map": colour_map, "class_names": names, "ignore_id": int(ignored) if ignored else None}
 

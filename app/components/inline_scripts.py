@@ -1,6 +1,6 @@
-"""Scripts that stand in the HTML of pages: each a constant, so that the content security policy can name its hash.
+"""Inline scripts of pages: constants, so that the content security policy can name their hashes.
 
-What differs from page to page stands in attributes of the HTML beside the script, never in the script.
+Values that differ between pages are in attributes of the HTML beside the script, never in the script.
 """
 
 import streamlit as st

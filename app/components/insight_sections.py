@@ -23,8 +23,8 @@ _STAGES = {
     "baseline_tagged": ("Masks alone", "under the tags"),
     "hybrid": ("HybridNet", "under the tags"),
     "pseudo": ("PseudoNet", "under the tags"),
-    "retrained": ("All masks, given and painted", "without tags"),
-    "retrained_tagged": ("All masks, given and painted", "under the tags"),
+    "retrained": ("All masks, given and predicted", "without tags"),
+    "retrained_tagged": ("All masks, given and predicted", "under the tags"),
 }
 _WORST_STYLE = (
     "<style>.worst{display:grid;grid-template-columns:repeat(auto-fill,minmax(130px,1fr));gap:10px}"
@@ -121,7 +121,7 @@ def stage_table(measured: Mapping[str, Any], key: str) -> None:
         return
     parts = measured.get("parts", {})
     st.markdown("**Stages**")
-    taught = f"{parts.get('labelled', 0):,} masks and {parts.get('unlabelled', 0):,} images with tags taught"
+    taught = f"{parts.get('labelled', 0):,} masks and {parts.get('unlabelled', 0):,} images with tags were used"
     tested = f"{parts['test']:,} test images" if parts.get("test") else "no test images, so nothing was measured"
     st.caption(f"{taught}; {_STAGES[measured['painter']][0]} painted; {tested}.")
     if all(score["mean_iou"] is None for score in stages.values()):
@@ -150,7 +150,7 @@ def iteration_table(measured: Mapping[str, Any], key: str) -> None:
         return
     parts = measured.get("parts", {})
     st.markdown("**Iterations**")
-    taught = f"{parts.get('labelled', 0):,} labelled and {parts.get('unlabelled', 0):,} unlabelled images taught"
+    taught = f"{parts.get('labelled', 0):,} labelled and {parts.get('unlabelled', 0):,} unlabelled images were used"
     st.caption(
         f"{taught}; chosen by {parts.get('validation', 0):,} others. {result_on_test(measured)} Proposals for images "
         "without a label come from a network trained without these images, even without their pseudo labels."
@@ -161,8 +161,8 @@ def iteration_table(measured: Mapping[str, Any], key: str) -> None:
         st.caption(seen)
     if measured["best"] in LABELS_ALONE:
         st.info(
-            "No gain shows on the validation images: pseudo labels did not help here. The proposals are those of the "
-            "network that learnt the labels alone.",
+            "The validation images show no gain: pseudo labels did not help here. The proposals are those of the "
+            "network trained on the labels only.",
             icon=":material/trending_flat:",
         )
     rows = [_iteration("Labels alone", "", None, measured["baseline"], None, chosen=measured["best"] in LABELS_ALONE)]
@@ -200,13 +200,13 @@ def iteration_table(measured: Mapping[str, Any], key: str) -> None:
 
 
 def chosen_on_labels(choice: Mapping[str, Any], best: str) -> str:
-    """Return a sentence on the labels that a frozen network's round learnt, and on their cross-validation."""
+    """Return a sentence on the labels used by a round with a frozen network, and on their cross-validation."""
     learnt = "labels as they spread to similar images" if best == "spread" else "the labels alone"
     if choice["probe_right"] is None:
-        return f"A regression learnt {learnt}; there were too few labels to compare that with the other way."
+        return f"A regression was trained on {learnt}; there were too few labels to compare that with the other way."
     return (
-        f"A regression learnt {learnt}: of {choice['held_out']:,} held-out labels it agreed with "
-        f"{choice['spread_right']:.1%} after spreading them, with {choice['probe_right']:.1%} by the labels alone."
+        f"A regression was trained on {learnt}: of {choice['held_out']:,} held-out labels it agreed with "
+        f"{choice['spread_right']:.1%} after spreading them, with {choice['probe_right']:.1%} with the labels only."
     )
 
 
@@ -225,14 +225,14 @@ def mirrored_or_not(mirror: Mapping[str, Any]) -> str:
     if mirror["right"] is None:
         return "Images were not mirrored: too few validation images to decide it."
     known = (
-        f"by the labels alone, {mirror['right']:.1%} of {mirror['images']:,} validation images are right, and "
+        f"with the labels only, {mirror['right']:.1%} of {mirror['images']:,} validation images are right, and "
         f"{mirror['right_mirrored']:.1%} of their mirror images"
     )
     if mirror["mirror"]:
         return f"Half of the images were mirrored in training: {known}."
     if mirror["lost_by_learning"] is None:
         return f"Images were not mirrored: {known}."
-    return f"Images were not mirrored: {known}, but a network that learnt mirrored images did worse."
+    return f"Images were not mirrored: {known}, but a network trained with mirrored images did worse."
 
 
 def result_on_test(measured: Mapping[str, Any]) -> str:

@@ -122,13 +122,13 @@ def headline(progress: RoundProgress) -> str:
     """Return the current step in one line."""
     fold, shards = progress.current, progress.current_shards
     if (fold is not None or shards) and not progress.is_at_work:
-        return f"{WAITING}, which goes on from where it was"
+        return f"{WAITING}, which resumes where it stopped"
     if shards:
-        return f"embedding, {progress.shards_done:,} of {len(progress.shards):,} shards done, {len(shards)} at work"
+        return f"embedding, {progress.shards_done:,} of {len(progress.shards):,} shards done, {len(shards)} running"
     if fold is not None:
         epoch = f" · epoch {fold.epoch} of {fold.epochs}" if fold.epochs else ""
         note = f" · {fold.message}" if fold.message else ""
-        if len(progress.folds) == 1:  # a recipe of one piece says by itself what is at work
+        if len(progress.folds) == 1:  # a recipe of one piece reports its own stage
             return f"{fold.message}: {fold.stage}{epoch}" if fold.message else f"{fold.stage}{epoch}"
         return f"{fold.stage}, fold {fold.fold + 1} of {len(progress.folds)}{epoch}{note}"
     if progress.ahead and progress.round.status is JobStatus.QUEUED:
@@ -147,7 +147,7 @@ def status_word(status: JobStatus) -> str:
 
 
 def time_text(seconds: float | None) -> str:
-    """Return a duration as people say it: 48 s, 3 min 20 s, 2 h 5 min."""
+    """Return a readable duration: 48 s, 3 min 20 s, 2 h 5 min."""
     if seconds is None:
         return "…"
     if seconds < _MINUTE:
@@ -158,7 +158,7 @@ def time_text(seconds: float | None) -> str:
 
 
 def fold_strip(folds: Sequence[FoldRun], recipe: Recipe, shards: Sequence[ShardRun] = ()) -> str:
-    """Return a bar for all shards, if there are some, and one per fold, as HTML with texts for those who see none."""
+    """Return a bar for all shards, if any, and one per fold, as HTML with texts for screen readers."""
     cells = []
     if shards:
         done = sum(shard.status is JobStatus.DONE for shard in shards)

@@ -30,7 +30,7 @@ def label_images(
         st.write(
             "Paint a few masks in the editor. A round learns from them and suggests the others."
             if masks
-            else "Label some of them by hand: look-alikes lie side by side, and one key labels many. About "
+            else "Label some of them by hand: similar images are adjacent, and one key labels many. About "
             f"{ENOUGH} labels are enough for a first round, which suggests the others."
         )
         names: list[str] = []
@@ -56,7 +56,7 @@ def _asks_for_masks(key: str) -> bool:
 def _draw_links(dataset_id: int) -> None:
     """Draw the links to the pages for masks and tags."""
     address = {"dataset": str(dataset_id)}
-    st.write("Paint a few masks, or say which classes the images show.")
+    st.write("Paint a few masks, or tag the classes that the images show.")
     with st.container(horizontal=True):
         st.page_link("pages/masks.py", label="Paint masks", icon=":material/brush:", query_params=address)
         st.page_link("pages/tags.py", label="Tag images", icon=":material/sell:", query_params=address)

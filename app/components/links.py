@@ -1,4 +1,4 @@
-"""Links between pages, and the page that is shown while there is no content."""
+"""Links between pages, and the page shown without content."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from core.types import Recipe
 
 
 def queue_of(round_id: int, recipe: Recipe) -> dict[str, str]:
-    """Return the review address of a round; for a recipe that only proposes, that of its unlabelled data."""
+    """Return the review address of a round; for a recipe that only proposes, the one of its unlabelled data."""
     return {"round": str(round_id), **({"show": "unlabelled"} if recipe.proposes else {})}
 
 

@@ -37,7 +37,7 @@ class Words:
 
 
 def figures(shown: RoundComparison) -> dict[str, str]:
-    """Return the main figures of a finished round, by name; without those that were not measured."""
+    """Return the main metrics of a finished round by name, without those that were not measured."""
     return {name: value for name, value in WORDS[shown.round.task].figures(shown).items() if value != _UNKNOWN}
 
 
@@ -107,7 +107,7 @@ def _samples_of(given: int, pseudo: int) -> dict[str, str]:
 
 
 def _regions_of(given: int, pseudo: int) -> dict[str, str]:
-    """Return the review of a pair; where given and predicted class agree, of all regions of that class."""
+    """Return the review of a pair; if given and predicted class agree, of all regions of that class."""
     suggested = {} if given == pseudo else {"pseudo": str(pseudo)}
     return {"show": "suspicious", "status": "any", "given": str(given), **suggested}
 

@@ -33,7 +33,7 @@ def dataset_members(app_context: AppContext) -> None:
 @st.dialog("Members")
 def _dialog(app_context: AppContext, dataset_id: int, name: str, now: Membership) -> None:
     st.markdown(f"Who sees **{plain(name)}**, with its rounds, images and exports?")
-    ways = ("Everybody who is signed in", "Its members and admins")
+    ways = ("All signed-in users", "Its members and admins")
     way = st.radio("Visible to", ways, index=int(now.members is not None), key="members_way")
     chosen: list[str] | None = None
     if way == ways[1]:

@@ -21,7 +21,7 @@ def pick(parameter: str, options: Mapping[int, str], label: str, elsewhere: Coll
     key, wanted, former = f"pick_{parameter}", address_id(parameter), last_shown(parameter)
     if wanted in options and former != wanted:
         st.session_state[key] = wanted
-    else:  # never the former value of this field: another page without it may have shown another id since
+    else:  # never the former value of this field: another page may have shown another id since
         st.session_state[key] = former if former in options else next(iter(options))
 
     def keep() -> None:
@@ -71,14 +71,14 @@ def remember(parameter: str, chosen: int) -> None:
 
 
 def dataset_at_hand(known: Collection[int]) -> int | None:
-    """Return the known dataset that the address names, else the one shown last, else None."""
+    """Return the dataset named in the address if it is known, else the one shown last, else None."""
     return next(
         (one for one in (address_id("dataset"), last_shown("dataset")) if one is not None and one in known), None
     )
 
 
 def wanted_round(known: Sequence[RoundInfo], datasets: Collection[int]) -> RoundInfo | None:
-    """Return the round the address names, else the newest finished one, else the newest; of the current dataset.
+    """Return the round named in the address, else the newest finished one of the current dataset, else the newest.
 
     `known` are all rounds, newest first, `datasets` the ids of all datasets. A missing one gets a warning.
     """

@@ -28,7 +28,7 @@ _MOST_LISTED = 8
 
 
 def random_samples(found: Samples, classes: Sequence[str], key: str, *, own_count: int | None) -> FindingKind | None:
-    """Draw a round's random samples and return the kind of which one is to be started or continued.
+    """Draw a round's random samples and return the kind of sample to start or continue.
 
     `own_count` are the wrong labels that the model itself counts.
     """
@@ -85,7 +85,7 @@ def _buttons(found: Samples, key: str) -> FindingKind | None:
             if kind not in found.sizes:
                 continue
             started, size = found.whole.get(kind), found.sizes[kind]
-            label = f"Go on with the sample of {name}" if started else f"Check a random sample of {name}"
+            label = f"Continue the sample of {name}" if started else f"Check a random sample of {name}"
             if st.button(
                 label,
                 icon=":material/casino:",

@@ -39,7 +39,7 @@ def iterated_fields(proposal: RoundProposal, key: str) -> dict[str, Any]:
         "A first network is trained on the labelled images and labels the rest; students are trained on the real and "
         "on these pseudo labels. The network with the best result on the validation images proposes labels for the "
         "unlabelled images, and you review them; the round says if that is the first network. "
-        "Measured: 100 labels of 12,000 digits, 95.1% right by the labels alone, 97.0% after three iterations; "
+        "Measured: 100 labels of 12,000 digits, 95.1% right with the labels only, 97.0% after three iterations; "
         "with few masks no gain yet."
     )
     often, share = st.columns(2)
@@ -49,7 +49,7 @@ def iterated_fields(proposal: RoundProposal, key: str) -> dict[str, Any]:
             "Weak and strong views too",
             usual.consistency,
             key=f"{key}_consistency",
-            help="Unlabelled images also teach the first network, beside the labels (FixMatch); it takes twice as long",
+            help="Also trains the first network on unlabelled images (FixMatch); takes twice as long",
         ),
         "validation_share": share.slider(
             "Set apart",
@@ -59,7 +59,7 @@ def iterated_fields(proposal: RoundProposal, key: str) -> dict[str, Any]:
             0.05,
             format="percent",
             key=f"{key}_validation_share",
-            help="Share of the labels, about 200 at most, in whole groups, to choose by; unused with a split",
+            help="Share of the labels, about 200 at most, in whole groups, for validation; unused with a split",
         ),
     }
     votes = st.checkbox(
@@ -142,9 +142,9 @@ def cross_training_fields(proposal: RoundProposal, key: str) -> dict[str, Any]:
     """Ask for the duration of joint training, and the splits of each part."""
     usual = CrossTrainingSettings()
     st.caption(
-        "Networks are trained on the images with a mask, and predict masks for the images with tags alone; you review "
+        "Networks are trained on the images with a mask, and predict masks for the images with only tags; you review "
         "the regions. Tags are given on the *Tags* page. Measured: 32 masks and 288 tagged scenes of ten classes, all "
-        "drawn: mean IoU 26% by the masks alone, 42% after."
+        "drawn: mean IoU 26% with the masks only, 42% after."
     )
     steps, batch = st.columns(2)
     chosen: dict[str, Any] = {
@@ -152,7 +152,7 @@ def cross_training_fields(proposal: RoundProposal, key: str) -> dict[str, Any]:
             "Steps together", 0, None, usual.steps, 100, key=f"{key}_steps", help="0: as many as the last network has"
         ),
         "batch_size": batch.number_input(
-            "Images a step", 4, None, usual.batch_size, 2, key=f"{key}_batch", help="Half with masks, half with tags"
+            "Images per step", 4, None, usual.batch_size, 2, key=f"{key}_batch", help="Half with masks, half with tags"
         ),
     }
     chosen["validation_split"] = several_splits(
@@ -175,7 +175,7 @@ def cross_training_fields(proposal: RoundProposal, key: str) -> dict[str, Any]:
         ).strip()
         chosen["test_list"] = st.text_input("List of test images", usual.test_list, key=f"{key}_test_list").strip()
         chosen["baseline"] = st.checkbox(
-            "Also learn from the masks alone, to compare", usual.baseline, key=f"{key}_baseline"
+            "Also train on only the masks, to compare", usual.baseline, key=f"{key}_baseline"
         )
     return chosen
 
@@ -193,7 +193,7 @@ def comparison_fields(_proposal: RoundProposal, key: str) -> dict[str, Any]:
 def predictions_fields(_proposal: RoundProposal, key: str) -> dict[str, Any]:
     """Ask for the file of predictions, and whether they are out of fold."""
     st.caption(
-        "Nothing is trained. What your own models predict of each image is judged, reviewed and exported like the "
+        "Nothing is trained. The predictions of your own models are judged, reviewed and exported like the "
         "predictions of a round."
     )
     text = (
@@ -243,7 +243,7 @@ def one_split(label: str, splits: Sequence[str], key: str, about: str) -> str:
 
 
 def several_splits(label: str, splits: Sequence[str], usual: str, key: str, about: str) -> str:
-    """Ask for several splits and return their names, comma-separated; begins with the usual one, if it exists."""
+    """Ask for several splits and return their names, comma-separated; the default is the usual one, if it exists."""
     usable = [name for name in splits if "," not in name]  # ambiguous in the comma-separated setting
     begin = [usual] if usual in usable else []
     return ",".join(st.multiselect(label, usable, begin, key=key, help=about, placeholder=_split_word(_NO_SPLIT)))
@@ -255,7 +255,7 @@ def test_splits(splits: Sequence[Split]) -> list[str]:
 
 
 def validation_splits(splits: Sequence[Split]) -> list[str]:
-    """Return the splits to choose networks by: test splits without the evaluation splits, which only test."""
+    """Return the splits for validation: test splits without the evaluation splits, which only test."""
     return test_splits([split for split in splits if not split.protected])
 
 

@@ -169,7 +169,7 @@ def region_fields(begin: RoundConfig, key: str) -> Chosen:
         "Crop", 0, MOST_PIXELS, begin.crop, step=32, key=f"{key}_crop", help="Pixels of a window; 0: the whole image"
     )
     least = middle.number_input(
-        "Min area", 1, 1_000_000, begin.min_region, key=f"{key}_region", help="Pixels; smaller regions are no finding"
+        "Min area", 1, 1_000_000, begin.min_region, key=f"{key}_region", help="Pixels; smaller regions are not findings"
     )
     boundary = right.number_input(
         "Boundary", 0, 50, begin.boundary, key=f"{key}_boundary",
@@ -213,7 +213,7 @@ def scene_fields(begin: RoundConfig, key: str) -> Chosen:
         key=f"{key}_scales",
     )
     chosen = {"class_weights": weighted, "scales": tuple(sorted(scales)) or begin.scales}
-    if begin.method is ProbabilityMethod.PROBE:  # its feature maps are of the unmirrored images
+    if begin.method is ProbabilityMethod.PROBE:  # feature maps are computed on unmirrored images
         return chosen | {"flip": False}
     return chosen | {"flip": st.checkbox("and mirrored", begin.flip, key=f"{key}_flip")}
 

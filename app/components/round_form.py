@@ -100,11 +100,11 @@ def blocked_reason(at_work: RoundInfo | None, *, is_bare: bool) -> str | None:
     """Return the reason against starting a round, None if there is none; `is_bare`: no image has a label."""
     if at_work is not None:
         return f"{at_work.name} is still running: wait for it, or cancel it first."
-    return "No image has a label to learn from yet: label some first." if is_bare else None
+    return "No image has a label yet: label some first." if is_bare else None
 
 
 def _chosen_proposal(proposal: RoundProposal, key: str) -> RoundConfig:
-    """Draw the proposals, ask for one where there are several, and return it; the network used last is the default."""
+    """Draw the proposals and return the chosen one; the network used last is the default."""
     configs = [*proposal.configs, *([proposal.remembered] if proposal.remembered else [])]
     names = [_NAMES[config.method] for config in proposal.configs] + [_LAST]
     chosen = first = len(configs) - 1 if proposal.remembered else 0
@@ -138,7 +138,7 @@ def _time_of_one_piece(
     read_settings: Callable[[], RecipeSettings],
     known: Estimates,
 ) -> str:
-    """Return the time of a recipe of one piece, if a trial measured the network that is chosen."""
+    """Return the time of a recipe of one piece, if a trial measured the chosen network."""
     try:
         config, settings = replace(begin, **chosen), read_settings()
     except ConfigError:

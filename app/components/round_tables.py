@@ -31,8 +31,8 @@ _UNKNOWN = "unknown"
 _VERDICTS = {"Accepted": ("accept",), "In bulk": ("bulk",), "Relabelled": ("relabel",), "Kept": ("keep",)}
 _LEFT_OUT = ("ambiguous", "exclude")
 _CHANGES_CAPTION: Mapping[Task, str] = {
-    Task.CLASSIFICATION: "Labels that changed since the round before, and from those given; verdicts in between.",
-    Task.SEGMENTATION: "Masks that changed since the round before, and from those given, with the share of pixels; "
+    Task.CLASSIFICATION: "Labels changed since the previous round, and from the given ones; verdicts in between.",
+    Task.SEGMENTATION: "Masks changed since the previous round, and from the given ones, with the share of pixels; "
     "verdicts in between.",
 }
 
@@ -46,7 +46,7 @@ def round_list(rounds: Sequence[RoundInfo], compared: Mapping[int, RoundComparis
         ),
         "mIoU": st.column_config.NumberColumn(format="percent", help="out-of-fold, against the masks at its start"),
         "Suspicious": st.column_config.NumberColumn(format="localized", help="labels that the models contradict"),
-        "Wrong labels": st.column_config.TextColumn(help="from random samples, with a 95 % interval; else unknown"),
+        "Wrong labels": st.column_config.TextColumn(help="from random samples, with a 95 % interval; or unknown"),
         "Proposed": st.column_config.NumberColumn(format="localized", help="for unlabelled images or pixels"),
         "Decided": st.column_config.ProgressColumn(format="percent", min_value=0, max_value=1, width=_NARROW),
         "Started": st.column_config.DatetimeColumn(format="D MMM, HH:mm", timezone=st.context.timezone),
@@ -64,7 +64,7 @@ def round_list(rounds: Sequence[RoundInfo], compared: Mapping[int, RoundComparis
 def unfinished_notice(info: RoundInfo, why_not: str, resume: Callable[[int], object], key: str) -> None:
     """Draw a failed or cancelled round with the button that resumes it.
 
-    `why_not` is the reason why it cannot be resumed, "" where it can.
+    `why_not` is the reason why it cannot be resumed, "" if it can.
     """
     with st.container(border=True, key=key), complaints():
         if info.status is JobStatus.FAILED:
@@ -76,7 +76,7 @@ def unfinished_notice(info: RoundInfo, why_not: str, resume: Callable[[int], obj
         )
         opened = "Finished folds stay; the rest is trained on the labels with which the round opened."
         if device := (info.versions or {}).get("device"):
-            opened += f" So far it was trained on {device}; where another goes on, the round names both."
+            opened += f" So far it was trained on {device}; if it resumes on another device, the round names both."
         st.caption(
             plain(why_not)
             or (opened if info.snapshot_hash else "It had not started; it is trained on the current labels.")

@@ -25,7 +25,7 @@ work = app_context()
 
 
 def show(import_id: int) -> None:
-    """Show how far an import is, and its report when it has ended."""
+    """Show the progress of an import, and its report once it has ended."""
     st.query_params[SHOWN], st.session_state[OPEN] = str(import_id), False
     st.rerun()
 

@@ -37,7 +37,7 @@ def watch(export_id: int) -> None:
 
 cards = {card.dataset.id: card for card in datasets.list_datasets(app_context())}
 if not cards:
-    draw_empty_page("Nothing to export yet", "Cleaned labels leave Outfold here. Import a dataset first.")
+    draw_empty_page("Nothing to export yet", "Cleaned labels are exported here. Import a dataset first.")
     st.stop()
 title, choice, _ = st.columns([1, 2.4, 4], vertical_alignment="center")
 title.title("Export", anchor=False)

@@ -1,4 +1,4 @@
-"""The bare address: every page has a name of its own, so this one only leads on."""
+"""The root address: every page has its own name, so this one only redirects."""
 
 import streamlit as st
 

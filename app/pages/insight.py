@@ -71,9 +71,9 @@ with left:
 with right:
     tag_doubts(measured.get("tags"), classes, round_id)
     calibration_and_classes(measured, classes, words, str(round_id))
-with st.expander("Networks that are kept, and how to predict with them", key="networks"), complaints():
+with st.expander("Kept networks, and how to predict with them", key="networks"), complaints():
     kept_networks(networks.networks_of_round(app_context(), shown.round), f"networks_{round_id}")
-with st.expander("Settings, versions and snapshot: all it takes to run it again", key="facts"):
+with st.expander("Settings, versions and snapshot: everything needed to run it again", key="facts"):
     config, versions = st.columns(2, gap="large")
     with config:
         facts_table(settings(shown))

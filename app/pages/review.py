@@ -22,7 +22,7 @@ POLL_SECONDS = 2.0
 @st.fragment(run_every=POLL_SECONDS)
 @complaints()
 def wait_for(round_id: int) -> None:
-    """Show how far a round is; its findings take this place when it is done."""
+    """Show the progress of a round; its findings replace it when it is done."""
     progress = rounds.progress(app_context(), round_id)
     if progress.round.status.ended:
         st.rerun()
@@ -46,13 +46,13 @@ def explain(info: RoundInfo | None) -> None:
             label_images(now, start, use_masks, "review_label")
             return
     if info is not None and not info.status.ended:
-        st.title(f"{plain(info.dataset)}: {info.name} is at work")
+        st.title(f"{plain(info.dataset)}: {info.name} is running")
         st.write("Its findings appear here when it is done.")
         wait_for(info.id)
         return
     where = "rounds" if info or datasets.list_datasets(app_context()) else "datasets"
     begin = "Start" if where == "rounds" else "Import a dataset and start"
-    nothing = f"{begin} a round: what it finds suspicious appears here."
+    nothing = f"{begin} a round: its suspicious findings appear here."
     st.title(f"{info.name} {info.status.value}" if info else "Nothing to review yet")
     st.write(plain(info.message or "It has no findings.") if info else nothing)
     if may_open(where) and st.button(

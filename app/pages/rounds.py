@@ -1,4 +1,4 @@
-"""Rounds: start one, watch it, cancel it, compare those that are done. Address: `rounds?dataset=1`."""
+"""Rounds: start, watch, cancel and compare them. Address: `rounds?dataset=1`."""
 
 from functools import partial
 

@@ -1,4 +1,4 @@
-"""Tags: say which classes images show, a key a class. Address: `tags?dataset=1&sample=14&show=tagged`."""
+"""Tags: mark the classes that images show, one key per class. Address: `tags?dataset=1&sample=14&show=tagged`."""
 
 from app.components.links import draw_empty_page
 from app.components.picker import address_id, address_text, fallback_text, last_shown, remember, warn_over
@@ -12,7 +12,7 @@ known = {number: info.name for number, info in every.items() if label_kind(info.
 if not known:
     draw_empty_page(
         "Nothing to tag yet",
-        "Where labels are masks, a tag says with one click which classes an image shows. Import a dataset with masks "
+        "In datasets of masks, tags mark with one click the classes that an image shows. Import a dataset with masks "
         "first.",
     )
 else:

@@ -4,7 +4,7 @@ Health, readiness and metrics are where such tools look for them: `/healthz`, `/
 
 JSON in, JSON out, except for masks, which go out as PNG and come in as deflated labels; an error is always
 {"error", "cure"}. Every POST needs the header `X-Outfold: 1`, which foreign pages cannot send, and a name in the cookie
-`outfold_name` (except the one that sets it). With a login each asks for a right of the user's role, the health check
+`outfold_name` (except the one that sets it). With login each requires a right of the user's role, the health check
 for none.
 """
 
@@ -22,7 +22,7 @@ from app.routes.operation import HEALTHY, METRICS, READY
 from app.services.app_context import AppContext, app_context
 from core.types import Right
 
-IMAGE_THREADS = 8  # a page of thumbnails is drawn at once; verdicts must not wait behind it
+IMAGE_THREADS = 8  # a page requests all its thumbnails at once; verdicts must not wait behind them
 
 
 def routes(opened: Callable[[], AppContext] = app_context) -> list[BaseRoute]:
@@ -69,7 +69,7 @@ def routes(opened: Callable[[], AppContext] = app_context) -> list[BaseRoute]:
         Route(f"/outfold{path}", answer_post(opened, handler, right), methods=["POST"])
         for path, (handler, right) in posts.items()
     ]
-    # each asks in its own way; see `app.routes.operation`
+    # each checks access itself; see `app.routes.operation`
     for path, handler in {HEALTHY: operation.healthy, READY: operation.ready, METRICS: operation.metrics}.items():
         found.append(Route(path, answer_get(opened, handler, None), methods=["GET"]))
     threads = CapacityLimiter(IMAGE_THREADS)

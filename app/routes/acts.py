@@ -1,7 +1,7 @@
 """Verdicts, notes, acts on classes, bulk acts, undo and redo from the browser's outbox.
 
 A single act is answered by its own status. Several acts in one POST are stored one by one, in order: a refused one has
-its error in its place of `results`, and does not hold up those behind it.
+its error in its place of `results`, and does not block the acts after it.
 """
 
 from collections.abc import Callable, Mapping
@@ -29,7 +29,7 @@ def act(post: JsonPost, app_context: AppContext) -> dict[str, Any]:
 
 
 def accept_everything(post: JsonPost, app_context: AppContext) -> dict[str, Any]:
-    """Accept all findings of a filter if they are as many as the person was shown."""
+    """Accept all findings of a filter if their number is the one shown."""
     body = post.body
     chosen = read_bulk_body(body, app_context)
     expected = whole(body, "expected")
@@ -95,7 +95,7 @@ def _dataset_of(app_context: AppContext, body: dict[str, Any]) -> int:
 
 
 def _on_classes(right: Right, store: _ClassAct) -> _Handler:
-    """Return the handler of an act on the classes that asks for a right; its answer has the classes after it."""
+    """Return the handler of an act on classes that requires a right; its answer has the resulting classes."""
 
     def handle(app_context: AppContext, body: dict[str, Any], post: JsonPost, key: ActKey) -> dict[str, Any]:
         dataset_id = _dataset_of(app_context, body)

@@ -33,7 +33,7 @@ def overview(request: Request, app_context: AppContext) -> dict[str, Any]:
 
 
 def preview_merge(request: Request, app_context: AppContext) -> dict[str, Any]:
-    """Answer the changes that merging one class into another would make."""
+    """Answer the changes that a merge of one class into another would make."""
     query = request.query_params
     dataset_id = whole(request.path_params, "dataset_id", least=1)
     found = reviews.preview_merge(app_context, dataset_id, [whole(query, "class")], whole(query, "into"))

@@ -27,7 +27,7 @@ from core.types import DatasetError, OutfoldError, Right, Role, StorageError, fo
 from db.queries.people import User
 from db.visibility import seen_by
 
-USER = "outfold_user"  # in the scope of a request: who is signed in; missing where there is no login
+USER = "outfold_user"  # in the scope of a request: the signed-in user; missing without login
 LARGEST_BODY = 1 << 20  # bytes
 MOST_ACTS = 200  # in a body
 _LONGEST_ID = 18  # digits
@@ -45,7 +45,7 @@ log = logging.getLogger(__name__)
 class JsonPost:
     """Content of a POST: the JSON object, the annotator's name ("" where none is needed), the role of the user.
 
-    The role is None where there is no login: then everybody may do everything.
+    The role is None without login, when every user has all rights.
     """
 
     body: dict[str, Any]
@@ -64,7 +64,7 @@ class BytesPost:
 
 
 class RequestError(Exception):
-    """A request that cannot be answered."""
+    """Invalid request."""
 
     def __init__(self, error: str, cure: str, status: int = BAD_REQUEST) -> None:
         """Keep the error, its cure, and the HTTP status."""
@@ -85,7 +85,7 @@ def answer_get(
     *,
     threads: CapacityLimiter | None = None,
 ) -> Callable[[Request], Awaitable[Response]]:
-    """Return the endpoint of a GET that asks for a right; its own `threads` keep a slow one from blocking others."""
+    """Return the endpoint of a GET that requires a right; its own `threads` keep slow requests from blocking others."""
 
     def handle(request: Request, app_context: AppContext) -> Any:  # noqa: ANN401  # JSON or a response
         _refuse_hidden(app_context, [request.query_params])
@@ -106,7 +106,7 @@ def answer_get(
 def answer_post(
     opened: Callable[[], AppContext], handler: PostHandler, right: Right, *, needs_name: bool = True
 ) -> Callable[[Request], Awaitable[Response]]:
-    """Return the endpoint of a POST that asks for a right; `needs_name`: the name of an annotator is required."""
+    """Return the endpoint of a POST that requires a right; `needs_name`: and the name of an annotator."""
 
     def handle(post: JsonPost, app_context: AppContext) -> Any:  # noqa: ANN401  # JSON or a response
         _refuse_hidden(app_context, [post.body, *_acts_in(post.body)])
@@ -127,7 +127,7 @@ def answer_post(
 def answer_upload(
     opened: Callable[[], AppContext], handler: UploadHandler, right: Right, largest: int
 ) -> Callable[[Request], Awaitable[Response]]:
-    """Return the endpoint of a POST of up to `largest` bytes that asks for a right; a name is required."""
+    """Return the endpoint of a POST of up to `largest` bytes that requires a right and a name."""
 
     async def endpoint(request: Request) -> Response:
         try:
@@ -149,13 +149,13 @@ def name_in(request: Request) -> str | None:
 
 
 def role_of(request: Request) -> Role | None:
-    """Return the role of who is signed in, None where there is no login."""
+    """Return the role of the signed-in user, None without login."""
     user: User | None = request.scope.get(USER)
     return None if user is None else user.role
 
 
 def _refuse_hidden(app_context: AppContext, bodies: Iterable[Mapping[str, Any]]) -> None:
-    """Refuse a request that names a dataset or round which is hidden from its user."""
+    """Refuse a request that names a dataset or round hidden from its user."""
     for one in bodies:
         numbers = {name: _number(one.get(name)) for name in ("dataset", "round")}
         if any(numbers.values()):
@@ -168,19 +168,19 @@ def _acts_in(body: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _number(value: object) -> int | None:
-    """Return a number of a row as routes read it, None for anything else, which they refuse."""
+    """Return the id in a text as routes read it, None for anything else, which they refuse."""
     text = str(value)
     return int(text) if text.isascii() and text.isdecimal() and len(text) <= _LONGEST_ID else None
 
 
 def _limited(scope: Scope) -> str | None:
-    """Return the name of a user whose sight may be limited to some datasets, None where everything is seen."""
+    """Return the name of a user who may be restricted to some datasets, None if everything is visible."""
     user: User | None = scope.get(USER)
     return None if user is None or user.role is Role.ADMIN else user.name
 
 
 def require(scope: Scope, right: Right) -> None:
-    """Check that the user of a request has a right; without login everybody has each.
+    """Check that the user of a request has a right; without login every user has all rights.
 
     Raises:
         RequestError: the user's role lacks it.
@@ -193,7 +193,7 @@ def require(scope: Scope, right: Right) -> None:
 
 
 def require_of(role: Role | None, right: Right) -> None:
-    """Check that a role has a right; None: there is no login.
+    """Check that a role has a right; None without login.
 
     Raises:
         RequestError: it lacks the right.
@@ -215,7 +215,7 @@ def explain(error: Exception) -> tuple[dict[str, Any], int]:
     if isinstance(error, OutfoldError):
         what, cure = error.message, error.cure
         if isinstance(error, StorageError):
-            return {"error": what, "cure": cure}, UNAVAILABLE  # the browser keeps what it sent and tries again
+            return {"error": what, "cure": cure}, UNAVAILABLE  # the browser keeps the act and sends it again
         if isinstance(error, DatasetError):
             return {"error": what, "cure": cure or "import the dataset again"}, NOT_FOUND
         return {"error": what, "cure": cure or "try something else"}, BAD_REQUEST

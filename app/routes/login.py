@@ -82,7 +82,7 @@ def login_routes(opened: Callable[[], AppContext]) -> list[BaseRoute]:
 
 
 def show_login(request: Request, _form: dict[str, str], app_context: AppContext) -> Response:
-    """Answer the form of the sign-in; for a person who is signed in or need not be, the page asked for."""
+    """Answer the sign-in form; redirect to the requested page if no sign-in is needed."""
     wanted = own_path(request.query_params.get("next", ""))
     if USER not in request.scope or request.scope[USER] is not None:
         return RedirectResponse(wanted, DONE, headers=_NO_STORE)
@@ -93,7 +93,7 @@ def show_login(request: Request, _form: dict[str, str], app_context: AppContext)
 
 
 def begin_sign_on(request: Request, _form: dict[str, str], app_context: AppContext) -> Response:
-    """Send the browser to the provider of OpenID Connect, with a cookie that holds what its answer is checked by."""
+    """Redirect to the OpenID Connect provider, with a cookie that holds the values to check its answer."""
     wanted = own_path(request.query_params.get("next", ""))
     if not single_sign_on.is_offered(app_context):
         return RedirectResponse(LOGIN, DONE, headers=_NO_STORE)
@@ -110,7 +110,7 @@ def begin_sign_on(request: Request, _form: dict[str, str], app_context: AppConte
 
 
 def finish_sign_on(request: Request, _form: dict[str, str], app_context: AppContext) -> Response:
-    """Check the provider's answer, begin a session and go on to the page asked for."""
+    """Check the provider's answer, start a session and redirect to the requested page."""
     if not single_sign_on.is_offered(app_context):
         return RedirectResponse(LOGIN, DONE, headers=_NO_STORE)
     name, query = people.cookie_name(app_context, ATTEMPT), request.query_params
@@ -126,7 +126,7 @@ def finish_sign_on(request: Request, _form: dict[str, str], app_context: AppCont
 
 
 def _callback(request: Request) -> str:
-    """Return the whole address that the provider knows; the host is one of those allowed."""
+    """Return the absolute address that is registered at the provider; the host is an allowed one."""
     return f"{_own_address(request)}{SIGN_ON_DONE}"
 
 
@@ -135,7 +135,7 @@ def _own_address(request: Request) -> str:
 
 
 def sign_in(request: Request, form: dict[str, str], app_context: AppContext) -> Response:
-    """Check name and password, begin a session and go on to the page asked for."""
+    """Check name and password, start a session and redirect to the requested page."""
     wanted, name = own_path(form.get("next", "")), form.get("name", "")
     try:
         signed_in = people.sign_in(app_context, name, form.get("password", ""), address_of(request))
@@ -150,12 +150,12 @@ def sign_out(request: Request, _form: dict[str, str], app_context: AppContext) -
 
 
 def sign_out_everywhere(request: Request, _form: dict[str, str], app_context: AppContext) -> Response:
-    """End all sessions of the person who is signed in."""
+    """End all sessions of the signed-in user."""
     return _sign_out(request, app_context, everywhere=True)
 
 
 def show_account(request: Request, _form: dict[str, str], _app_context: AppContext) -> Response:
-    """Answer the account of the person who is signed in."""
+    """Answer the account page of the signed-in user."""
     user: User | None = request.scope.get(USER)
     if user is None:
         return _page("No login", "<p>There is no login here. <a href='/'>Back</a></p>", NOT_FOUND)
@@ -163,7 +163,7 @@ def show_account(request: Request, _form: dict[str, str], _app_context: AppConte
 
 
 def change_password(request: Request, form: dict[str, str], app_context: AppContext) -> Response:
-    """Store another password of the person who is signed in; other sessions end."""
+    """Change the password of the signed-in user and end the other sessions."""
     user: User | None = request.scope.get(USER)
     if user is None:
         return RedirectResponse(LOGIN, DONE, headers=_NO_STORE)
@@ -182,7 +182,7 @@ def own_path(text: str) -> str:
 
 
 def address_of(request: Request) -> str:
-    """Return the client's address, "" where it is not known."""
+    """Return the client's address, "" if it is unknown."""
     return request.client.host if request.client else ""
 
 
@@ -197,7 +197,7 @@ def _sign_out(request: Request, app_context: AppContext, *, everywhere: bool) ->
 
 
 def _signed_out(request: Request, app_context: AppContext) -> str:
-    """Return the text for a person who has just signed out here but not at the provider, "" for others."""
+    """Return the note for a user who has just signed out here but not at the provider, else ""."""
     if "signed_out" not in request.query_params or not single_sign_on.is_offered(app_context):
         return ""
     try:
@@ -307,6 +307,6 @@ def _answer(handler: Handler, request: Request, form: dict[str, str], opened: Ca
 
 
 def login_path(path: str, query: str) -> str:
-    """Return the address of the login page that leads back to a page."""
+    """Return the address of the login page that redirects back to a page."""
     wanted = own_path(f"{path}?{query}" if query else path)
     return LOGIN if wanted == "/" else f"{LOGIN}?next={quote(wanted, safe='')}"

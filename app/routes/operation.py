@@ -1,8 +1,8 @@
 """Routes for operators of a server: `/healthz`, `/readyz` and `/metrics`.
 
-The first two tell anybody that the process answers, and that it can serve: its database is there with this release's
-schema. Neither says more. Metrics are for this machine, and for admins who are signed in: how many people work here,
-and how much, is no stranger's business. A request is of this machine if it comes from a loopback address, asks for one,
+The first two show that the process answers, and that it can serve: its database is reachable with this release's
+schema. Neither reveals more. Metrics are for this machine and for signed-in admins, they show how many people work here
+and how much. A request is local if it comes from a loopback address, names one as its host,
 and no proxy has passed it on.
 """
 
@@ -44,12 +44,12 @@ VERDICT_SECONDS = Histogram(
 
 
 def healthy(_request: Request, _app_context: AppContext) -> dict[str, Any]:
-    """Answer that the process does."""
+    """Answer that the process lives."""
     return {"ok": True}
 
 
 def ready(_request: Request, app_context: AppContext) -> Response:
-    """Answer whether this process can serve: 200 or 503; the reason is in its log alone."""
+    """Answer whether this process can serve: 200 or 503; the reason is only in its log."""
     try:
         service.check_ready(app_context)
     except (OutfoldError, SQLAlchemyError, OSError) as error:
@@ -74,7 +74,7 @@ def metrics(request: Request, app_context: AppContext) -> Response:
 
 
 def is_of_this_machine(scope: Scope) -> bool:
-    """Return whether a request comes from this machine itself, not through a proxy that runs here."""
+    """Return whether a request comes from this machine itself, not through a local proxy."""
     client = scope.get("client")
     names = [name for name, _ in scope["headers"]]
     host = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"host"), "")

@@ -1,4 +1,4 @@
-"""Annotator's name: without login kept in a cookie for a year, else that of the user."""
+"""Annotator's name: kept in a cookie for a year, or the user's with login."""
 
 from typing import Any
 from urllib.parse import quote
@@ -20,7 +20,7 @@ def who_am_i(request: Request, _app_context: AppContext) -> dict[str, Any]:
 
 
 def sign_in(post: JsonPost, app_context: AppContext) -> Response:
-    """Store a name in the cookie; refused to users, whose name is their own."""
+    """Store a name in the cookie; refused with login, where the name is the user's."""
     if post.role is not None:
         raise RequestError("your name is the one you signed in with", f"sign out at {ACCOUNT} first", FORBIDDEN)
     name = annotators.sign_in(app_context, text(post.body, "name"))

@@ -244,7 +244,7 @@ def split_audit(post: JsonPost, app_context: AppContext) -> dict[str, Any]:
 
 
 def preview_removal(request: Request, app_context: AppContext) -> dict[str, Any]:
-    """Answer the images and findings that a removal of a filter's images takes away."""
+    """Answer the images and findings that removing a filter's images would remove."""
     chosen = read_filter(request.query_params)
     found = removals.preview_removal(app_context, _dataset_of(app_context, chosen), chosen)
     return {"images": len(found.ids), "text": found.text, "held": found.held}

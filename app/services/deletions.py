@@ -36,7 +36,7 @@ log = logging.getLogger("outfold.deletions")
 
 
 def held_by_dataset(app_context: AppContext, dataset_id: int) -> dict[str, int]:
-    """Return what a dataset holds: images, verdicts, accepted in bulk, rounds, exports, bytes of its rounds' files.
+    """Count a dataset's images, verdicts, bulk-accepted labels, rounds, exports, and bytes of its rounds' files.
 
     Raises:
         DatasetError: there is no such dataset.
@@ -49,7 +49,7 @@ def held_by_dataset(app_context: AppContext, dataset_id: int) -> dict[str, int]:
 
 
 def held_by_round(app_context: AppContext, round_id: int) -> dict[str, int]:
-    """Return what a round holds: findings, bytes of its files.
+    """Count a round's findings and the bytes of its files.
 
     Raises:
         RoundError: there is no such round.
@@ -82,7 +82,7 @@ def delete_dataset(app_context: AppContext, dataset_id: int, by: str) -> Deletio
 
 
 def delete_round(app_context: AppContext, round_id: int, by: str) -> Deletion:
-    """Delete a round with its findings, predictions and networks. Verdicts and labels accepted in it stand.
+    """Delete a round with its findings, predictions and networks. Verdicts and labels accepted in it stay.
 
     Raises:
         RoundError: there is no such round, or it is not finished.
@@ -96,7 +96,7 @@ def delete_round(app_context: AppContext, round_id: int, by: str) -> Deletion:
 
 
 def restorable(app_context: AppContext) -> list[Deletion]:
-    """Return the deletions that can be taken back, newest first."""
+    """Return the restorable deletions, newest first."""
     with app_context.database.read() as session:
         return deletions.restorable(session)
 
@@ -108,7 +108,7 @@ def list_removals(app_context: AppContext, dataset_id: int) -> list[tuple[Deleti
 
 
 def find(app_context: AppContext, name: str) -> Deletion:
-    """Return the newest deletion of this name that can be taken back.
+    """Return the newest restorable deletion of this name.
 
     Raises:
         DatasetError: there is none.
@@ -121,10 +121,10 @@ def find(app_context: AppContext, name: str) -> Deletion:
 
 @again_once_fetched
 def restore(app_context: AppContext, deletion_id: int) -> str:
-    """Bring back what a deletion took away, and return its name: another one where a new dataset has the old name.
+    """Restore a deletion and return the restored name: a new one if a new dataset has the old name.
 
     Raises:
-        DatasetError: it cannot be brought back, since it was, or since it is removed for good.
+        DatasetError: it was restored already, or is removed for good.
     """
     with app_context.database.write() as session:
         known = [one for one in deletions.restorable(session) if one.id == deletion_id]
@@ -150,10 +150,10 @@ def restore(app_context: AppContext, deletion_id: int) -> str:
 
 
 def purge(app_context: AppContext, now: datetime | None = None) -> int:
-    """Remove for good everything deleted more than a week ago; return how many deletions are final now.
+    """Remove for good everything deleted more than a week ago; return the number of deletions made final.
 
-    In short transactions, and safe to be killed: what is left is removed by the next call. Of a round the findings that
-    people decided on stay, since their verdicts stand; pictures, masks and arrays that are kept by content stay too.
+    In short transactions, and safe to be killed: the next call removes the rest. Findings of a round that
+    people decided on stay with their verdicts; pictures, masks and arrays stored by content stay too.
     """
     now = now or datetime.now(UTC)
     with app_context.database.read() as session:
@@ -184,7 +184,7 @@ def _purge(app_context: AppContext, deletion: Deletion, now: datetime) -> None:
 
 
 def _remove_some(session: Session, deletion: Deletion) -> int:
-    """Remove some of the rows that a deletion hides for good; 0 once none is left."""
+    """Remove for good some of the rows that a deletion hides; return their number, 0 once none is left."""
     match deletion.kind:
         case DeletionKind.DATASET:
             return deletions.remove_some_of_dataset(session, deletion.dataset_id, CHUNK)

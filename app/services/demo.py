@@ -13,12 +13,12 @@ from core.data.formats.source import SourceFormat
 from core.types import DatasetError
 from db.queries import deletions
 
-DEMO = "demo"  # who started the first rounds
+DEMO = "demo"  # recorded as the starter of the first rounds
 
 
 @dataclass(frozen=True, slots=True)
 class Demo:
-    """One demo: what it is called, its folder, how it is written and read."""
+    """One demo: name, folder, writer and import options."""
 
     name: str
     folder: str
@@ -34,8 +34,8 @@ DEMOS = (DIGITS, SCENES)  # in the order in which their first rounds are done
 def ensure_demos(app_context: AppContext) -> list[int]:
     """On a new, empty installation write and import the demos and start their first rounds; return these datasets.
 
-    A start that was killed is completed; where anything else was imported, nothing is. A demo
-    that was deleted does not come back.
+    A killed start is completed; nothing is added if anything else was imported. A demo
+    that was deleted is not added again.
     """
     names = {demo.name for demo in DEMOS}
     recent = imports.recent_imports(app_context)

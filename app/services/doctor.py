@@ -1,7 +1,7 @@
 """State of an installation, check by check, each with its finding and a cure for the fault.
 
-Every check survives the fault that it looks for, and nothing stays created or changed: an installation that cannot
-start can still be looked at. The web process's rule holds: torch is asked about in a process of its own.
+Every check survives the fault that it looks for and changes nothing, so that an installation that cannot
+start can still be examined. torch is examined in a separate process, since the web process never loads it.
 """
 
 import errno
@@ -39,7 +39,7 @@ from db.faults import file_of, name_of, storage_errors
 from db.queries import people
 
 PACKAGES = ("torch", "torchvision", "timm", "streamlit", "sqlalchemy", "dbos", "numpy", "pillow")
-LITTLE_BYTES = 2_000_000_000  # less than this left on the disk of the home is worth a warning
+LITTLE_BYTES = 2_000_000_000  # bytes free on the disk of the home below which a warning is given
 DRIVER = Path("/proc/driver/nvidia/version")
 _TORCH_SECONDS = 120.0
 _ASK_TORCH = "import torch; print(torch.cuda.is_available())"
@@ -55,7 +55,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DoctorLine:
-    """One line of the report; `cure` is empty where nothing is wrong."""
+    """One line of the report; `cure` is empty without a fault."""
 
     name: str
     state: State
@@ -64,7 +64,7 @@ class DoctorLine:
 
 
 def examine(address: str, port: int) -> Iterator[DoctorLine]:
-    """Yield every check, the quick ones first; `address` and `port` are those that `serve` would take."""
+    """Yield every check, quick ones first; `address` and `port` are those that `serve` would use."""
     yield from _versions()
     yield _device()
     try:
@@ -161,8 +161,8 @@ def _shared_files(chosen: Settings) -> DoctorLine:
 
 
 def _refuse_unwritable(path: Path, *, is_folder: bool) -> None:
-    """Raise the error that a writer would meet."""
-    is_one = stat.S_ISDIR(path.stat().st_mode)  # raises for a circle of links
+    """Raise the error that a write would raise."""
+    is_one = stat.S_ISDIR(path.stat().st_mode)  # raises for circular links
     if is_one is not is_folder:
         code = errno.ENOTDIR if is_folder else errno.EISDIR
     elif not os.access(path, os.W_OK):
@@ -240,7 +240,7 @@ def _worker(chosen: Settings, *, is_readable: bool) -> DoctorLine:
 
 
 def _login(chosen: Settings, address: str, *, is_readable: bool) -> DoctorLine:
-    """Tell who may sign in, and what an address that other machines reach would need."""
+    """Report who can sign in, and what a non-local address would need."""
     try:
         count = _count_users(chosen) if is_readable else None
     except StorageError as error:

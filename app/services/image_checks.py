@@ -1,6 +1,6 @@
 """Checks of a dataset's images: near-duplicates, leaks between splits, outliers, images without content.
 
-Found once for a state of the dataset and kept in a file, since every image has to be read for it. Outliers are found
+Found once per state of the dataset and stored in a file, since every image has to be read. Outliers are found
 by the embeddings of the newest round that has any.
 """
 
@@ -43,11 +43,11 @@ class CheckedImages:
 
     @property
     def unknown(self) -> int:
-        """Return the number of images that were imported before pictures were compared."""
+        """Return the number of images imported before look-alike hashes existed."""
         return sum(one.look_hash is None for one in self.images)
 
     def label_of(self, row: int) -> str:
-        """Return the class of an image, "" where it has none."""
+        """Return the class of an image, "" if it has none."""
         return _class_name(self.images[row], self.classes)
 
 
@@ -60,10 +60,10 @@ class Removable(StrEnum):
 
 
 def removable(shown: CheckedImages, kind: Removable) -> tuple[int, ...]:
-    """Return the ids of the images that were found to be of this kind.
+    """Return the ids of the images found to be of this kind.
 
     Raises:
-        DatasetError: outliers are asked for, and no round has embedded the images.
+        DatasetError: outliers are requested, and no round has embedded the images.
     """
     found = shown.found
     if kind is Removable.COPIES:
@@ -91,14 +91,14 @@ class _DatasetState:
 
 
 def find_known(app_context: AppContext, dataset_id: int) -> CheckedImages | None:
-    """Return the results for the dataset's present images, None where nothing was searched yet."""
+    """Return the results for the dataset's current images, None if not searched yet."""
     state = _read_state(app_context, dataset_id)
     kept = _kept(state.file)
     return None if kept is None else _shown(state, kept)
 
 
 def find(app_context: AppContext, dataset_id: int) -> CheckedImages:
-    """Check images, unless that was done already; about a second for a thousand photographs."""
+    """Check images unless results are stored; takes about a second for a thousand photographs."""
     state = _read_state(app_context, dataset_id)
     kept = _kept(state.file)
     if kept is None:

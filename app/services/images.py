@@ -1,6 +1,6 @@
 """Images as the browser shows them: as WebP, whole or in tiles.
 
-Whole images are made on first sight and kept by content hash. Tiles of large images serve the mask editor, which shows
+Whole images are made on first use and kept by content hash. Tiles of large images serve the mask editor, which shows
 the visible part at the size it is shown; the image that a tile was last cut from stays decoded in memory, so an image
 is decoded once while a person paints on it. Tiles are not kept on the disk: that would be a second copy of the dataset.
 """
@@ -34,7 +34,7 @@ class _Decoded:
 
 
 class _Last:
-    """The image decoded last; one is decoded at a time, however many tiles of it are asked for."""
+    """The image decoded last; one is decoded at a time, however many of its tiles are requested."""
 
     def __init__(self) -> None:
         self.lock = Lock()
@@ -50,7 +50,7 @@ class _Last:
 
 
 def window_in_use(app_context: AppContext, content_hash: str) -> Window | None:
-    """Return the window through which greys of more than 8 bits are seen: of the newest dataset with such an image."""
+    """Return the window for greys of more than 8 bits: that of the newest dataset with this image."""
     with app_context.database.read() as session:
         found = snapshots.import_options(session, content_hash)
     return window_option(found[0]) if found else None
@@ -59,9 +59,9 @@ def window_in_use(app_context: AppContext, content_hash: str) -> Window | None:
 def thumbnail(app_context: AppContext, content_hash: str, edge: int, window: Window | None = None) -> bytes | None:
     """Return the image with this content as WebP, its longer side at most `edge` pixels (0: full size).
 
-    Greys of more than 8 bits are seen through `window`, or by their full range.
+    Greys of more than 8 bits are shown through `window`, or with their full range.
 
-    None when no sample has this content, or its file is gone or has changed since the import.
+    None if no sample has this content, or its file is gone or has changed since the import.
 
     Raises:
         DatasetError: the file cannot be read as an image any more.
@@ -87,12 +87,12 @@ def _is_seen(app_context: AppContext, content_hash: str) -> bool:
 
 
 def file_of(app_context: AppContext, content_hash: str) -> Path | None:
-    """Return a file with this content, None when no sample has it, or its file is gone or has changed."""
+    """Return a file with this content, None if no sample has it, or its file is gone or has changed."""
     with app_context.database.read() as session:
         files = snapshots.files_with_content(session, content_hash)
     for named, size in files:
         path = local(Path(named))
-        if _size(path) != size and forget_copy(path):  # another home has imported what changed in a bucket
+        if _size(path) != size and forget_copy(path):  # another home has imported a change of the bucket
             path = local(Path(named))
         if _size(path) == size:
             return path
@@ -102,7 +102,7 @@ def file_of(app_context: AppContext, content_hash: str) -> Path | None:
 def image_tile(app_context: AppContext, content_hash: str, tile: Tile, window: Window | None = None) -> bytes | None:
     """Return a tile of the image with this content as WebP.
 
-    None when no sample has this content, its file is gone or has changed since the import, or it has no such tile.
+    None if no sample has this content, its file is gone or has changed since the import, or it has no such tile.
 
     Raises:
         DatasetError: the file cannot be read as an image any more.

@@ -1,10 +1,10 @@
-"""Jobs: rounds, imports and exports, started and stopped by the job engine, and the locks of running ones.
+"""Jobs: rounds, imports and exports, started and stopped by the job engine, and locks of running jobs.
 
 The app holds one light client and never runs a job itself; the worker (`app.worker`) registers workflows under the
-names given here. Outfold's own rows hold what is done, the engine only who runs what. Every job's id follows from its
-row's id, so that asking twice is asking once.
+names given here. Outfold's own rows hold the results, the engine only who runs a job. A job's id follows from its
+row's id, so that a job requested twice runs once.
 
-A row marks a job as running, but not whether its process is alive: a command may run it by itself. So the process that
+A row marks a job as running, but not whether its process is alive: a command may run it itself. So the process that
 runs an import or export holds its lock, a lock on a file that ends with the process; a worker that finds the lock free
 may take the row for abandoned. Where several homes share their files, it is a lock that all on the database see: on
 PostgreSQL an advisory one of a session, which the server gives back when the connection ends, within half a minute also
@@ -37,19 +37,19 @@ if TYPE_CHECKING:
     from dbos import DBOSClient, EnqueueOptions
 
 APPLICATION = "outfold"
-APPLICATION_VERSION = "1"  # of the workflows' order of steps; jobs of another version are not resumed
+APPLICATION_VERSION = "1"  # version of the workflows' order of steps; jobs of another version are not resumed
 ROUNDS, FOLDS, FILES = "rounds", "folds", "files"  # queues; folds have shards too, the last imports and exports
 ROUND_WORKFLOW, SHARD_WORKFLOW, FOLD_WORKFLOW = "round_workflow", "shard_workflow", "fold_workflow"
 IMPORT_WORKFLOW, EXPORT_WORKFLOW = "import_workflow", "export_workflow"
 _ACTIVE = frozenset({"PENDING", "ENQUEUED", "DELAYED"})
-_RESUMED = "-after-"  # in the id of a resumed round's job, before the time at which the round had ended
+_RESUMED = "-after-"  # in the id of a resumed round's job, before the time of the round's former end
 _POLL_SECONDS = 0.1  # between two tries to take a database's lock
 _SERVER_ASKS = ("tcp_keepalives_idle = 10", "tcp_keepalives_interval = 5", "tcp_keepalives_count = 3")  # seconds, times
 _opening = Lock()
 
 
 def round_job(round_id: int, ended_at: datetime | None = None) -> str:
-    """Return the id of a round's job; a round that ended before and is resumed has another one each time."""
+    """Return the id of a round's job; each resumption of a round has another one."""
     resumed = "" if ended_at is None else f"{_RESUMED}{ended_at.timestamp() * 1e6:.0f}"
     return f"round-{round_id}{resumed}"
 
@@ -93,7 +93,7 @@ def prepare_engine(url: str) -> None:
 
 
 def enqueue_round(app_context: AppContext, round_id: int, folds: int, ended_at: datetime | None = None) -> None:
-    """Hand a round over to the worker; `ended_at` of one that is resumed."""
+    """Hand a round over to the worker; `ended_at`: former end of a resumed one."""
     _enqueue(app_context, ROUNDS, ROUND_WORKFLOW, round_job(round_id, ended_at), round_id, folds)
 
 
@@ -124,19 +124,19 @@ def cancel_export(app_context: AppContext, export_id: int) -> None:
 
 
 def is_active(app_context: AppContext, job: str) -> bool:
-    """Return whether the engine still holds this job, waiting or running."""
+    """Return whether this job is queued or running in the engine."""
     with _engine(app_context) as client:
         found = client.list_workflows(workflow_ids=[job], load_input=False, load_output=False)
     return any(status.status in _ACTIVE for status in found)
 
 
 def round_is_active(app_context: AppContext, round_id: int) -> bool:
-    """Return whether the engine still holds a job of this round, waiting or running."""
+    """Return whether a job of this round is queued or running in the engine."""
     return bool(_active_jobs_of(app_context, round_id))
 
 
 def release_slot(app_context: AppContext, slot: str) -> int:
-    """Give the unfinished jobs of a worker that never came back to the others; return how many."""
+    """Release the unfinished jobs of a lost worker to the others; return their number."""
     with _engine(app_context) as client:
         left = client.list_workflows(executor_id=slot, status="PENDING", load_input=False, load_output=False)
         for job in left:
@@ -148,7 +148,7 @@ def release_slot(app_context: AppContext, slot: str) -> int:
 def job_lock(
     app_context: AppContext, kind: str, row_id: int, should_stop: Callable[[], bool] = lambda: False
 ) -> Iterator[None]:
-    """Hold a job's lock for the block; waits while another process holds it, so that no job is run twice at once.
+    """Hold a job's lock for the block; waits while another process holds it, so that no job runs twice concurrently.
 
     Raises:
         RoundCancelledError: `should_stop` returned true while waiting.
@@ -175,7 +175,7 @@ def database_lock(url: str, kind: str, number: int, should_stop: Callable[[], bo
     """Hold the lock of this kind and number for the block, after waiting for another holder to release it.
 
     Raises:
-        RoundCancelledError: `should_stop` said so.
+        RoundCancelledError: `should_stop` returned true.
         StorageError: the database cannot be used.
     """
     if (file := file_of(url)) is not None:
@@ -221,7 +221,7 @@ def _enqueue(app_context: AppContext, queue: str, workflow: str, job: str, *argu
     with _engine(app_context) as client:
         earlier = client.list_workflows(workflow_ids=[job], load_input=False, load_output=False)
         if earlier and earlier[0].status not in _ACTIVE:
-            # The database was restored or deleted, the engine's was not: this id's job belongs to a row of the past.
+            # The database was restored or deleted, the engine's was not: this id's job belongs to a former row.
             client.delete_workflow(job, delete_children=True)
         client.enqueue(options, *arguments)
 

@@ -1,6 +1,6 @@
-"""Words and facts of the kinds of labels, classes and masks, for services, commands and pages.
+"""Words and properties of the kinds of labels, classes and masks, for services, commands and pages.
 
-Code that differs by kind stands in the module of its feature: two functions, or two objects of functions, in a table by
+Code that differs by kind is in the module of its feature: two functions, or two objects of functions, in a table by
 `Task`.
 """
 
@@ -13,15 +13,15 @@ from core.types import Task
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelKind:
-    """Words and facts of one kind of label."""
+    """Words and properties of one kind of label."""
 
-    reviewed: str  # the plural of what a finding is on
-    has_pixels: bool  # its labels are painted, and its images tagged
-    export_formats: tuple[ExportFormat, ...]  # that of commands by default first
+    reviewed: str  # plural of the object of a finding
+    has_pixels: bool  # its labels are edited by pixel, and its images tagged
+    export_formats: tuple[ExportFormat, ...]  # the default of commands first
 
 
 def label_kind(task: Task) -> LabelKind:
-    """Return the words and facts of a kind of label."""
+    """Return the words and properties of a kind of label."""
     return _KINDS[task]
 
 

@@ -1,6 +1,6 @@
-"""Datasets that only their members and admins see, and datasets that everybody sees.
+"""Restricted datasets, which only their members and admins see, and datasets visible to all users.
 
-What is hidden is hidden in one place, `db.visibility`; this module says who the members are.
+`db.visibility` hides datasets; this module manages their members.
 """
 
 from collections.abc import Sequence
@@ -15,14 +15,14 @@ from db.visibility import everything_seen, hidden_in, is_limited
 
 @dataclass(frozen=True, slots=True)
 class Membership:
-    """Members of a dataset, by name; None: everybody sees it. `users` are all who can sign in."""
+    """Members of a dataset, by name; None: all users see it. `users` are all who can sign in."""
 
     members: tuple[str, ...] | None
     users: tuple[str, ...]
 
 
 def membership(app_context: AppContext, dataset_id: int) -> Membership:
-    """Return who sees a dataset.
+    """Return the members of a dataset.
 
     Raises:
         DatasetError: there is none with this id.
@@ -41,7 +41,7 @@ def members_by_dataset(app_context: AppContext) -> dict[int, list[str]]:
 
 
 def set_members(app_context: AppContext, dataset_id: int, names: Sequence[str] | None, *, by: str) -> Membership:
-    """Restrict a dataset to these users and admins; None: everybody sees it. Who acts stays a member.
+    """Restrict a dataset to these users and admins; None: all users see it. The acting user stays a member.
 
     Raises:
         DatasetError: there is no such dataset.
@@ -59,7 +59,7 @@ def set_members(app_context: AppContext, dataset_id: int, names: Sequence[str] |
         chosen = None if names is None else {known[name.casefold()].id for name in names}
         own = known.get(by.casefold())
         if chosen is not None and own is not None and own.role is not Role.ADMIN:
-            chosen.add(own.id)  # else the dataset would be gone for the one who restricts it
+            chosen.add(own.id)  # otherwise the acting user would lose the dataset
         members.set_members(session, dataset_id, chosen)
         now = members.members_by_dataset(session).get(dataset_id)
         log_act(session, LoggedAct.MEMBERS_CHANGED, by, info.name, {"members": now})
@@ -67,7 +67,7 @@ def set_members(app_context: AppContext, dataset_id: int, names: Sequence[str] |
 
 
 def refuse_hidden(app_context: AppContext, *, dataset_id: int | None, round_id: int | None) -> None:
-    """Check that a dataset and a round are not hidden from who looks; else lists of theirs would be empty instead.
+    """Check that a dataset and a round are visible to the current user; otherwise their lists would just be empty.
 
     Raises:
         DatasetError: one is; the text is that of one that does not exist.
@@ -82,10 +82,10 @@ def refuse_hidden(app_context: AppContext, *, dataset_id: int | None, round_id: 
 
 
 def refuse_hidden_name(app_context: AppContext, name: str) -> None:
-    """Check that no dataset that is hidden from who looks has this name.
+    """Check that no dataset hidden from the current user has this name.
 
     Raises:
-        DatasetError: one has; which one is not told.
+        DatasetError: one has; the text does not reveal more.
     """
     if not is_limited():
         return

@@ -1,6 +1,6 @@
-"""Numbers for monitoring, gathered when they are asked for.
+"""Numbers for monitoring, gathered on request.
 
-Decisions are counted once and then only what is new, since an installation may hold millions: changesets are only
+Decisions are counted once, then only new ones, since an installation may hold millions: changesets are only
 added, and writers take turns, so that a changeset with a larger id was stored later.
 """
 
@@ -21,7 +21,7 @@ from db.queries import metrics
 class Numbers:
     """Counts of one moment: `jobs` by (kind, state), `waiting` by queue, `decisions` by act.
 
-    `heartbeat_seconds` is by worker the time since this process saw its heartbeat change.
+    `heartbeat_seconds` is the time since this process saw each worker's heartbeat change.
     """
 
     jobs: dict[tuple[str, str], int]
@@ -35,7 +35,7 @@ _counting = Lock()
 
 
 def gather(app_context: AppContext) -> Numbers:
-    """Return the numbers of now.
+    """Return the current numbers.
 
     Raises:
         StorageError: the database cannot be used.
@@ -53,7 +53,7 @@ def gather(app_context: AppContext) -> Numbers:
 
 
 def check_ready(app_context: AppContext) -> None:
-    """Raise `StorageError` where the database does not answer, has another release's schema, or is being restored."""
+    """Raise `StorageError` if the database does not answer, has another release's schema, or is being restored."""
     with app_context.database.read() as session:
         found = session.scalar(text(f"SELECT version_num FROM {VERSION_TABLE}"))  # noqa: S608  # a constant
     if found != known_revisions()[-1]:

@@ -1,8 +1,8 @@
 """Users who sign in by name and password or by OpenID Connect, their sessions, and the audit log.
 
 With neither a user nor a provider of OpenID Connect there is no login. Passwords are kept as Argon2id hashes, of a
-session's secret only its SHA-256; neither is ever logged. Ten failed sign-ins of a name, or fifty from an address,
-within a quarter of an hour refuse more.
+session's secret only its SHA-256; neither is ever logged. After ten failed sign-ins of a name or fifty from an address
+within a quarter of an hour, further ones are refused.
 """
 
 import secrets
@@ -59,7 +59,7 @@ class SignedIn:
 class Identity:
     """A person as a provider of OpenID Connect knows them: issuer and subject, verified e-mail address in lower case.
 
-    `role` is the one that the provider's claim gives; None where it gives none.
+    `role` is set by the provider's claim; None without one.
     """
 
     subject: str
@@ -95,10 +95,10 @@ def add_user(
     Args:
         app_context: the installation.
         text: the name.
-        password: None for a person who signs in by OpenID Connect alone.
-        role: what the person may do.
-        by: who adds.
-        email: the address by which OpenID Connect knows the person.
+        password: None for a person who signs in only by OpenID Connect.
+        role: the person's role.
+        by: the acting user.
+        email: the person's address at the OpenID Connect provider.
 
     Raises:
         PersonError: the name or the address is taken or no address, or the password too short.
@@ -119,7 +119,7 @@ def add_user(
 
 
 def set_email(app_context: AppContext, name: str, email: str | None, *, by: str) -> None:
-    """Let a user in by OpenID Connect with this address, None: no more; all sessions end.
+    """Allow a user to sign in by OpenID Connect with this address (None: no longer) and end all sessions.
 
     Raises:
         PersonError: there is no such user, or the address is another user's or no address.
@@ -138,7 +138,7 @@ def clean_email(text: str) -> str:
     """Return an e-mail address in lower case.
 
     Raises:
-        PersonError: it is none.
+        PersonError: it is not an address.
     """
     address = text.strip().casefold()
     name, at, domain = address.rpartition("@")
@@ -148,7 +148,7 @@ def clean_email(text: str) -> str:
 
 
 def remove_user(app_context: AppContext, name: str, *, by: str) -> None:
-    """Remove a user and end all sessions; what the person decided stays.
+    """Remove a user and end all sessions; the person's decisions stay.
 
     Raises:
         PersonError: there is no such user, or it is the last admin of several users.
@@ -162,7 +162,7 @@ def remove_user(app_context: AppContext, name: str, *, by: str) -> None:
 
 
 def set_password(app_context: AppContext, name: str, password: str, *, by: str) -> None:
-    """Store another password of a user and end all sessions.
+    """Change a user's password and end all sessions.
 
     Raises:
         PersonError: there is no such user, or the password is too short.
@@ -190,14 +190,14 @@ def set_role(app_context: AppContext, name: str, role: Role, *, by: str) -> None
 
 
 def sign_in(app_context: AppContext, text: str, password: str, address: str) -> SignedIn:
-    """Check a password and begin a session.
+    """Check a password and start a session.
 
     Raises:
         SignInRefusedError: too many have failed.
         PersonError: no user has this name and password; the text does not say which.
     """
     name = " ".join(text.split()).casefold()
-    with _ONE_AT_A_TIME:  # attempts made at once count one after the other
+    with _ONE_AT_A_TIME:  # concurrent attempts count one after the other
         now = datetime.now(UTC)
         with app_context.database.read() as session:
             found = people.find_user(session, name)
@@ -206,7 +206,7 @@ def sign_in(app_context: AppContext, text: str, password: str, address: str) -> 
             from_there = people.count_failed(session, now - FAILED_WITHIN, address=address)
         if failed >= MOST_FAILED_OF_NAME or from_there >= MOST_FAILED_OF_ADDRESS:
             raise _too_many_failed()
-        # the hash of an unknown name is computed too, so that time does not tell which names exist
+        # the hash of an unknown name is computed too, so that timing does not reveal which names exist
         matches = _matches(found[1] if found else _hash_of_no_password(), password)
         if found is None or not matches:
             with app_context.database.write() as session:
@@ -221,7 +221,7 @@ def refuse_after_failures(app_context: AppContext, address: str) -> None:
     """Check that not too many sign-ins from an address have failed.
 
     Raises:
-        SignInRefusedError: they have.
+        SignInRefusedError: too many have failed.
     """
     with app_context.database.read() as session:
         failed = people.count_failed(session, datetime.now(UTC) - FAILED_WITHIN, address=address)
@@ -236,10 +236,10 @@ def log_failed_identity(app_context: AppContext, reason: str, address: str) -> N
 
 
 def sign_in_by_identity(app_context: AppContext, identity: Identity, address: str) -> SignedIn:
-    """Begin a session of the person whom a provider has identified, who is added where the settings let anybody in.
+    """Start a session of a person identified by the provider, who is added if the settings allow the address.
 
-    A user is known by issuer and subject once the person has come for the first time, before by the e-mail address that
-    an admin let in. Others need an address of an allowed domain, at every sign-in.
+    A user is identified by issuer and subject from the first sign-in on, before that by the e-mail address that
+    an admin added. Others need an address of an allowed domain at every sign-in.
 
     Raises:
         PersonError: the person may not sign in here.
@@ -277,7 +277,7 @@ def _add_identity(session: Session, identity: Identity) -> User:
 
 
 def sign_out(app_context: AppContext, cookie: str, address: str, *, everywhere: bool = False) -> bool:
-    """End the session of a cookie, `everywhere`: all sessions of its user; without effect where it has ended.
+    """End the session of a cookie, or with `everywhere` all sessions of its user; no effect if it has ended.
 
     Returns whether the cookie is of this installation.
     """
@@ -296,7 +296,7 @@ def sign_out(app_context: AppContext, cookie: str, address: str, *, everywhere: 
 
 
 def user_of(app_context: AppContext, cookie: str) -> User | None:
-    """Return the user who is signed in with a cookie; None where it is forged, has expired or was signed out."""
+    """Return the user who is signed in with a cookie; None if it is forged, has expired or was signed out."""
     secret = _secret_in(app_context, cookie)
     if secret is None:
         return None
@@ -305,10 +305,10 @@ def user_of(app_context: AppContext, cookie: str) -> User | None:
 
 
 def change_own_password(app_context: AppContext, user: User, before: str, after: str, address: str) -> SignedIn:
-    """Store a user's new password, end all sessions and begin one.
+    """Change a user's own password, end all sessions and start one.
 
     Raises:
-        PersonError: the present password is another, or the new one too short.
+        PersonError: the current password is wrong, or the new one too short.
         SignInRefusedError: too many attempts have failed.
     """
     _check(after)
@@ -331,7 +331,7 @@ def log_act(
 
 
 def log_entries(app_context: AppContext, acts: Sequence[LoggedAct], limit: int) -> list[LogEntry]:
-    """Return the newest entries of the audit log, of these acts or of all; the newest first."""
+    """Return the latest entries of the audit log, of these acts or of all, newest first."""
     with app_context.database.read() as session:
         return people.log_entries(session, acts, limit)
 
@@ -339,7 +339,7 @@ def log_entries(app_context: AppContext, acts: Sequence[LoggedAct], limit: int) 
 def cookie_name(app_context: AppContext, kind: str) -> str:
     """Return the name of a cookie of this kind in this installation.
 
-    Browsers keep cookies by host, whatever the port: by one name, two installations of a host would end each other's
+    Browsers keep cookies by host, whatever the port: with one name, two installations of a host would end each other's
     sessions. The name follows from the signing key, so servers that share a database share it.
     """
     mark = blake2b(signing_key(app_context).encode(), digest_size=4, person=b"cookie name")
@@ -347,12 +347,12 @@ def cookie_name(app_context: AppContext, kind: str) -> str:
 
 
 def session_cookie(cookies: Mapping[str, str], name: str) -> str:
-    """Return the cookie of a session by its name, else by the former name of all installations; "" without one."""
+    """Return the session cookie by its name, else by the former common name; "" without one."""
     return cookies.get(name) or cookies.get(SESSION, "")
 
 
 def signing_key(app_context: AppContext) -> str:
-    """Return the key that signs cookies, made when it is asked for first."""
+    """Return the key that signs cookies, created on first use."""
     with app_context.database.read() as session:
         key = people.find_signing_key(session)
     if key is not None:
@@ -441,7 +441,7 @@ def _matches(password_hash: str, password: str) -> bool:
 
 
 def _unknown(name: str) -> str:
-    """Return the audit log's text for a name of no user: people type passwords there by mistake."""
+    """Return the audit log's text for an unknown name, since people type passwords there by mistake."""
     return f"unknown name {blake2b(name.encode(), key=_LOG_KEY, digest_size=6).hexdigest()}"
 
 

@@ -1,4 +1,4 @@
-"""Addresses and ports of the server: free ones, and the user of a taken one."""
+"""Addresses and ports of the server: checks, and the program that uses a port."""
 
 import errno
 import json
@@ -21,7 +21,7 @@ def refuse_unusable_port(address: str, port: int) -> None:
     """Check that a server could listen there now.
 
     Raises:
-        ConfigError: the address is none of this machine's, or the port is taken or reserved.
+        ConfigError: the address is not one of this machine, or the port is taken or reserved.
     """
     try:
         family, kind, protocol, _, place = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM)[0]
@@ -35,7 +35,7 @@ def refuse_unusable_port(address: str, port: int) -> None:
 
 
 def refuse_open_address(address: str | None, chosen: Settings, *, has_login: bool) -> None:
-    """Check that a server without login is reached from its own machine alone, unless `insecure` allows more.
+    """Check that a server without login is reachable only from its own machine, unless `insecure` allows more.
 
     Raises:
         ConfigError: it would listen at another address; None means every network.
@@ -85,7 +85,7 @@ def _in_words(error: OSError, address: str, port: int) -> tuple[str, str]:
 
 
 def _health_at(host: str, port: int) -> dict[str, Any]:
-    """Return the health report of the Outfold that answers there, empty where another program does."""
+    """Return the health report of the Outfold that answers there, empty for another program."""
     place = f"[{host}]" if ":" in host else host
     try:
         with _DIRECTLY.open(f"http://{place}:{port}/outfold/health", timeout=_ANSWER_SECONDS) as answer:

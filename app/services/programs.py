@@ -1,4 +1,4 @@
-"""Programs that only the tests need: a browser, PostgreSQL's server, node; `tools/provide.py` installs them."""
+"""Programs needed only by tests: a browser, a PostgreSQL server, node; `tools/provide.py` installs them."""
 
 import importlib.util
 import shutil
@@ -23,7 +23,7 @@ with sync_playwright() as playwright:
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A program that tests need: the name for people, how it is found, and how a person gets it."""
+    """A program that tests need: its name, how it is found, and how to install it."""
 
     name: str
     find: Callable[[], str | None]
@@ -33,7 +33,7 @@ class Program:
 def find_browser() -> str | None:
     """Return the path of a browser of the system, else `PLAYWRIGHTS_OWN`; each is started as the tests start it.
 
-    A command of that name may be a stub that advertises a snap, or a library of the browser or the driver is missing.
+    It is started because a command of that name may be a snap stub, or a library of browser or driver may be missing.
     """
     if importlib.util.find_spec("playwright") is None:
         return None
@@ -53,7 +53,7 @@ def find_postgresql() -> str | None:
 
 
 def find_node() -> str | None:
-    """Return the path of node: the one that came with the packages, else the system's where it is new enough."""
+    """Return the path of node: the one installed with the packages, else the system's if it is new enough."""
     for path in (Path(sys.executable).parent / "node", shutil.which("node")):
         version = _output_of([str(path), "--version"]) if path is not None and Path(path).exists() else None
         if version is not None and version.startswith("v") and int(version[1:].partition(".")[0]) >= OLDEST_NODE:

@@ -19,7 +19,7 @@ _CHUNK = 256  # files between two reports
 
 
 def publish_files(chosen: Settings, on_file: Callable[[int, str], None]) -> int:
-    """Publish all files of a home behind its URL; return their number. Safe to be run again.
+    """Publish all files of a home behind its URL; return their number. Safe to repeat.
 
     Raises:
         ConfigError: no URL is set.

@@ -37,7 +37,7 @@ Chosen = RemovalFilter | FindingFilter | Sequence[int]
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """Images that are about to be removed, and what goes with them."""
+    """Images about to be removed, and counts of the data removed with them."""
 
     dataset_id: int
     ids: tuple[int, ...]
@@ -46,7 +46,7 @@ class Removal:
 
     @property
     def text(self) -> str:
-        """Return it in words, e.g. "312 images with their 40 verdicts"."""
+        """Return the counts in words, e.g. "312 images with their 40 verdicts"."""
         count = self.held["images"]
         rest = counts_in_words({name: number for name, number in self.held.items() if name != "images"})
         return counts_in_words({"images": count}) + (f" with {'its' if count == 1 else 'their'} {rest}" if rest else "")
@@ -60,7 +60,7 @@ def counts_in_words(counts: Mapping[str, int], *more: str) -> str:
 
 
 def preview_removal(app_context: AppContext, dataset_id: int, chosen: Chosen) -> Removal:
-    """Return what a removal of images would take away.
+    """Return the effect of removing images.
 
     Raises:
         DatasetError: there is no such dataset.
@@ -74,13 +74,13 @@ def preview_removal(app_context: AppContext, dataset_id: int, chosen: Chosen) ->
 def remove(
     app_context: AppContext, dataset_id: int, chosen: Chosen, by: str, *, what: str = "", expected: int | None = None
 ) -> Deletion:
-    """Remove images; `what` names them in the list of what is deleted.
+    """Remove images; `what` describes them in the list of deletions.
 
     Raises:
         DatasetError: there is no such dataset, it has none of these images or, where `expected` is given, another
             number of them, or a round, import or export of it is running.
     """
-    removal = preview_removal(app_context, dataset_id, chosen)  # counted before the write lock, for which verdicts wait
+    removal = preview_removal(app_context, dataset_id, chosen)  # counted before the write lock, which verdicts wait for
     with app_context.database.write() as session:
         info = datasets.get_dataset(session, dataset_id)
         refuse_working(session, info)
@@ -107,7 +107,7 @@ def remove(
 
 
 def restore(app_context: AppContext, session: Session, deletion: Deletion) -> int:
-    """Show again what a deletion hides, and return how many images there were."""
+    """Restore the images that a deletion hides, and return their number."""
     ids = deletions.images_hidden_by(session, deletion.id)
     show(app_context, session, deletion.dataset_id, ids)
     recount(session, deletion.dataset_id)
@@ -121,15 +121,15 @@ def show(
     ids: Sequence[int],
     values: dict[str, Any] | None = None,
 ) -> None:
-    """Show images again with their findings, and write these columns of them."""
+    """Restore images with their findings, and set these columns."""
     deletions.show_images(session, dataset_id, ids, values)
     note_samples(app_context, session, deletions.edited_images(session, ids))
 
 
 def recount(session: Session, dataset_id: int) -> None:
-    """Count a dataset's images, classes and splits anew, in its newest import, where its card reads them.
+    """Update the counts of a dataset's images, classes and splits in its newest import, which its card reads.
 
-    Of masks, in how many images each class is stays as the import counted it.
+    For masks, the number of images of each class stays as counted by the import.
     """
     info = datasets.get_dataset(session, dataset_id)
     newest = imports.last_done(session, dataset_id)
@@ -144,7 +144,7 @@ def recount(session: Session, dataset_id: int) -> None:
 
 
 def refuse_working(session: Session, info: datasets.DatasetInfo) -> None:
-    """Check that nothing of a dataset is unfinished.
+    """Check that a dataset has no unfinished job.
 
     Raises:
         DatasetError: a round, import or export of it is.

@@ -1,7 +1,7 @@
-"""Files that several homes share behind a URL: which database they go with, and which home's files they were first.
+"""Files that several homes share behind a URL: their database, and the check of each home.
 
-The store holds the number of its database (`home_id`), as the database does (`db.home_id`). A home notes the URL of
-which its files are copies (`shared.json`), so that it is never taken for a home whose files are all there are.
+The store has the number of its database (`home_id`), as the database does (`db.home_id`). A home stores the URL of
+the files that it copies (`shared.json`), so that it is never taken for a home with all files.
 """
 
 import json
@@ -17,16 +17,16 @@ from db.engine import Database
 from db.faults import name_of
 from db.home_id import agree_on_home_id
 
-NOTE = "shared.json"  # among the files of a home that are copies
+NOTE = "shared.json"  # file of a home whose files are copies
 _NUMBER = "home_id"  # the object
 _PUBLISH = "python -m app files publish"
 
 
 def refuse_other_url(chosen: Settings) -> None:
-    """Refuse a home whose files are copies of those behind another URL, or were all there are.
+    """Refuse a home with copies of another URL's files, or with files of its own.
 
     Raises:
-        ConfigError: homes that share a database would each have a job engine of their own, and fail each other's jobs,
+        ConfigError: homes that share a database would have separate job engines and fail each other's jobs,
             or the folder of files is a link.
         StorageError: the text says which, and the cure.
     """
@@ -54,10 +54,10 @@ def refuse_other_url(chosen: Settings) -> None:
 
 
 def claim(database: Database, chosen: Settings) -> None:
-    """Check that the store's files go with this database; note it in both where neither has been used.
+    """Check that the store's files belong to this database; bind both if neither has been used.
 
     Raises:
-        StorageError: they go with another one, or the store cannot be used.
+        StorageError: they belong to another one, or the store cannot be used.
     """
     store = open_store(chosen.files, chosen.files_url, chosen.cache_bytes)
     noted, known = agree_on_home_id(
@@ -77,7 +77,7 @@ def claim(database: Database, chosen: Settings) -> None:
 
 
 def _refuse_used(store: SharedFiles, database: Database, known: int | None) -> None:
-    """Refuse a store with files for a database that has never been used with any."""
+    """Refuse a store with files for a database that was never used with a store."""
     if known is not None and any(store.remote.list(part) for part in ("rounds", *CONTENT)):
         raise StorageError(
             f"{store.remote.name}: it holds the files of another database than {name_of(database.url)}",
@@ -86,7 +86,7 @@ def _refuse_used(store: SharedFiles, database: Database, known: int | None) -> N
 
 
 def number_of(store: SharedFiles) -> int | None:
-    """Return the number of the database that the store's files go with, None where it has none."""
+    """Return the number of the database of the store's files, None without one."""
     try:
         number = store.remote.read(_NUMBER).decode().strip()
     except FileNotFoundError:
@@ -95,7 +95,7 @@ def number_of(store: SharedFiles) -> int | None:
 
 
 def write_number(store: SharedFiles, number: int) -> None:
-    """Write the number of the database that the store's files go with."""
+    """Write the number of the database of the store's files."""
     store.remote.write(_NUMBER, f"{number}\n".encode())
 
 
@@ -106,7 +106,7 @@ def _noted_url(files: Path) -> str | None:
 
 
 def note_url(chosen: Settings) -> None:
-    """Note in a home that its files are copies of those behind the URL."""
+    """Store in a home that its files are copies of those behind the URL."""
     path = chosen.files / NOTE
     if not path.exists():
         with file_errors(str(path)):

@@ -1,8 +1,8 @@
-"""Sign-in by OpenID Connect: authorization code flow with PKCE at one provider, which the settings name.
+"""Sign-in by OpenID Connect: authorization code flow with PKCE at the provider in the settings.
 
-An attempt lives in the browser between the way to the provider and the way back, as a signed value with state, nonce
-and code verifier. What comes back is held to the attempt, and the ID token to the provider's keys, issuer, audience,
-expiry and nonce. Then the person begins a session like anybody else (`app.services.people`). Tokens are not kept, and
+An attempt is kept in the browser between the redirect to the provider and back, as a signed value with state, nonce
+and code verifier. The answer is checked against the attempt, the ID token against the provider's keys, issuer, audience
+expiry and nonce. Then the person gets an ordinary session (`app.services.people`). Tokens are not kept, and
 neither they nor the client's secret are ever logged.
 
 Sources: OpenID Connect Core 1.0, section 3.1; RFC 7636 (PKCE); RFC 9207 (issuer of an answer); OpenID Connect
@@ -36,8 +36,8 @@ from core.types import Role
 
 ATTEMPT_SECONDS = 600
 ANSWER_SECONDS = 10  # of the provider
-KNOWN_SECONDS = 3600  # what a provider says of itself
-LEEWAY_SECONDS = 60  # between its clock and ours
+KNOWN_SECONDS = 3600  # seconds for which a provider's metadata are cached
+LEEWAY_SECONDS = 60  # tolerated difference between its clock and ours
 SIGNATURES = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512")  # no shared secrets
 _SCOPE = "openid email profile"
 _SALT = b"outfold single sign-on"
@@ -51,7 +51,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A sign-in under way in one browser; `wanted` is the page that it leads to."""
+    """A sign-in in progress in one browser; `wanted` is the requested page."""
 
     state: str
     nonce: str
@@ -68,7 +68,7 @@ class Provider:
 
 
 class ProviderError(PersonError):
-    """The provider does not answer, or not as OpenID Connect has it."""
+    """The provider does not answer, or not as OpenID Connect specifies."""
 
 
 def is_offered(app_context: AppContext) -> bool:
@@ -82,19 +82,19 @@ def provider_name(app_context: AppContext) -> str:
 
 
 def check_provider(chosen: Settings) -> None:
-    """Ask the provider that the settings name about itself.
+    """Read the metadata of the provider in the settings.
 
     Raises:
-        ProviderError: it does not answer, or not as OpenID Connect has it.
+        ProviderError: it does not answer, or not as OpenID Connect specifies.
     """
     _provider(chosen)
 
 
 def sign_out_address(app_context: AppContext, login: str) -> str | None:
-    """Return the provider's address that ends the session there and leads back to `login`, None if it has none.
+    """Return the provider's address that ends its session and redirects to `login`, None if it has none.
 
     Raises:
-        ProviderError: the provider cannot be asked.
+        ProviderError: the provider cannot be reached.
     """
     address = _provider(app_context.settings).metadata.get("end_session_endpoint")
     if not isinstance(address, str) or not _is_safe(address):
@@ -104,15 +104,15 @@ def sign_out_address(app_context: AppContext, login: str) -> str | None:
 
 
 def begin(app_context: AppContext, callback: str, wanted: str) -> tuple[str, str]:
-    """Return the address at the provider, and the attempt as the browser keeps it for `ATTEMPT_SECONDS`.
+    """Return the address at the provider, and the attempt, which the browser keeps for `ATTEMPT_SECONDS`.
 
     Args:
         app_context: the installation.
-        callback: the whole address to which the provider sends the browser back.
-        wanted: the page of this server that the person asked for.
+        callback: the absolute address to which the provider redirects.
+        wanted: the requested page of this server.
 
     Raises:
-        ProviderError: the provider cannot be asked.
+        ProviderError: the provider cannot be reached.
     """
     state, nonce, verifier = (secrets.token_urlsafe(_BYTES) for _ in range(3))
     attempt = Attempt(state, nonce, verifier, wanted)
@@ -128,12 +128,12 @@ def begin(app_context: AppContext, callback: str, wanted: str) -> tuple[str, str
 def finish(
     app_context: AppContext, kept: str, answer: Mapping[str, str], callback: str, address: str
 ) -> tuple[SignedIn, str]:
-    """Check what the provider sent back and begin a session; return it with the page that was asked for.
+    """Check the provider's answer and start a session; return it with the requested page.
 
     Args:
         app_context: the installation.
-        kept: the attempt as `begin` returned it; "" where the browser has none.
-        answer: the parameters with which the provider sent the browser back.
+        kept: the attempt as returned by `begin`; "" if the browser has none.
+        answer: the parameters of the provider's redirect.
         callback: as for `begin`.
         address: of the client, for the audit log.
 
@@ -184,14 +184,14 @@ def _identify(chosen: Settings, attempt: Attempt, answer: Mapping[str, str], cal
 
 
 def _claims(chosen: Settings, provider: Provider, token: Mapping[str, Any], nonce: str) -> dict[str, Any]:
-    """Return the claims of a token's ID token, which are checked."""
+    """Return the checked claims of a token's ID token."""
     try:
         text, keys = token["id_token"], provider.keys
         offered = provider.metadata.get("id_token_signing_alg_values_supported") or ["RS256"]
         allowed = [one for one in SIGNATURES if one in offered]
         try:
             decoded = jwt.decode(text, keys, algorithms=allowed)
-        except (JoseError, ValueError):  # keys are changed now and then
+        except (JoseError, ValueError):  # providers change their keys
             _read_provider.cache_clear()
             decoded = jwt.decode(text, _provider(chosen).keys, algorithms=allowed)
         own = {name: {"essential": True, "value": value} for name, value in (
@@ -211,10 +211,10 @@ def _reason(error: Exception) -> str:
 
 
 def _identity(chosen: Settings, claims: Mapping[str, Any]) -> Identity:
-    """Return the person whom the claims identify.
+    """Return the person identified by the claims.
 
     Raises:
-        PersonError: without an e-mail address that the provider has verified.
+        PersonError: the provider has not verified an e-mail address.
     """
     email = claims.get("email")
     if not isinstance(email, str) or "@" not in email:
@@ -233,7 +233,7 @@ def _identity(chosen: Settings, claims: Mapping[str, Any]) -> Identity:
 
 
 def find_claim(claims: Mapping[str, Any], name: str) -> Any:  # noqa: ANN401  # JSON
-    """Return the claim of this name, or else the one that its parts, separated by dots, lead to; None without one.
+    """Return the claim of this name, else the one at the path of its dot-separated parts; None without one.
 
     A name with dots may be one claim (`https://example.org/roles`) or a path (`realm_access.roles`).
     """
@@ -264,7 +264,7 @@ def _read_provider(issuer: str, _hour: int) -> Provider:
     """Return the provider of an issuer.
 
     Raises:
-        ProviderError: it does not answer, answers for another issuer, or would have tokens sent in the clear.
+        ProviderError: it does not answer, answers for another issuer, or would send tokens unencrypted.
     """
     metadata = _ask_provider(lambda: _json_at(f"{issuer.rstrip('/')}/.well-known/openid-configuration"))
     if metadata.get("issuer") != issuer:
@@ -277,7 +277,7 @@ def _read_provider(issuer: str, _hour: int) -> Provider:
 
 
 def _is_safe(address: str) -> bool:
-    """Return whether an address is encrypted, or of this machine."""
+    """Return whether an address is encrypted or local."""
     parts = urlsplit(address)
     return parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or ""))
 
@@ -292,7 +292,7 @@ def _ask_provider(question: Callable[[], Value]) -> Value:
     try:
         return question()
     except (requests.RequestException, AuthlibBaseError, JoseError, ValueError, KeyError) as error:
-        # not its text, which may repeat what was sent
+        # not its text, which may contain the request
         log.warning("the provider of OpenID Connect did not answer as it should: %s", type(error).__name__)
         raise ProviderError("the provider does not answer as it should", f"try again, or {_ASK}") from None
 

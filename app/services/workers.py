@@ -1,9 +1,9 @@
 """State of workers as other processes see it: alive, silent, or not yet known.
 
-Clocks of two machines differ and one machine's may jump, so no time that a worker wrote is compared with a time here.
-A worker is alive when its heartbeat changes between two looks of this process, and silent when it stays the same;
-the time in between is this process's own, monotonic. One look alone is no evidence, but where the lock of the worker's
-slot lies in this home and is free: no process holds it, so none works there.
+Clocks of machines differ and may jump, so times written by a worker are never compared with local ones.
+A worker is alive if its heartbeat changes between two checks of this process, and silent if it stays the same;
+the time in between is this process's own, monotonic. One check alone is no evidence, unless the lock of the worker's
+slot is in this home and free: then no process works there.
 """
 
 import os
@@ -28,7 +28,7 @@ _GPUS = Path("/proc/driver/nvidia/gpus")
 
 @dataclass(frozen=True, slots=True)
 class WorkerState:
-    """All workers at one look; `silent_seconds` since the last heartbeat this process saw change, None without one."""
+    """State of all workers; `silent_seconds` since this process last saw a heartbeat change, None without one."""
 
     alive: list[WorkerInfo]
     unknown: list[WorkerInfo]
@@ -36,12 +36,12 @@ class WorkerState:
 
     @property
     def is_alive(self) -> bool:
-        """A worker was seen to be alive."""
+        """A worker is known to be alive."""
         return bool(self.alive)
 
     @property
     def is_silent(self) -> bool:
-        """No worker is alive, and none is still to be judged."""
+        """No worker is alive, and none is undetermined."""
         return not self.alive and not self.unknown
 
     @property
@@ -60,7 +60,7 @@ class WorkerState:
 
 @dataclass(slots=True)
 class _Look:
-    """One worker's last heartbeat, and when this process saw it first and last."""
+    """One worker's last heartbeat, and the times when this process first and last saw it."""
 
     beat: tuple[int, datetime]
     first: float
@@ -73,7 +73,7 @@ _looking = Lock()
 
 
 def worker_state(app_context: AppContext) -> WorkerState:
-    """Look at every worker's heartbeat and judge by what changed since the last look."""
+    """Check every worker's heartbeat and judge by the changes since the last check."""
     now = time.monotonic()
     alive: list[WorkerInfo] = []
     unknown: list[WorkerInfo] = []
@@ -87,16 +87,16 @@ def worker_state(app_context: AppContext) -> WorkerState:
 
 
 def settled_worker_state(app_context: AppContext) -> WorkerState:
-    """Look until every worker is known to be alive or silent; at most `ALIVE_SECONDS`."""
+    """Check until every worker is known to be alive or silent; at most `ALIVE_SECONDS`."""
     while (state := worker_state(app_context)).unknown:
         time.sleep(LOOK_SECONDS)
     return state
 
 
 def silent_workers(app_context: AppContext, seconds: float) -> list[WorkerInfo]:
-    """Look at every worker's heartbeat and return the workers whose has not changed for so long.
+    """Check every worker's heartbeat and return the workers without a change for this long.
 
-    Of a worker of this machine that is known to be gone, `ALIVE_SECONDS` are enough: time to start it again.
+    For a local worker known to be gone, `ALIVE_SECONDS` are enough: time to restart it.
     """
     now = time.monotonic()
     return [
@@ -108,7 +108,7 @@ def silent_workers(app_context: AppContext, seconds: float) -> list[WorkerInfo]:
 
 
 def is_beating(app_context: AppContext, slot: str) -> bool:
-    """Look until the heartbeat of a slot's worker changes; False where it does not within `ALIVE_SECONDS`."""
+    """Check until the heartbeat of a slot's worker changes; False if it does not within `ALIVE_SECONDS`."""
     end = time.monotonic() + ALIVE_SECONDS
     while not any(worker.slot == slot for worker in worker_state(app_context).alive):
         if time.monotonic() >= end:
@@ -118,7 +118,7 @@ def is_beating(app_context: AppContext, slot: str) -> bool:
 
 
 def heartbeat_ages(app_context: AppContext) -> dict[str, float]:
-    """Return by slot for how many seconds of this process's clock each worker's heartbeat has not changed."""
+    """Return the seconds since each slot's heartbeat last changed, by this process's clock."""
     now = time.monotonic()
     return {worker.slot: now - look.first for worker, look in _look(app_context, now)}
 
@@ -130,23 +130,23 @@ def beat(app_context: AppContext, worker: WorkerInfo) -> None:
 
 
 def forget(app_context: AppContext, slot: str) -> None:
-    """Note that a worker ended as it should."""
+    """Remove the row of a worker that ended normally."""
     with app_context.database.write() as session:
         workers.forget(session, slot)
 
 
 def slot_lock(settings: Settings, slot: str) -> Path:
-    """Return the file that a slot's worker keeps locked for as long as it lives."""
+    """Return the file that a slot's worker keeps locked while it lives."""
     return settings.folder / "locks" / f"worker-{slot.replace(':', '-')}.lock"
 
 
 def has_gpu() -> bool:
-    """Return whether an NVIDIA GPU trains here, without loading torch."""
+    """Return whether an NVIDIA GPU is available for training, without loading torch."""
     return any(_GPUS.glob("*/information"))
 
 
 def device_name() -> str:
-    """Return the device for training, in words, without loading torch."""
+    """Return the name of the training device, without loading torch."""
     for facts in sorted(_GPUS.glob("*/information")):
         for line in facts.read_text().splitlines():
             if line.startswith("Model:"):
@@ -165,7 +165,7 @@ def _look(app_context: AppContext, now: float) -> list[tuple[WorkerInfo, _Look]]
 def _compared(url: str, worker: WorkerInfo, now: float) -> _Look:
     seen, beat = _looks.get((url, worker.slot)), (worker.pid, worker.heartbeat_at)
     if seen is None or seen.beat != beat:
-        # after a long while without a look, a changed heartbeat may have been the last one
+        # after a long time without a check, a changed heartbeat may have been the last one
         is_recent = seen is not None and now - seen.last < ALIVE_SECONDS
         seen = _looks[url, worker.slot] = _Look(beat, now, now, changed=is_recent)
     seen.last = now
@@ -173,13 +173,13 @@ def _compared(url: str, worker: WorkerInfo, now: float) -> _Look:
 
 
 def _is_gone(app_context: AppContext, slot: str) -> bool:
-    """Return whether the slot's lock is one of this home and no process holds it."""
+    """Return whether the slot's lock is in this home and free."""
     path = slot_lock(app_context.settings, slot)
     return path.exists() and not storage.is_held(path)
 
 
 def _is_of_here(slot: str) -> bool:
-    """Return whether a slot is of this machine: not every shared file system shares its locks."""
+    """Return whether a slot is of this machine, since not every shared file system shares locks."""
     return slot.rpartition(":")[0] == socket.gethostname()
 
 

@@ -1,7 +1,7 @@
-"""Import of a finished check: its folder becomes a dataset, its results the first round, without training again.
+"""Import of a finished check: its folder becomes a dataset, its results the first round, without another training.
 
 The steps are the worker's own. The results of the check's folds are put into the round's folder once its labels are
-frozen, where these are the same labels; a fold that lies there is only read. Where labels differ, the folds are fitted
+frozen, if these are the same labels; existing folds are only read. If labels differ, the folds are fitted
 again on the embeddings in the cache.
 """
 
@@ -31,7 +31,7 @@ ReportStage = Callable[[str, float], None]
 def adopt(
     app_context: AppContext, request: ImportRequest, check: FolderCheck, place: Path, *, by: str, report: ReportStage
 ) -> int | None:
-    """Import the checked folder and store its round; return the round's id, None where no labels were judged.
+    """Import the checked folder and store its round; return the round's id, None if no labels were judged.
 
     Raises:
         DatasetError: it cannot be imported, for example because the name belongs to another source.
@@ -47,7 +47,7 @@ def adopt(
     if check.judgement is None:
         return None
     round_id = _add_round(app_context, done.dataset_id, check, by)
-    with job_lock(app_context, "round", round_id):  # or a running worker would take it for lost
+    with job_lock(app_context, "round", round_id):  # otherwise a running worker would take it for lost
         report("storing the findings", 0.0)
         steps.take_snapshot(app_context, _never, round_id=round_id)
         _put_folds(check, place, app_context.round_folder(round_id))

@@ -34,9 +34,9 @@ def child_environment(settings: Settings) -> dict[str, str]:
 
 
 def watch_parent(on_line: Callable[[str], None], on_end: Callable[[], None], grace_seconds: float = 0.0) -> None:
-    """Read lines from the parent in a thread; at the end of file, which is the parent's end, stop this process.
+    """Read from the parent in a thread; at end of file, when the parent has ended, stop this process.
 
-    `on_end` is called first; `grace_seconds` later the process and its group are killed. Plain `os.read`: a thread
+    `on_end` is called first; `grace_seconds` later the process and its group are killed. Uses `os.read`, since a thread
     blocked in `sys.stdin.read()` aborts the interpreter when the process ends by itself.
     """
 
@@ -68,7 +68,7 @@ def open_question() -> tuple[dict[str, Any], IO[str]]:
 
 
 class Child:
-    """Process of one job; it takes one command after the other."""
+    """Process of one job, which runs one command after the other."""
 
     def __init__(self, process: Process) -> None:
         """Take over a started process."""
@@ -77,7 +77,7 @@ class Child:
 
     @classmethod
     async def start(cls, settings: Settings) -> "Child":
-        """Start a process of the same installation, in a process group of its own."""
+        """Start a process of the same installation in its own process group."""
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
@@ -106,7 +106,7 @@ class Child:
 
         Raises:
             RoundCancelledError: it was stopped.
-            KilledError: the process was killed, or one of those that train with it.
+            KilledError: the process, or one that trains with it, was killed.
             StorageAwayError: a server of the storage did not answer; the command can be run again.
             RoundError: it failed, or the process died otherwise.
         """
@@ -130,14 +130,14 @@ class Child:
             raise kind(answer["error"], answer["cure"])
 
     async def stop(self) -> None:
-        """End the process and everything it started: SIGTERM, and SIGKILL after `GRACE_SECONDS`."""
+        """End the process and everything it started: SIGTERM, then SIGKILL after `GRACE_SECONDS`."""
         if self.alive:
             self._process.send_signal(signal.SIGTERM)
             try:
                 await asyncio.wait_for(self._process.wait(), GRACE_SECONDS)
             except TimeoutError:
                 log.info("process %s did not stop by itself", self._process.pid)
-        with suppress(ProcessLookupError):  # its group has ended, as it should
+        with suppress(ProcessLookupError):  # its group has ended, as expected
             os.killpg(self._process.pid, signal.SIGKILL)
         await self._process.wait()
         self._errors.cancel()
@@ -155,7 +155,7 @@ async def _log_lines(process: Process) -> None:
     while True:
         try:
             line = await process.stderr.readline()
-        except ValueError:  # a line longer than the limit: its end is lost, the process goes on
+        except ValueError:  # a line longer than the limit: its end is lost, the process continues
             continue
         if not line:
             return

@@ -17,7 +17,7 @@ from core.types import StorageError
 log = logging.getLogger("outfold")
 
 POLL_SECONDS = 2.0
-LONGEST_WAIT_SECONDS = 60.0  # between two starts of a worker that dies at once
+LONGEST_WAIT_SECONDS = 60.0  # seconds between two starts of a worker that dies immediately
 STOP_SECONDS = 5.0
 
 
@@ -33,7 +33,7 @@ class EmbeddedWorker:
 
     @property
     def pid(self) -> int | None:
-        """Return the process id of the worker that this app started, None while it does not run."""
+        """Return the process id of the worker started by this app, None while it does not run."""
         process = self._process
         return process.pid if process is not None and process.poll() is None else None
 
@@ -57,7 +57,7 @@ class EmbeddedWorker:
         wait = POLL_SECONDS
         while not self._end.is_set():
             try:
-                state = worker_state(self._app_context)  # each time: `worker_state` compares with what this process saw
+                state = worker_state(self._app_context)  # each time: `worker_state` compares with its last check
                 if self.pid is not None:
                     wait = POLL_SECONDS
                 elif self._is_wanted(state):
@@ -65,7 +65,7 @@ class EmbeddedWorker:
                         log.warning("the worker ended with code %s; starting another", self._process.returncode)
                         wait = min(2 * wait, LONGEST_WAIT_SECONDS)
                     self._process = _start(self._app_context)
-            except (StorageError, OSError) as error:  # a full disk, no more processes: it may pass
+            except (StorageError, OSError) as error:  # a full disk or too many processes: may be temporary
                 log.warning("no worker could be started: %s", error)
             self._end.wait(wait)
 
@@ -80,5 +80,5 @@ def _start(app_context: AppContext) -> subprocess.Popen[bytes]:
         [sys.executable, "-m", "app.worker.main", "--ends-with-parent"],
         stdin=subprocess.PIPE,
         env=child_environment(app_context.settings),
-        start_new_session=True,  # Ctrl+C in the terminal is the app's to handle
+        start_new_session=True,  # the app handles Ctrl+C in the terminal
     )

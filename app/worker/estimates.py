@@ -6,9 +6,9 @@ answers are lines on standard output:
 - durations, `{"trial": {...}, "configs": [{...}], "scratch": "/folder"}`: for each config
   `{"seconds": 41.5, "costs": {...}}`, with the fields of `core.config.TrainingCosts` or null, or `{"error": "..."}`;
 - the download of published weights, `{"model": "resnet18"}`: `{"bytes": 46807446}`, 0 where the weights are here
-  already and null where the hub does not answer, or `{"error": "..."}`. Nothing is downloaded.
+  already and null if the hub does not answer, or `{"error": "..."}`. Nothing is downloaded.
 
-The process ends when its input does: with the process that asked.
+The process ends with its input, and so with the process that started it.
 """
 
 import json
@@ -25,7 +25,7 @@ from core.config import allow_weights_in
 from core.data.storage import TRIAL, remove_abandoned
 from core.types import ConfigError, OutfoldError
 
-_NICE = 15  # below rounds and people
+_NICE = 15  # below the priority of rounds and pages
 
 
 def main() -> None:
@@ -77,4 +77,4 @@ def _download(model: str) -> dict[str, Any]:
 
 if __name__ == "__main__":
     main()
-    os._exit(0)  # nothing waits for threads of libraries
+    os._exit(0)  # without waiting for threads of libraries

@@ -1,8 +1,8 @@
-"""Writer of a round's findings: short transactions, safe against a second process that writes them too.
+"""Writer of a round's findings: short transactions, safe against a second writer.
 
-A worker that was silent for too long loses its jobs to another one, but its process goes on when it wakes. So each
+A worker that was silent for too long loses its jobs to another one, but its process continues when it wakes. So each
 transaction first checks that the round still runs and that the last finding and the block of ids are those of this
-process. Otherwise another process writes, or has ended the round, and nothing is changed any more.
+process. Otherwise another process writes, or has ended the round, and nothing more is changed.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -70,9 +70,9 @@ def store_findings(
     images: int,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> int:
-    """Store the findings of a round over so many images, and return how many of them are in its file.
+    """Store the findings of a round over this number of images, and return the number stored in its file.
 
-    In a large round the file in its folder takes those that agree with their label, the database the others.
+    In a large round, agreeing findings go to the file in its folder, the others to the database.
 
     Raises:
         RoundCancelledError: `should_stop` returned true.
@@ -96,10 +96,10 @@ def store_findings(
 
 
 def note_file(app_context: AppContext, transaction: Transaction, round_id: int, count: int) -> None:
-    """Note that so many findings are in a round's file, and give rows to those that need one from the start.
+    """Store the number of findings in a round's file, and make rows of those that need one from the start.
 
     In short transactions, since people may have decided on many. The transaction that shows the round does the same for
-    those that came meanwhile.
+    later ones.
     """
     if not count:
         return
@@ -127,10 +127,10 @@ def _store_rows(
 
 
 def at_once(count: int) -> int:
-    """Return the number of findings to store in one transaction, in a round over so many images.
+    """Return the number of findings per transaction, in a round over this number of images.
 
-    Keys of three indexes come in random order, so a transaction writes about as many of their pages as it has rows, or
-    all that there are. In large rounds, fewer and larger transactions write far less.
+    Keys of three indexes are in random order, so a transaction writes about as many of their pages as it has rows, or
+    all of them. In large rounds, fewer and larger transactions write far less.
     """
     return min(max(CHUNK, count // _PARTS), _MOST)
 

@@ -35,13 +35,13 @@ _AUTOGROUP = Path("/proc/self/autogroup")
 
 @dataclass(frozen=True, slots=True)
 class CommandResult:
-    """Result of a command: done, stopped, or failed with a message for people, its cure and a traceback."""
+    """Result of a command: done, stopped, or failed with a message, its cure and a traceback."""
 
     error: str | None = None
     cure: str = ""
     stopped: bool = False
-    away: bool = False  # a server of the storage was: the command may be run again
-    killed: bool = False  # one of the processes that train together was
+    away: bool = False  # a storage server was unreachable: the command can be run again
+    killed: bool = False  # one of the processes that train together was killed
     trace: str = ""
 
 
@@ -49,7 +49,7 @@ def main() -> None:
     """Run commands until the input ends."""
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # prints of libraries must not look like an answer
-    commands: queue.SimpleQueue[str] = queue.SimpleQueue()  # its put may interrupt its get, in a signal handler
+    commands: queue.SimpleQueue[str] = queue.SimpleQueue()  # put may interrupt get, in a signal handler
     stop = threading.Event()
 
     def end() -> None:
@@ -73,13 +73,13 @@ def main() -> None:
 
 
 def lower_priority(nice: int) -> None:
-    """Give way to other processes, from 0, not at all, to 19.
+    """Lower the priority of this process, from 0 (unchanged) to 19.
 
-    Linux shares the processor among sessions first, so that a priority counts within one only, and this process has a
-    session of its own. A session's own priority is the file's; a container or another system may have none.
+    Linux shares the processor among sessions first, so that a priority applies only within one, and this process has a
+    session of its own. A session's priority is set by a file; a container or another system may have none.
     """
     os.nice(nice)
-    if os.getsid(0) == os.getpid():  # else it would be the pages' session, too
+    if os.getsid(0) == os.getpid():  # otherwise it would also be the session of the pages
         with suppress(OSError):
             _AUTOGROUP.write_text(str(nice))
 
@@ -107,4 +107,4 @@ def run_command(app_context: AppContext, command: dict[str, Any], stop: threadin
 if __name__ == "__main__":
     main()
     sys.stdout.flush()
-    os._exit(0)  # nothing waits for threads of libraries
+    os._exit(0)  # without waiting for threads of libraries

@@ -1,4 +1,4 @@
-"""Steps of a round seen by other homes: what a step has made is published before its row says so.
+"""Sharing of a round's steps with other homes: results of a step are published before its row is updated.
 
 Without a store of shared files (`OUTFOLD_FILES_URL`) nothing is published.
 """
@@ -35,7 +35,7 @@ CHECKPOINT_SHARE = 0.05  # of the time for it, at most
 
 
 def ready_folder(app_context: AppContext, round_id: int) -> Path:
-    """Return a round's folder with what other homes have done of it, after its masks were fetched, many at once."""
+    """Return a round's folder with the work of other homes, after fetching its masks in parallel."""
     folder = app_context.round_folder(round_id)
     store = app_context.shared
     if store is not None and (folder / SNAPSHOT).exists():
@@ -47,12 +47,12 @@ def ready_folder(app_context: AppContext, round_id: int) -> Path:
 
 
 def opened_folder(app_context: AppContext, round_id: int) -> Path:
-    """Return a round's folder with what it opened with, whatever other homes have done of it since."""
+    """Return a round's folder with its opening files, without later work of other homes."""
     return app_context.round_folder(round_id, opening=True)
 
 
 def fetch_masks(app_context: AppContext, dataset_id: int) -> None:
-    """Fetch the given masks of a dataset that are missing here, many at once."""
+    """Fetch the given masks of a dataset that are missing here, in parallel."""
     if (store := app_context.shared) is not None:
         with app_context.database.read() as session:
             samples = snapshots.samples_of(session, dataset_id)
@@ -61,7 +61,7 @@ def fetch_masks(app_context: AppContext, dataset_id: int) -> None:
 
 
 def share_opening(app_context: AppContext, round_id: int, digest: str, folder: Path) -> None:
-    """Publish what a round opens with."""
+    """Publish the opening files of a round."""
     if (store := app_context.shared) is not None:
         publish_opening(store, round_id, digest, folder)
 
@@ -112,26 +112,26 @@ class SharedCheckpoint:
 
 
 def share_piece(app_context: AppContext, info: RoundInfo, fold: int, attempt: int) -> None:
-    """Publish what an attempt at a piece of a round's work has made."""
+    """Publish the files of an attempt at a piece of a round."""
     if (store := app_context.shared) is not None:
         alone = rounds.pieces(info.recipe, info.config) == 1
         publish_fold(store, info.id, fold, attempt, alone=alone)
 
 
 def share_shard(app_context: AppContext, round_id: int, shard: int, attempt: int) -> None:
-    """Publish a shard of a round's images that an attempt has made."""
+    """Publish a shard made by an attempt."""
     if (store := app_context.shared) is not None:
         publish_shard(store, round_id, shard, attempt)
 
 
 def share_finished(app_context: AppContext, round_id: int) -> None:
-    """Publish all that a judged round keeps."""
+    """Publish all files kept by a judged round."""
     if (store := app_context.shared) is not None:
         publish_done(store, round_id)
 
 
 def make_room(app_context: AppContext) -> None:
-    """Remove copies of shared files and of buckets' images beyond their budgets; a store that is away waits."""
+    """Remove copies of shared files and of bucket images beyond their budgets; later if the store is unreachable."""
     buckets = app_context.files / FOLDER
     if buckets.is_dir():
         prune_originals(buckets, app_context.settings.cache_bytes)

@@ -24,20 +24,20 @@ log = logging.getLogger("outfold.worker")
 
 SWEEP_SECONDS = 30.0
 TAKE_OVER_SECONDS = 4.0
-LOCK_SECONDS = 0.2  # a process that checks whether the lock is held lets go at once
+LOCK_SECONDS = 0.2  # a process that only checks the lock releases it immediately
 
 
 def slot_name(settings: Settings) -> str:
     """Return the slot's name, stable over restarts and unique among machines; also the engine's name of the worker.
 
-    Several homes of one machine may share their files and database, so there it tells them apart, too.
+    Several homes of one machine may share files and database, so then the name contains the home too.
     """
     home = f"-{zlib.crc32(str(settings.folder).encode()):08x}" if settings.files_url else ""
     return f"{socket.gethostname()}:{settings.worker_slot}{home}"
 
 
 def take_slot(settings: Settings) -> AcquireReturnProxy[FileLock]:
-    """Lock this installation's slot until the returned context ends or the process does, by whatever cause.
+    """Lock this installation's slot until the returned context or the process ends.
 
     Raises:
         RoundError: another worker holds it.
@@ -90,7 +90,7 @@ class Heartbeat:
         """Stop the thread and remove the worker's row."""
         self._end.set()
         self._thread.join(timeout=HEARTBEAT_SECONDS)
-        with suppress(StorageError):  # it will be found silent instead
+        with suppress(StorageError):  # it will be noticed as silent instead
             workers.forget(self._app_context, self._slot)
 
     def _run(self) -> None:

@@ -1,7 +1,7 @@
 """Steps of a job's process, one per command. Every step may be killed at any moment and repeated.
 
 `should_stop` is asked between two batches. A round's findings are written while it still runs, in short transactions,
-and become visible by the last one, which also ends the round: no half round is ever seen.
+and become visible by the last one, which also ends the round, so that no partial round is ever visible.
 """
 
 import shutil
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
 STAGE_SECONDS = 1.0
 _NO_SAMPLE = -1
-DEVICE, _THEN = "device", ", then "  # among the versions; between the devices of a round that was moved
+DEVICE, _THEN = "device", ", then "  # key in the versions; separator of a resumed round's devices
 REPORT_SECONDS = 0.5
 CANCEL_SECONDS = 0.5
 
@@ -62,7 +62,7 @@ def take_snapshot(app_context: AppContext, should_stop: ShouldStop, *, round_id:
     the results of its folds.
     """
     if _is_open(app_context, round_id):
-        _begin(app_context, round_id, rounds.WAITING)  # one that is resumed
+        _begin(app_context, round_id, rounds.WAITING)  # a resumed round
         return
     info = _begin(app_context, round_id, "collecting the labels")
     note = _StageProgress(app_context, round_id, "collecting the labels")
@@ -73,7 +73,7 @@ def take_snapshot(app_context: AppContext, should_stop: ShouldStop, *, round_id:
             share_opening(app_context, round_id, digest, folder)
         except (OutfoldError, OSError):
             if _is_open(app_context, round_id):
-                return  # by another worker, whose round this must not end
+                return  # by another worker, whose round must not be ended here
             raise
         _put_in_place(app_context, round_id, folder, digest)
 
@@ -192,7 +192,7 @@ def make_shard(app_context: AppContext, should_stop: ShouldStop, *, round_id: in
 
 
 def _embedding_on(ray_address: str) -> "EmbedImages | None":
-    """Return the function that embeds images on a Ray cluster, None where this process does."""
+    """Return the function that embeds images on a Ray cluster, None if this process does it."""
     if not ray_address:
         return None
     from core.cluster import embed_on_cluster  # noqa: PLC0415  # torch, as above
@@ -201,7 +201,7 @@ def _embedding_on(ray_address: str) -> "EmbedImages | None":
 
 
 def _with_noted_batch(info: RoundInfo, kind: str, number: int, report: Report) -> RoundInfo:
-    """Return the round with the batch that is noted for a piece whose process was killed for want of memory."""
+    """Return the round with the batch size stored for a piece whose process was killed for lack of memory."""
     batch = rounds.noted_batch(info, kind, number)
     if batch is None:
         return info
@@ -246,7 +246,7 @@ def _show(
     share_finished(app_context, info.id)
     note_file(app_context, writer.transaction, info.id, in_file)
     with writer.transaction() as session:
-        agreeing.make_rows(session, agreeing.concerned_samples(session, info.id))  # what changed since a moment ago
+        agreeing.make_rows(session, agreeing.concerned_samples(session, info.id))  # changes since the last one
         evaluation.take_round_along(session, info.id)  # images may have moved to another split since
         findings.open_findings(session, info.id)
         note_round(app_context, session, info.id)
@@ -258,11 +258,11 @@ def _show(
 
 
 def _ask_second_opinions(session: Session, info: RoundInfo) -> int:
-    """Ask for second opinions on a round's open findings whose annotators differ in the source; return how many.
+    """Request second opinions on a round's open findings whose annotators differ in the source; return their number.
 
     One act, in the transaction that ends the round. It carries the name of the person who imported the dataset, else of
     the one who started the round. An image is put into second opinion once: after an undo, and in later rounds, it
-    stays as people left it.
+    keeps its status.
     """
     size = decisions.differing_count(session, info.id)
     if not size:
@@ -307,11 +307,11 @@ COMMANDS: Mapping[str, Callable[..., None]] = {
     "export": export_labels,
 }
 
-ENDS = frozenset({"judge", "import", "export"})  # of a job, after which there is no hurry to make room
+ENDS = frozenset({"judge", "import", "export"})  # end of a job, when making room is not urgent
 
 
 class HeldPiece:
-    """One attempt at a piece of a round: writes its progress, and notices when it was cancelled or taken over."""
+    """One attempt at a piece of a round: writes its progress, and notices cancellation and takeover."""
 
     def __init__(
         self,
@@ -328,7 +328,7 @@ class HeldPiece:
         self._last: Progress | None = None
 
     def report(self, progress: Progress) -> None:
-        """Write progress: each new stage or message, else twice a second, since every write makes verdicts wait."""
+        """Write progress: each new stage or message, else at most twice a second, since writes make verdicts wait."""
         last, now = self._last, time.monotonic()
         is_news = last is None or (last.stage, last.message) != (progress.stage, progress.message)
         if not is_news and now - self._written < REPORT_SECONDS:
@@ -368,7 +368,7 @@ class _StageProgress:
 
 
 def _versions(info: RoundInfo, ranks: int = 1) -> dict[str, Any]:
-    """Return the versions and device of a training now; reads a file of weights: call it outside of transactions."""
+    """Return the current versions and training device; reads a weights file, so call it outside of transactions."""
     if not info.recipe.runs_networks:
         return info.versions or {}
     from core.rounds import versions  # noqa: PLC0415  # torch, which imports and exports must not pay for
@@ -377,7 +377,7 @@ def _versions(info: RoundInfo, ranks: int = 1) -> dict[str, Any]:
 
 
 def _with_earlier(now: dict[str, Any], info: RoundInfo) -> dict[str, Any]:
-    """Return the versions with what the round's row holds beside them.
+    """Return the versions combined with those in the round's row.
 
     A resumed round may continue on another device: both are named, the first one first.
     """
@@ -401,7 +401,7 @@ def _is_open(app_context: AppContext, round_id: int) -> bool:
 
 
 def _splits(app_context: AppContext, dataset_id: int, sample_ids: IntArray) -> tuple[list[str], IntArray]:
-    """Return names of splits, "" first, and the place among them of each sample's split now, (N,)."""
+    """Return the names of splits, "" first, and the index of each sample's current split, (N,)."""
     known, codes = {"": 0}, np.zeros(len(sample_ids), np.int32)
     order = np.argsort(sample_ids, kind="stable")
     ordered = np.append(sample_ids[order], _NO_SAMPLE)

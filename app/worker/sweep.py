@@ -22,7 +22,7 @@ from db.queries.rounds import RoundInfo
 
 log = logging.getLogger("outfold.worker")
 
-LOST_SECONDS = 30.0  # silent for so long: another worker may take its work, and has begun it within a minute
+LOST_SECONDS = 30.0  # seconds of silence after which another worker takes over, starting within a minute
 FRESH_SECONDS = 10.0  # a row this young may not have reached the engine yet
 LOST_MESSAGE = "the work was interrupted again and again, or its job was lost; start it again"
 
@@ -35,12 +35,12 @@ def sweep(app_context: AppContext) -> None:
 
 
 def take_over(app_context: AppContext) -> None:
-    """Hand on the jobs of lost workers; raises nothing."""
+    """Release the jobs of lost workers to others; raises nothing."""
     try_and_log("the search for lost workers", lambda: release_lost(app_context, LOST_SECONDS))
 
 
 def try_and_log(what: str, act: Callable[[], object]) -> None:
-    """Run a periodic act; its failure is logged, and the next time may succeed."""
+    """Run a periodic task; a failure is logged, and the next run may succeed."""
     try:
         act()
     except StorageError as error:
@@ -50,7 +50,7 @@ def try_and_log(what: str, act: Callable[[], object]) -> None:
 
 
 def release_lost(app_context: AppContext, silent_seconds: float) -> None:
-    """Release the jobs of workers that were silent for so long to other workers."""
+    """Release the jobs of workers silent for this long to other workers."""
     for lost in silent_workers(app_context, silent_seconds):
         with app_context.database.write() as session:
             if workers.lock_silent(session, lost):
@@ -60,7 +60,7 @@ def release_lost(app_context: AppContext, silent_seconds: float) -> None:
 
 
 def settle_orphans(app_context: AppContext, before: datetime) -> None:
-    """Enqueue rows that never reached the engine (a crash between row and job); fail running ones that it lost."""
+    """Enqueue rows that never reached the engine (a crash between row and job); fail running ones that it has lost."""
     with app_context.database.read() as session:
         open_rounds = rounds.unfinished_rounds(session)
         open_imports = imports.unfinished_imports(session)
@@ -90,7 +90,7 @@ def _settle(app_context: AppContext, orphan: _Orphan, status: JobStatus) -> None
     if orphan.is_active():
         return
     if jobs.is_job_running(app_context, orphan.kind, orphan.row_id):
-        return  # a command runs it by itself
+        return  # a command runs it itself
     if status is JobStatus.QUEUED:
         orphan.enqueue()
     else:

@@ -1,10 +1,10 @@
-"""Processes of a worker: each job runs in a process of its own, and its end is written to the job's row.
+"""Processes of a worker: each job runs in its own process, and its end is written to the job's row.
 
 A failed job raises nothing: the row holds status and reason, and the engine's workflow ends normally. A cancelled job
 raises, after its process is gone.
 
-A process that was killed, most likely for want of memory, is started once more for the same command. A fold or shard
-whose process is killed again is run with half the batch, which the round's row notes (`db.queries.rounds.halve_batch`).
+A process that was killed, most likely for lack of memory, is started once more for the same command. A fold or shard
+whose process is killed again is run with half the batch, stored in the round's row (`db.queries.rounds.halve_batch`).
 
 A cancelled round's process is gone within two seconds: its row is read every `POLL_SECONDS`, and the process has
 `GRACE_SECONDS` to stop between two batches. The engine's own notice comes up to a second later.
@@ -28,12 +28,12 @@ T = TypeVar("T")
 
 POLL_SECONDS = 0.25
 RETRY_SECONDS = 2.0
-_KILLS_AS_IT_IS = 2  # of a command, before its batch is halved
-LEISURE_SECONDS = 1.0  # between two looks whether a waiting process has work to come
+_KILLS_AS_IT_IS = 2  # kills of a command before its batch is halved
+LEISURE_SECONDS = 1.0  # seconds between checks whether an idle process has more work
 
 
 class _CancelSeenError(RoundCancelledError):
-    """The round's row was cancelled, and its process has been stopped for that."""
+    """The round's row was cancelled, so its process has been stopped."""
 
 
 class WorkerProcesses:
@@ -43,18 +43,18 @@ class WorkerProcesses:
         """Start without a process."""
         self._app_context = app_context
         self._children: dict[int, Child] = {}
-        self._opened: set[int] = set()  # rounds that are closed by this worker too
+        self._opened: set[int] = set()  # rounds that this worker also closes
         self._doing: list[str] = []
         self._watchers: dict[int, asyncio.Task[None]] = {}  # tasks, by round; asyncio itself keeps none alive
         self._turns: dict[int, asyncio.Lock] = {}  # a resumed round waits until its cancelled job is gone
 
     @property
     def doing(self) -> str:
-        """Return the running jobs as text for people."""
+        """Return the running jobs as text."""
         return ", ".join(self._doing)
 
     async def open_round(self, round_id: int) -> int:
-        """Freeze the labels a round opens with and return the number of its shards, 0 for a round of one."""
+        """Freeze the labels of a round and return the number of its shards, 0 without shards."""
         self._opened.add(round_id)
         await self._for_round(round_id, "snapshot")
         return await self._patiently(partial(self._count_shards, round_id))
@@ -107,7 +107,7 @@ class WorkerProcesses:
             log.warning("%s failed: %s", name, error)
             await self._store(partial(self._fail, round_id, str(error)))
             await self._dismiss(round_id)
-        except _CancelSeenError:  # nothing to store: the round may be resumed by now
+        except _CancelSeenError:  # nothing to store: the round may already be resumed
             await self._dismiss(round_id)
         except RoundCancelledError:
             await self._store(partial(self._fail, round_id, "its process was stopped from outside; start it again"))
@@ -120,9 +120,9 @@ class WorkerProcesses:
             self._doing.remove(name)
 
     async def _run_despite_kills(self, round_id: int, command: str, **arguments: int) -> None:
-        """Run a command; once more after a kill, and a fold or shard after a second one with half the batch.
+        """Run a command; again after a kill, and a fold or shard with half the batch after a second kill.
 
-        While a server of the storage is away, wait and run it again.
+        While a storage server is unreachable, wait and run it again.
         """
         kills = 0
         while True:
@@ -157,9 +157,9 @@ class WorkerProcesses:
                 work.exception()  # retrieved, or it would be logged as never retrieved
 
     async def _run_alone(self, command: str, **arguments: int) -> str | None:
-        """Run a command in a process of its own; return the reason of its failure, else None.
+        """Run a command in its own process; return the cause of its failure, else None.
 
-        While a server of the storage is away, wait and run it again.
+        While a storage server is unreachable, wait and run it again.
         """
         name = f"{command} {next(iter(arguments.values()))}"
         self._doing.append(name)
@@ -190,7 +190,7 @@ class WorkerProcesses:
         return child
 
     async def _dismiss_idle(self, round_id: int, child: Child) -> None:
-        """End a process that waits between two commands, once its round has no more for it."""
+        """End an idle process once its round has no more commands for it."""
         while self._children.get(round_id) is child:
             await asyncio.sleep(LEISURE_SECONDS)
             async with self._turns[round_id]:
@@ -208,11 +208,11 @@ class WorkerProcesses:
             await self._patiently(partial(forget_unshown, self._app_context, round_id))
 
     async def _store(self, act: Callable[[], None]) -> None:
-        """Store the end of a job; retry while the disk is full or the database away."""
+        """Store the end of a job; retry while the disk is full or the database unreachable."""
         await self._patiently(act, StorageError)
 
     async def _patiently(self, act: Callable[[], T], fault: type[StorageError] = StorageAwayError) -> T:
-        """Ask or store something in the database; retry while there is such a fault."""
+        """Run a database call; retry while there is such a fault."""
         while True:
             try:
                 return await asyncio.to_thread(act)
@@ -221,7 +221,7 @@ class WorkerProcesses:
                 await asyncio.sleep(RETRY_SECONDS)
 
     def _has_work(self, round_id: int) -> bool:
-        """Return whether a fold waits; this worker also ends each round that it opened."""
+        """Return whether a fold is queued, or this worker has yet to close the round that it opened."""
         with self._app_context.database.read() as session:
             if rounds.get_round(session, round_id).status.ended:
                 return False

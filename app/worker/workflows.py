@@ -1,8 +1,8 @@
 """Workflows of the engine: the order of steps, which it replays after a crash. `WorkerProcesses` does the work.
 
 Change the order of steps only together with `APPLICATION_VERSION`: an unfinished job is replayed from its beginning,
-and finished steps are skipped by their number. A step may return more than it did: a job that an earlier release began
-is replayed with what it returned then. So a round that was opened without shards keeps its order of steps.
+and finished steps are skipped by their number. A step may return more than before: a job started by an earlier release
+is replayed with its former result. So a round opened without shards keeps its order of steps.
 """
 
 from collections.abc import Callable, Coroutine
@@ -25,7 +25,7 @@ from app.services.jobs import (
 )
 from app.worker.worker_processes import WorkerProcesses
 
-RECOVERIES = 20  # a job whose worker crashed more often than this is likely the cause
+RECOVERIES = 20  # a job is likely the cause of more crashes than this
 POLL_SECONDS = 0.5
 T = TypeVar("T")
 
@@ -77,6 +77,6 @@ async def _run_all(workflow: Callable[[int, int], Coroutine[Any, Any, None]], ro
 
 
 async def _step(name: str, work: Callable[..., Coroutine[Any, Any, T]], *arguments: int) -> T:
-    """Run one step and return its result; the cancellation of its job ends it."""
+    """Run one step and return its result; cancelling its job ends it."""
     options: StepOptions = {"name": name, "preemptible": True}
     return await DBOS.run_step_async(options, work, *arguments)

@@ -65,7 +65,7 @@ class CrossTrainingSettings(RecipeSettings):
         return self.learning_rate or (usual if self.optimizer == ADAMW else published)
 
     def pair_steps(self, network: RoundConfig, images: int) -> int:
-        """Return the number of steps of stage 1 when stage 2 trains on so many images."""
+        """Return the number of steps of stage 1 if stage 2 trains on this number of images."""
         return self.steps or max(1, network.epochs * (images // min(network.batch_size, images)))
 
 

@@ -11,12 +11,12 @@ from math import ceil
 from core.config.rounds import RecipeSettings, TrainingCosts
 from core.types import ConfigError
 
-PROBE = "probe"  # a regression learns the labels alone
+PROBE = "probe"  # a regression trained only on the labels
 SPREAD = "spread"  # it learns the labels as they spread to all images
 
-BASELINE, MIRRORED = "baseline", "mirrored"  # networks of the labels alone, the second of mirrored images too
+BASELINE, MIRRORED = "baseline", "mirrored"  # networks trained only on the labels, the second also on mirrored images
 LABELS_ALONE = frozenset({BASELINE, MIRRORED})
-MIRROR, KEEP, DECIDE = "on", "off", "decide"  # of half of the images: mirrored, never, or as validation images say
+MIRROR, KEEP, DECIDE = "on", "off", "decide"  # half of the images mirrored: always, never, or by validation
 
 
 MEAN_GROWTH = 0.3085  # mean of `core.learn.consistency.grown` over a run
@@ -37,11 +37,11 @@ class IteratedSettings(RecipeSettings):
     share: float = 0.5  # most confident part of each class's predictions that the first student learns
     last_share: float = 0.8  # the same for the last student
     least_confidence: float = 0.5  # below it no pseudo label is used, regardless of the share
-    labelled_share: float = 0.25  # of each batch of a student, real labels; 0: pseudo labels alone
+    labelled_share: float = 0.25  # share of real labels in each batch of a student; 0: pseudo labels only
     weigh_pixels: bool = True  # of masks: every pixel teaches, weighed by its confidence, instead of shares
     whole_batch: bool = False  # with consistency a batch has as many labels as without, the unlabelled images on top
     mixing: bool = False  # of masks, with consistency: two strong views, each with a box of another image
-    mirror: str = DECIDE  # of classes, whether views are mirrored: MIRROR, KEEP or DECIDE; masks: as the network says
+    mirror: str = DECIDE  # for classes, whether views are mirrored: MIRROR, KEEP or DECIDE; masks: set by the network
     strong_views: bool = True  # classes are learnt by much changed images; masks never
     votes: int = 0  # folds of the labels; their networks together label for the first student; 0: one network does
     fine_tuning: float = 0.0  # steps on the real labels after a student's own, as a share of these; 0: none
@@ -50,7 +50,7 @@ class IteratedSettings(RecipeSettings):
     adaptive: bool = True  # of consistency: the least confidence of each class follows the network; of classes
     adaptive_masks: bool = False  # the same of masks, where it teaches nearly all pixels in runs of some hundred steps
     threshold: float = 0.95  # of consistency: least confidence of the weak view where it is not adaptive
-    ratio: int = 3  # of consistency: unlabelled images for each labelled one; a batch holds as many as ever
+    ratio: int = 3  # of consistency: unlabelled images for each labelled one; the batch size stays
     growing: bool = False  # of consistency: the ratio grows to that over the run, in as many images
     views: int = 0  # unlabelled images that each network with consistency, else each student, sees; 0: by epochs
     minutes: float = 0.0  # of training of each network, instead of epochs or views; 0: none
@@ -58,7 +58,7 @@ class IteratedSettings(RecipeSettings):
     validation_share: float = 0.2
     most_validation: int = 200  # of a random share: further labels teach
     test_split: str = ""  # the split that is evaluated once, at the end; empty: none
-    frozen: str = ""  # of a probe: what learns, PROBE or SPREAD; empty: decided by cross-validation on the labels
+    frozen: str = ""  # of a probe: the learner, PROBE or SPREAD; empty: decided by cross-validation on the labels
 
     def __post_init__(self) -> None:
         """Validate the settings."""

@@ -201,7 +201,7 @@ class RoundConfig:
         return max(self.upscale, self.input_size)
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain JSON values; `members` only where there are any."""
+        """Return plain JSON values; `members` only if there are any."""
         values = to_json_values(self)
         return values if self.members else {name: value for name, value in values.items() if name != "members"}
 
@@ -279,7 +279,7 @@ def _for_labels(images: DatasetSummary) -> list[RoundConfig]:
 
 
 def packaged_probe(longer: int) -> RoundConfig:
-    """Return the config of a probe on the packaged network, for images whose longer side has so many pixels."""
+    """Return the config of a probe on the packaged network, for images whose longer side has this number of pixels."""
     size = min(_PHOTOGRAPH, max(8, longer))
     return RoundConfig(
         method=ProbabilityMethod.PROBE,
@@ -384,7 +384,7 @@ class TrainingCosts:
     """Seconds of a network's parts, measured by a trial; a pass sees all images of the dataset once."""
 
     images: float  # in the dataset
-    once: float  # decoding, and whatever else is done once
+    once: float  # decoding, and everything else done once
     training: float = 0.0  # a pass of training steps
     strong: float = 0.0  # the same with strong augmentation
     predicting: float = 0.0  # a pass without training
@@ -408,5 +408,5 @@ class RecipeSettings:
         return from_json_values(cls, values, unknown="unknown settings {} of the recipe")
 
     def seconds(self, costs: TrainingCosts, epochs: int, batch: int) -> float | None:  # noqa: ARG002  see `Recipe.timed`
-        """Return the seconds of a round with these costs, epochs and batches; None if they do not tell."""
+        """Return the seconds of a round with these costs, epochs and batches; None if unknown."""
         return None

@@ -28,7 +28,7 @@ def allow_weights_in(roots: Sequence[str]) -> None:
 
 
 def allowed_weights() -> tuple[str, ...]:
-    """Return what `allow_weights_in` was told, for a process that this one starts."""
+    """Return the folders set by `allow_weights_in`, for a child process."""
     return tuple(_ROOTS)
 
 

@@ -30,7 +30,7 @@ from numpy.typing import DTypeLike, NDArray
 from core.data.storage import PARTIAL, RESERVE, atomic_path, exclusive_lock, size_text, try_lock, write_atomically
 from core.types import DatasetError, IntArray, RoundCancelledError, RoundError, StorageAwayError
 
-_ALONE = 400  # so many files are read faster than other processes start
+_ALONE = 400  # this number of files is read faster than other processes start
 _CHUNK = 64  # files between two reports of progress
 _POLL_SECONDS = 0.1
 _SHOWN = 3
@@ -76,7 +76,7 @@ def load_or_build(
 
     Raises:
         RoundError: files can no longer be read; the message names them. Or the disk has no room for the array.
-        RoundCancelledError: `should_stop` said so.
+        RoundCancelledError: `should_stop` returned true.
     """
     path = array_path(cache, plan.keys, plan.kind)
     cache.mkdir(parents=True, exist_ok=True)
@@ -91,11 +91,11 @@ def load_or_build(
 def building(path: Path, should_stop: Callable[[], bool]) -> Iterator[bool]:
     """Hold an array's lock and yield True, to build it; False once another process has built it.
 
-    That process goes on to use the array and shares its lock meanwhile, perhaps for hours, so who waits for the lock
-    looks for the array as well.
+    That process then uses the array and shares its lock, perhaps for hours, so a process that waits for the lock
+    also checks for the array.
 
     Raises:
-        RoundCancelledError: `should_stop` said so.
+        RoundCancelledError: `should_stop` returned true.
     """
     with exclusive_lock(lock_path(path), should_stop, needless=path.exists) as is_held:
         yield is_held and not path.exists()

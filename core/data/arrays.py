@@ -43,7 +43,7 @@ def decode_squares(
 
     Raises:
         RoundError: images can no longer be decoded; the message names them.
-        RoundCancelledError: `should_stop` said so.
+        RoundCancelledError: `should_stop` returned true.
     """
     sources: list[list[Any]] = [[path] for path in paths]
     shape, kind = (size, size, 1 if grey else 3), f"{size}-{'grey' if grey else 'rgb'}"
@@ -116,7 +116,7 @@ def image_canvases(
 
     Raises:
         RoundError: images can no longer be decoded, or have another size now; the message names them.
-        RoundCancelledError: `should_stop` said so.
+        RoundCancelledError: `should_stop` returned true.
     """
     kind, shape = f"{size}-canvas-{'grey' if grey else 'rgb'}", (*_canvas(sizes, size), 1 if grey else 3)
     settings = {"form": "canvas", "size": size, "grey": grey, "window": window}
@@ -139,7 +139,7 @@ def mask_canvases(
 
     Raises:
         RoundError: a mask can no longer be read, differs from its image's size, or holds an unknown class.
-        RoundCancelledError: `should_stop` said so.
+        RoundCancelledError: `should_stop` returned true.
     """
     described = [f"{name} {height} {width}" for name, (height, width) in zip(names, sizes.tolist(), strict=True)]
     sources = _sources([str(masks.path(name)) if name else "" for name in names], sizes)
@@ -211,7 +211,7 @@ _READERS: Mapping[str, Read] = {"square": _read_square, "canvas": _read_canvas, 
 
 
 def _read(source: list[Any], row: Rows, settings: Settings) -> None:
-    """Fill one row of an array: a square, a canvas or a mask, as its plan says."""
+    """Fill one row of an array: a square, a canvas or a mask, depending on its plan."""
     _READERS[settings["form"]](source, row, settings)
 
 

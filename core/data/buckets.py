@@ -46,9 +46,9 @@ _AT_ONCE = 16  # transfers
 _URL = re.compile(r"([a-z][a-z0-9+.-]+):/+([^/].*)")
 _BELOW = re.compile(rf"(.*/files/{FOLDER})/({'|'.join(SCHEMES)})/([^/]+)/(.+)")
 _ESCAPED = re.compile(r"%(?:25)*(?:2E(?:%2E)*)?")  # parts of keys that an escaped one could be taken for
-_CHUNK = 1000  # copies made by a process between two looks at the budget
+_CHUNK = 1000  # copies made by a process between two checks of the budget
 
-_made = 0  # copies since this process looked at the budget
+_made = 0  # copies since this process last checked the budget
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +60,9 @@ class BucketFolder:
 
 
 def bucket_of(files: Path, source: str) -> BucketFolder | None:
-    """Return the folder below `files` that lists the objects of a URL, None where the source is no URL.
+    """Return the folder below `files` that lists the objects of a URL, None if the source is not a URL.
 
-    The folder itself is taken for its URL, in another home too, and so are URLs whose slashes a path has collapsed.
+    The folder itself, also of another home, stands for its URL, and so do URLs whose slashes a path has collapsed.
 
     Raises:
         DatasetError: the URL is of no object store, or its package is missing.
@@ -92,9 +92,9 @@ def bucket_of(files: Path, source: str) -> BucketFolder | None:
 
 
 def shared_path(files: Path, path: str) -> str:
-    """Return the path of what is listed below `files` as rows of all homes name it; any other path as it is.
+    """Return a listed path below `files` as rows of all homes name it; any other path unchanged.
 
-    Another home has no such file, so it reads the path in its own place, as `original` and `bucket_of` do.
+    Another home has no such file, so it reads the path below its own folder, as `original` and `bucket_of` do.
     """
     for own in (files, Path(os.path.realpath(files))):
         if path.startswith(f"{own}/{FOLDER}/"):
@@ -103,18 +103,18 @@ def shared_path(files: Path, path: str) -> str:
 
 
 def own_path(files: Path, path: Path) -> Path:
-    """Return where a file of a bucket is listed in this home; any other path as it is."""
+    """Return the path of a bucket's file in this home; any other path unchanged."""
     found = _BELOW.fullmatch(path.as_posix())
     return path if found is None else files.joinpath(FOLDER, *found.groups()[1:])
 
 
 def list_bucket(bucket: BucketFolder, budget: int) -> Path:
-    """Bring a folder to what its bucket holds now, and return it; `budget` bytes of copies may lie in all of them.
+    """Update a folder to the content of its bucket, and return it; `budget` is the limit in bytes of all copies.
 
-    Where the URL names one object, the folder is that of all objects beside it, and its file is returned.
+    If the URL names one object, the folder lists all objects beside it, and its file is returned.
 
     Raises:
-        DatasetError: nothing is there, one object alone in a whole bucket, or one whose name is a folder of others.
+        DatasetError: there is nothing, only one object in a whole bucket, or an object named like a folder of others.
         StorageError: the store cannot be used.
     """
     folder = bucket.folder
@@ -148,13 +148,13 @@ def list_bucket(bucket: BucketFolder, budget: int) -> Path:
 
 
 def shown_place(path: str) -> str:
-    """Return the URL of what a path lists of a bucket; any other path as it is."""
+    """Return the URL of a path in a bucket's listing; any other path unchanged."""
     found = _BELOW.fullmatch(path)
     return path if found is None else f"{found[2]}://{found[3]}/{_names(found[4])}"
 
 
 def lies_in_bucket(path: Path) -> bool:
-    """Return whether a file is the copy of an object, which goes when room is needed."""
+    """Return whether a file is the copy of an object, which may be removed to make room."""
     return _BELOW.fullmatch(path.as_posix()) is not None
 
 
@@ -170,10 +170,10 @@ def fetch_labels(
 ) -> None:
     """Fetch the label files in a folder that `list_bucket` returned, or beside the file that it returned.
 
-    `note` is called with the number fetched and that of all to fetch; where it raises, no further ones are.
+    `note` is called with the number fetched and to fetch; if it raises, fetching stops.
 
     Raises:
-        DatasetError: they are larger than there is room for, or one has changed or gone since it was listed.
+        DatasetError: they need more space than there is, or one was changed or deleted since the listing.
         StorageError: the store cannot be used.
     """
     folder = listed if listed.is_dir() else listed.parent
@@ -200,9 +200,9 @@ def fetch_labels(
 
 
 def original(path: Path, files: Path | None = None) -> Path:
-    """Return where the bytes of a file of a bucket lie, fetched if they are not here; any other path as it is.
+    """Return the local path of a bucket's file, fetched if necessary; any other path unchanged.
 
-    Where the object has gone, there is no file either. `files` is the folder of this home, where a path may be of
+    If the object was deleted, there is no file. `files` is the folder of this home, for a path that may be of
     another one.
 
     Raises:
@@ -229,7 +229,7 @@ def original(path: Path, files: Path | None = None) -> Path:
 
 
 def forget_copy(path: Path) -> bool:
-    """Remove the copy of an object, so that it is fetched anew; return False where the path is none of a bucket."""
+    """Remove the copy of an object, so that it is fetched anew; return False if the path is not in a bucket."""
     if not lies_in_bucket(path):
         return False
     path.unlink(missing_ok=True)
@@ -269,7 +269,7 @@ def prune_originals(folder: Path, budget: int, *, grace_seconds: float = GRACE_S
 
 
 def _count(folder: Path, path: Path) -> None:
-    """Look at the budget after every so many copies; its figure lies with the listing above the copy."""
+    """Check the budget at intervals of copies; it is stored with the listing above the copy."""
     global _made  # noqa: PLW0603  # of this process, as its copies are
     _made += 1
     if _made % _CHUNK:
@@ -309,7 +309,7 @@ def _is_labels(name: str) -> bool:
 
 
 def _size(path: Path) -> int:
-    """Return the size of a file in bytes, -1 where there is none."""
+    """Return the size of a file in bytes, -1 if it is missing."""
     try:
         return path.stat().st_size
     except FileNotFoundError:
@@ -317,7 +317,7 @@ def _size(path: Path) -> int:
 
 
 def _file_name(part: str) -> str:
-    """Return a part of a key as the name of a file: `.` and `..`, and what is empty, would lead elsewhere."""
+    """Return a part of a key as a file name, escaping `.`, `..` and empty parts, which would lead elsewhere."""
     if not part.strip("."):
         return "%2E" * len(part) or "%"
     return f"%25{part[1:]}" if _ESCAPED.fullmatch(part) else part

@@ -36,7 +36,7 @@ def cores() -> int:
 class ChildSpec(Generic[Question, Answer]):
     """Work of children: module and arguments, reader of answers, and the answer to a question that kills a child.
 
-    `take` reads the answers to one chunk from the child's output and raises EOFError where it ends too early.
+    `take` reads the answers to one chunk from the child's output and raises EOFError if it ends too early.
     """
 
     module: str

@@ -22,11 +22,11 @@ _DESCRIPTORS = Path("/proc/self/fd")
 
 
 def open_within(path: Path, roots: Sequence[str]) -> BufferedReader:
-    """Open a file for reading, held to these real paths of folders; without any, wherever it lies.
+    """Open a file for reading, restricted to these real paths of folders, if there are any.
 
     Raises:
-        ConfigError: it lies outside, or a link was put in its way meanwhile.
-        OSError: it cannot be opened; `FileNotFoundError` where there is none.
+        ConfigError: it lies outside, or a link was placed in its path meanwhile.
+        OSError: it cannot be opened; `FileNotFoundError` if it is missing.
     """
     if not roots:
         return path.open("rb")
@@ -44,12 +44,12 @@ def open_within(path: Path, roots: Sequence[str]) -> BufferedReader:
 
 @contextmanager
 def held_folder(path: Path, roots: Sequence[str]) -> Iterator[Path]:
-    """Yield a path that leads to this folder wherever its former path comes to lead; missing folders are made.
+    """Yield a path that stays bound to this folder even if its path is replaced; missing folders are created.
 
-    Without allowed folders, or where no /proc names descriptors as Linux does, it is the path itself.
+    Without allowed folders, or without Linux's /proc for descriptors, it is the path itself.
 
     Raises:
-        ConfigError: it lies outside the allowed folders, or a link was put in its way meanwhile.
+        ConfigError: it lies outside the allowed folders, or a link was placed in its path meanwhile.
         OSError: a folder cannot be made or opened.
     """
     if not roots or not _DESCRIPTORS.is_dir():
@@ -60,7 +60,7 @@ def held_folder(path: Path, roots: Sequence[str]) -> Iterator[Path]:
 
 
 def real_path_of(held: Path) -> Path:
-    """Return where a path from `held_folder` leads now."""
+    """Return the real path of a path from `held_folder`."""
     return held.readlink() if held.parent == _DESCRIPTORS else held
 
 

@@ -23,8 +23,8 @@ from core.types import NO_LABEL, FloatArray, IntArray
 
 LOGITS, LIKELIEST = "logits", "likeliest"  # columns of a fold's file; it has one of them
 KEPT = 5
-_MOST_WHOLE = 1_000_000  # samples of which all classes are kept
-_FEW_CLASSES = 11  # of so few, all together are no larger than the likeliest with their numbers
+_MOST_WHOLE = 1_000_000  # samples up to which all classes are kept
+_FEW_CLASSES = 11  # with this number of classes, all of them take no more space than the likeliest with their numbers
 _VALUES = 4_000_000  # at once
 _SMALLEST = -80.0  # logarithm, in place of that of nothing
 
@@ -32,7 +32,7 @@ Kept = NDArray[np.void]  # (N,) of `_kept_type`
 
 
 def keeps_all(samples: int, classes: int) -> bool:
-    """Return whether a round of so many samples keeps the logits and probabilities of all classes."""
+    """Return whether a round of this number of samples keeps the logits and probabilities of all classes."""
     return samples <= _MOST_WHOLE or classes <= _FEW_CLASSES
 
 
@@ -44,7 +44,7 @@ def class_type(classes: int) -> DTypeLike:
 def likeliest(values: FloatArray, most: int) -> IntArray:
     """Return the classes of the `most` largest values of each row, (N, most): largest first, of equal ones the lowest.
 
-    A few passes, where sorting would look at all classes and need eight bytes for each.
+    Takes a few passes; sorting would need eight bytes for each class.
     """
     left, line = values.copy(), np.arange(len(values))
     top = np.empty((len(values), most), np.int64)
@@ -55,7 +55,7 @@ def likeliest(values: FloatArray, most: int) -> IntArray:
 
 
 def summarise(logits: FloatArray, given: IntArray) -> Kept:
-    """Return what is kept of these logits, (N, K); `given` (N,) are class ids or `NO_LABEL`."""
+    """Return the stored summary of these logits, (N, K); `given` (N,) are class ids or `NO_LABEL`."""
     kept = np.zeros(len(logits), _kept_type(logits.shape[1]))
     step = max(1, _VALUES // logits.shape[1])
     for start in range(0, len(logits), step):
@@ -124,7 +124,7 @@ def predicted_classes(columns: Mapping[str, NDArray[Any]]) -> IntArray:
 
 
 def read_logits(path: Path, lines: IntArray, classes: int) -> FloatArray:
-    """Return the logits in these lines of a fold's file, (B, K); it is mapped anew, so that no page of it stays."""
+    """Return the logits in these lines of a fold's file, (B, K); it is mapped anew, so that no page stays in memory."""
     try:
         kept = mapped_column(path, LIKELIEST)
     except KeyError:
@@ -133,13 +133,13 @@ def read_logits(path: Path, lines: IntArray, classes: int) -> FloatArray:
 
 
 def _kept_type(classes: int) -> np.dtype[np.void]:
-    """Return the type of what is kept of a sample, 42 bytes for up to 65,536 classes."""
+    """Return the dtype of a sample's stored summary, 42 bytes for up to 65,536 classes."""
     return np.dtype(
         [
             ("class", class_type(classes), KEPT),
             ("logit", np.float32, KEPT),
             ("given", np.int32),
-            ("given_logit", np.float32),  # without meaning where there is no label
+            ("given_logit", np.float32),  # undefined without a label
             ("rest", np.float32),  # log of the sum of exp over all other classes
         ]
     )

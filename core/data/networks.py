@@ -1,6 +1,6 @@
 """Networks kept in a round's folder: `<name>.safetensors` holds the tensors, `<name>.network.json` describes them.
 
-The second is written after the first, so where it exists both do. A network is identified by its hash, blake2b-128 of
+The second is written after the first, so if it exists both do. A network is identified by its hash, blake2b-128 of
 the tensors' file, which is checked before use: a damaged or exchanged file is an error. Folds are called `fold_0`,
 `fold_1` ...; a recipe gives its networks names of its own. Needs no torch.
 """

@@ -200,9 +200,9 @@ def cut_part(folder: Path, fold: int) -> None:
 
 
 def add_part(folder: Path, name: str) -> None:
-    """Write the rows of a part into the flat arrays, made where they are missing, if `name` completes a part.
+    """Write the rows of a part into the flat arrays, created if missing, if `name` completes a part.
 
-    `name` is a file's path below the folder; any other file is left alone.
+    `name` is a file's path below the folder; other files are ignored.
     """
     path = folder / name
     if path.parent != folder / PARTS or not path.name.startswith("fold_"):

@@ -96,7 +96,7 @@ class Remote:
             self._fs.get_file(self._place(key), str(target))
 
     def put(self, key: str, source: Path) -> None:
-        """Copy a file to an object, whole or not at all.
+        """Copy a file to an object, completely or not at all.
 
         Raises:
             FileNotFoundError: there is no such file.
@@ -132,7 +132,7 @@ class Remote:
         """Write an object, read it, remove it.
 
         Raises:
-            StorageError: one of these is refused; the text says which.
+            StorageError: one of these is refused; the text names it.
         """
         key, data = f"{_PROBE}{uuid4().hex}", b"outfold"
         self.write(key, data)
@@ -167,7 +167,7 @@ class Remote:
             yield partial
             self._fs.mv(partial, place)
         except BaseException:
-            with suppress(Exception):  # the first fault is the one to tell
+            with suppress(Exception):  # the first fault is the one to report
                 self._fs.rm_file(partial)
             raise
 
@@ -193,7 +193,7 @@ class Remote:
 
 
 def check_url(url: str) -> None:
-    """Raise `ConfigError` where a text is no URL of a store of files that can be used."""
+    """Raise `ConfigError` if a text is not the URL of a supported store of files."""
     import fsspec  # noqa: PLC0415  # only where there is a URL
 
     scheme = _scheme(url)
@@ -229,7 +229,7 @@ def _opened(url: str) -> tuple[Any, str]:
         options |= _S3_OPTIONS
     try:
         fs, root = fsspec.core.url_to_fs(url.rstrip("/"), **options)
-    except ValueError as error:  # without an account, as adlfs says it
+    except ValueError as error:  # adlfs's error without an account
         raise StorageError(f"{shown_url(url)}: it cannot be opened ({error})", "set its credentials") from error
     return fs, root.rstrip("/")
 

@@ -39,7 +39,7 @@ class Shards:
 
 
 def divide(images: int, batch_size: int) -> Shards | None:
-    """Return the shards of so many images, None where one holds them all."""
+    """Return the shards of this number of images, None if one shard holds them all."""
     shards = Shards(images=images, size=max(IMAGES, batch_size), batch_size=batch_size)
     return shards if shards.count > 1 else None
 
@@ -50,7 +50,7 @@ def save_shards(folder: Path, shards: Shards) -> None:
 
 
 def load_shards(folder: Path) -> Shards | None:
-    """Return the division of a network's images by its folder, None where they are in one shard."""
+    """Return the division of a network's images from its folder, None if they are in one shard."""
     try:
         return Shards(**json.loads((folder / _PLAN).read_bytes()))
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Folders of rounds behind a URL: what a round opens with, each finished piece of its work, and in the end all of it.
+"""Folders of rounds behind a URL: the opening files, each finished piece of work, and finally the complete round.
 
 A round opens once, so of several openings the one counts whose hash the round's row has. Of a piece's attempts the
 newest counts: who comes too late publishes an older one, which is never read. `done` has all that a finished round
@@ -13,7 +13,7 @@ then a manifest, which names each file's hash and size. Objects are named by the
 object, comes last. Who reads chooses manifests and gets their files, later pieces over earlier ones; each file is
 checked by its hash and renamed into place. What lies here beside them stays as it is.
 
-`.shared.json` in the folder remembers what its files were when they were equal to those behind the URL.
+`.shared.json` in the folder records the state of its files when they were equal to those behind the URL.
 """
 
 import json
@@ -46,12 +46,12 @@ _Choose = Callable[[Iterable[str]], Sequence[str]]
 
 
 def publish_opening(store: SharedFiles, round_id: int, digest: str, folder: Path) -> None:
-    """Show what a round opens with, from the folder that becomes the round's; `digest` is its snapshot's hash."""
+    """Publish the opening files of a round from the folder that becomes its own; `digest` is the snapshot's hash."""
     publish_piece(store, unit_of(round_id), f"open.{digest}", folder=folder, accept=_lasts)
 
 
 def publish_fold(store: SharedFiles, round_id: int, fold: int, attempt: int, *, alone: bool) -> None:
-    """Show what an attempt at a piece of work has left; `alone` where the round has no other piece."""
+    """Publish the files of an attempt at a piece of work; `alone` if the round has no other piece."""
     folder = store.root / unit_of(round_id)
     if not alone and (folder / FLAT[0]).exists():
         cut_part(folder, fold)
@@ -66,7 +66,7 @@ def publish_fold(store: SharedFiles, round_id: int, fold: int, attempt: int, *, 
 
 
 def publish_shard(store: SharedFiles, round_id: int, shard: int, attempt: int) -> None:
-    """Show what an attempt at a shard of a round's images has made."""
+    """Publish the file of an attempt at a shard of a round's images."""
     piece = f"shard_{shard}.{attempt}"
     publish_piece(store, unit_of(round_id), piece, accept=lambda name: _lasts(name) and shard_of(name) == shard)
 
@@ -84,7 +84,7 @@ def publish_checkpoints(store: SharedFiles, round_id: int, fold: int) -> None:
 
 
 def fetch_checkpoints(store: SharedFiles, round_id: int, fold: int) -> None:
-    """Fetch the published state of a fold, where this home has none of its own.
+    """Fetch the published state of a fold if this home has none.
 
     Raises:
         StorageError: the store cannot be used.
@@ -150,9 +150,9 @@ def publish_done(store: SharedFiles, round_id: int) -> None:
 
 
 def sync_round(store: SharedFiles, round_id: int, opened: Callable[[], str | None], *, opening: bool = False) -> Path:
-    """Bring a round's folder here to what is published of it, and return it; `opened` gives its snapshot's hash.
+    """Update a round's local folder to its published files, and return it; `opened` gives its snapshot's hash.
 
-    With `opening` only what it opened with is fetched.
+    With `opening`, only the opening files are fetched.
 
     Raises:
         StorageError: the store cannot be used, or has lost a file of the round.
@@ -168,7 +168,7 @@ def sync_round(store: SharedFiles, round_id: int, opened: Callable[[], str | Non
 
 
 def round_bytes(store: SharedFiles, round_id: int) -> int:
-    """Return the size of what is published of a round."""
+    """Return the size of a round's published files."""
     return sum(one.size for one in store.remote.list(unit_of(round_id)).values())
 
 
@@ -204,7 +204,7 @@ def _chosen(pieces: list[str], opened: Callable[[], str | None]) -> list[str]:
     if _DONE in pieces:
         return [_DONE]
     openings = [piece for piece in pieces if _OPENING.fullmatch(piece)]
-    if len(openings) > 1:  # two workers opened it, of which one was too late
+    if len(openings) > 1:  # two workers opened it, and one was too late
         openings = [f"open.{opened()}"] if f"open.{opened()}" in openings else []
     newest: dict[tuple[str, int], int] = {}
     for found in filter(None, map(_PIECE.fullmatch, pieces)):
@@ -256,7 +256,7 @@ class _State:
         write_atomically(folder / STATE, json.dumps(asdict(self)).encode(), durable=False)
 
     def hash_of(self, folder: Path, name: str) -> str:
-        """Return the hash of a file here, computed unless it is unchanged since it was; "" where there is none."""
+        """Return the hash of a local file, computed if it has changed; "" without a file."""
         path = folder / name
         try:
             facts = path.stat()
@@ -273,9 +273,9 @@ class _State:
 def publish_piece(
     store: SharedFiles, unit: str, piece: str, *, folder: Path | None = None, accept: Callable[[str], bool]
 ) -> None:
-    """Show the files of a folder that `accept` takes by their names, as one piece of the unit.
+    """Publish the files of a folder whose names `accept` takes, as one piece of the unit.
 
-    `unit` is the folder's path below the root, `folder` where it lies until it is put there.
+    `unit` is the folder's path below the root, `folder` its place until it is moved there.
 
     Raises:
         StorageError: the store cannot be used.
@@ -309,11 +309,11 @@ def sync_folder(
     last: str,
     on_file: Callable[[Path, str], None] = lambda _folder, _name: None,
 ) -> Path:
-    """Bring a folder here to what its pieces say, and return it.
+    """Update a local folder to its published pieces, and return it.
 
-    `last` is the piece after which nothing changes: all that is not of it is removed here.
+    `last` is the final piece: local files outside it are removed.
 
-    `on_file` is called with the folder and the name of each file that came or changed.
+    `on_file` is called with the folder and the name of each new or changed file.
 
     Raises:
         StorageError: the store cannot be used, or a file in it is not the one that its manifest names.
@@ -356,7 +356,7 @@ def pieces_of(store: SharedFiles, unit: str) -> dict[str, str]:
 
 
 def _read_manifest(store: SharedFiles, unit: str, piece: str) -> dict[str, _File]:
-    """Return the files of a piece by name; none where it has gone meanwhile."""
+    """Return the files of a piece by name; none if it was removed meanwhile."""
     try:
         stored = json.loads(store.remote.read(f"{unit}/{_MANIFESTS}/{piece}.json"))
     except FileNotFoundError:

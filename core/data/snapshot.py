@@ -251,7 +251,7 @@ def whole_groups(groups: Sequence[str], content_hashes: Sequence[str]) -> IntArr
     nodes, offset = [], count
     for texts in map(Texts.of, (groups, content_hashes)):
         codes, different = texts.codes()
-        shared = np.bincount(codes, minlength=different) > 1  # what stands once links nothing
+        shared = np.bincount(codes, minlength=different) > 1  # a value that occurs once links nothing
         shared[codes[texts.empty()]] = False
         numbers = np.cumsum(shared) - 1 + offset
         linked = np.flatnonzero(shared[codes])
@@ -300,7 +300,7 @@ def align(first: Snapshot, second: Snapshot) -> tuple[Snapshot, Snapshot]:
 
 
 def _either(first: Sequence[str], second: Sequence[str], places: tuple[IntArray, IntArray]) -> Texts:
-    """Return the second one's texts, and the first one's where it has none; `places` are the rows in both."""
+    """Return the second snapshot's texts, or the first one's for missing rows; `places` are the rows in both."""
     of_first, of_second = Texts.of(first), Texts.of(second)
     there = places[1] != _NOWHERE
     if there.all():
@@ -334,10 +334,10 @@ def _with_labels(common: Snapshot, own: Snapshot, at: IntArray, aligned: _Aligne
 
 
 def _sizes(aligned: _Aligned) -> IntArray:
-    """Return the sizes of the masks of the second snapshot, and of the first one's where it has none."""
+    """Return the sizes of the masks in the second snapshot, or in the first one for missing rows."""
     pair, places = aligned
     of_first, of_second = (
-        np.vstack([masks_of(one).sizes, np.zeros((1, 2), np.int32)])[at]  # the last row stands for none
+        np.vstack([masks_of(one).sizes, np.zeros((1, 2), np.int32)])[at]  # the last row means none
         for one, at in zip(pair, places, strict=True)
     )
     return np.where((places[1] != _NOWHERE)[:, None], of_second, of_first).astype(np.int32)

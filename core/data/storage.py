@@ -61,7 +61,7 @@ def write_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:
 
 
 def save_array(path: Path, array: NDArray[Any], *, durable: bool = True) -> None:
-    """Write an array to `path` as `.npy`, whole or not at all; not `durable` is for what can be made again."""
+    """Write an array to `path` as `.npy`, whole or not at all; without `durable` if it can be made again."""
     with atomic_path(path, durable=durable) as partial, partial.open("wb") as file:
         np.save(file, array, allow_pickle=False)
 
@@ -206,7 +206,7 @@ def exclusive_lock(
     """Hold the lock and yield True, after waiting for others to release it; False without it once it is `needless`.
 
     Raises:
-        RoundCancelledError: `should_stop` said so.
+        RoundCancelledError: `should_stop` returned true.
     """
     while (handle := try_lock(path)) is None:
         if should_stop():

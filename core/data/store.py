@@ -1,8 +1,8 @@
 """Files of an installation that several homes share behind a URL; each home's folder is a cache of them.
 
-The URL holds the truth, the folder of files what was made here or has been asked for. Who writes calls `publish`
-before any row names the files; who reads asks `local` for a path, which fetches what is missing, beside its place and
-then renamed. Without a URL none of this happens: `local` returns the path that it is given.
+The URL holds the truth, the folder only files that were made here or fetched. Writers call `publish`
+before any row names the files; readers call `local` for a path, which fetches a missing file beside its place and
+renames it. Without a URL none of this happens: `local` returns the given path.
 
 Two kinds of files are shared. *Content*, below `CONTENT`, is never changed once written, and its key is its path. The
 folders of rounds grow piece by piece; `core.data.shared_rounds` knows how. All else is computed again in each home.
@@ -35,14 +35,14 @@ CONTENT = ("masks", "unpacked", "uploads", "demo", "predictions", "exports")
 COMPUTED = (("masks", "resolved"), ("exports", "downloads"))  # below them, and yet computed again in each home
 LOCKS = "in_use"  # folder of the locks on copies
 AT_ONCE = 16  # transfers
-_TREES = "trees"  # objects that say which folders are published whole
-_VARIABLE = "_OUTFOLD_SHARED_FILES"  # tells the processes that this one starts
+_TREES = "trees"  # objects that mark completely published folders
+_VARIABLE = "_OUTFOLD_SHARED_FILES"  # passed on to child processes
 _FOREIGN = re.compile(r"/files/((?:unpacked|uploads|demo|exports)/.+)$")
 ROUNDS = "rounds"
 STATE = ".shared.json"  # in a round's folder: state of its files, and whether all of it is behind the URL
 _GONE = ".gone"  # ending of a folder that is being removed
-_ASKED = 64  # files of which the store is asked at once
-_PART = 0.05  # of the budget that a process fetches between two looks at it
+_ASKED = 64  # files for which the store is queried at once
+_PART = 0.05  # share of the budget that a process fetches between two checks
 
 _fetched: dict[Path, int] = {}  # bytes since the last look, by root
 _stores: dict[Path, "SharedFiles"] = {}
@@ -82,7 +82,7 @@ class SharedFiles:
         return own
 
     def fetch(self, paths: Iterable[Path]) -> None:
-        """Fetch the files of content that are missing here, many at once; others are left alone."""
+        """Fetch the content files that are missing here, in parallel; others are ignored."""
         with ThreadPoolExecutor(AT_ONCE) as threads:
             for _ in threads.map(self.local, paths):
                 pass
@@ -98,7 +98,7 @@ class SharedFiles:
                 pass
 
     def publish_one(self, path: Path, *, is_new: bool = False) -> None:
-        """Show a file of content to the other homes; `is_new` where it cannot be there yet."""
+        """Publish a content file for the other homes; `is_new` if it cannot be published yet."""
         key = self.key(path)
         if key is not None and (is_new or not self.remote.has(key)):
             self.remote.put(key, path)
@@ -111,7 +111,7 @@ class SharedFiles:
             self.remote.write(f"{_TREES}/{key}", b"whole\n")
 
     def fetch_tree(self, path: Path) -> Path:
-        """Fetch all below a folder of content, and return where it lies here; any other path as it is."""
+        """Fetch a folder of content completely, and return its local path; any other path unchanged."""
         own = self._own(path)
         key = None if own is None else self.key(own)
         if own is None or key is None:
@@ -171,13 +171,13 @@ def open_store(root: Path, url: str, budget: int) -> SharedFiles:
 
 
 def close_store(root: Path) -> None:
-    """Forget a store: what lies below `root` is a plain folder again."""
+    """Forget a store: `root` is a plain folder again."""
     _stores.pop(Path(os.path.realpath(root)), None)
     _tell_children()
 
 
 def store_of(path: Path) -> SharedFiles | None:
-    """Return the store of a path, None where it lies in no folder of shared files."""
+    """Return the store of a path, None outside folders of shared files."""
     return next((store for root, store in _known().items() if path.is_relative_to(root)), None)
 
 
@@ -218,7 +218,7 @@ def prune_copies(store: SharedFiles, *, grace_seconds: float = GRACE_SECONDS) ->
     """Remove copies until the rest fits the store's budget; return the bytes freed.
 
     Raises:
-        StorageError: the store cannot be asked what it holds.
+        StorageError: the store cannot be queried.
     """
     (store.root / LOCKS).mkdir(parents=True, exist_ok=True)
     pruning = try_lock(store.root / LOCKS / "pruning.lock")
@@ -320,6 +320,6 @@ def _copies(root: Path) -> Iterator[_Copy]:
         try:
             used_at = (folder / STATE).stat().st_atime
         except FileNotFoundError:
-            continue  # of a round that has only begun
+            continue  # of a round that has only started
         sizes = [path.stat().st_size for path in files_below(folder)]
         yield _Copy(folder, sum(sizes), used_at, is_folder=True)

@@ -7,14 +7,14 @@ import numpy as np
 
 from core.types import ByteArray, IntArray
 
-_AT_ONCE = 1 << 24  # bytes looked through at once
+_AT_ONCE = 1 << 24  # bytes searched at once
 _DECODED = 50_000  # texts decoded at once
 
 
 class Texts(Sequence[str]):
-    """Immutable texts; a text is decoded when it is asked for.
+    """Immutable texts; a text is decoded on access.
 
-    UTF-8, with what was no UTF-8 in a path kept as it is (`surrogateescape`). A zero byte, which no path contains, is
+    UTF-8, with invalid bytes of a path preserved (`surrogateescape`). A zero byte, which no path contains, is
     left out of a text.
     """
 
@@ -26,7 +26,7 @@ class Texts(Sequence[str]):
 
     @classmethod
     def of(cls, texts: Iterable[str]) -> "Texts":
-        """Return these texts; themselves where they are some."""
+        """Return these texts as `Texts`; unchanged if they already are."""
         if isinstance(texts, Texts):
             return texts
         builder = TextsBuilder()
@@ -62,7 +62,7 @@ class Texts(Sequence[str]):
         """Return a text, or a list of those of a slice."""
         if isinstance(place, slice):
             return [self[one] for one in range(len(self))[place]]
-        row = range(len(self))[place]  # refuses what is outside
+        row = range(len(self))[place]  # refuses an index out of range
         first, end = self.offsets[row], self.offsets[row + 1]
         return _decode(self.data[first : end - 1])
 

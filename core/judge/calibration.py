@@ -35,7 +35,7 @@ def fit_rows(known: IntArray) -> IntArray:
 
 
 def temperature(logits: FloatArray, labels: IntArray) -> float:
-    """Return the temperature that maximises the likelihood of the given labels; 1 where there are none."""
+    """Return the temperature that maximises the likelihood of the given labels; 1 without any."""
     from scipy.optimize import minimize_scalar  # noqa: PLC0415 a third of a second, which commands need not wait for
 
     known = fit_rows(np.flatnonzero(labels != NO_LABEL))

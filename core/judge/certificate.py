@@ -148,7 +148,7 @@ def follow(claim: Claim, right: Sequence[bool] | BoolArray) -> Evidence:
 
 
 def flawless_needed(claim: Claim, judged: int = 0, wrong: int = 0) -> int | None:
-    """Return the fewest further verdicts, all right, that lead to the certificate; None where none can.
+    """Return the least number of further right verdicts that lead to the certificate; None if none can.
 
     It depends on the counts alone, so a certificate reached earlier in the prefix is ignored.
     """

@@ -46,7 +46,7 @@ def as_json(confusion: IntArray) -> list[list[int]] | dict[str, Any]:
 
 
 def better_order(confusion: IntArray) -> tuple[float, float] | None:
-    """Return the agreement and that of the best order of the predicted classes, where it is much better, else None.
+    """Return the agreement and that of the best order of the predicted classes if it is much better, else None.
 
     The best order is the assignment of predicted classes to given ones that agrees with most labels.
     """

@@ -22,7 +22,7 @@ class MaskPair:
     predicted: IntArray  # (H, W) classes
     confidence: ByteArray  # (H, W) of the predicted class
     given_probability: ByteArray  # (H, W) of the given class
-    settled: IntArray | None = None  # (H, W), nonzero where people have decided; None: nowhere
+    settled: IntArray | None = None  # (H, W), nonzero for pixels that people have decided on; None: no pixel
     fold: int = EVERY_FOLD  # whose model predicted it
     decides: bool = True  # it is trainable, so its labels count for the proposed thresholds
 

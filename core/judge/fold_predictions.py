@@ -211,7 +211,7 @@ def note_calibration(found: CalibratedPredictions, *, sharpening: float) -> None
 def fit_weights(given: FloatArray) -> FloatArray:
     """Return the weights of the networks, (M,), from the probability that each gives to each item's label, (N, M).
 
-    Equal weights where there is no item.
+    Equal weights without items.
     """
     items, networks = given.shape
     weights: FloatArray = np.full(networks, 1 / networks)

@@ -33,7 +33,7 @@ class Found(NamedTuple):
     top: list[list[float]]  # the likeliest classes as [class, probability]
     similarity_rank: int | None
     region: Region | None
-    contradicting: int | None = None  # number of networks that contradict the given label, where there are several
+    contradicting: int | None = None  # number of networks that contradict the given label, if there are several
 
 
 @dataclass(frozen=True, slots=True)

@@ -122,7 +122,7 @@ class _Columns:
 
     @classmethod
     def of(cls, probs: Rows, labels: IntArray, noise: LabelNoise, keep: Store) -> "_Columns":
-        """Compute all columns in one pass over blocks of rows, each of which is also given to `keep`."""
+        """Compute all columns in one pass over blocks of rows, each also passed to `keep`."""
         everyone, classes, rates = np.arange(len(labels)), probs.shape[1], noise.rates
         most = min(_TOP, classes)
         found = cls(

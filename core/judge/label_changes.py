@@ -42,7 +42,7 @@ class LabelChanges:
 def label_changes(
     before: Snapshot, after: Snapshot, store: MaskStore | None = None, should_stop: ShouldStop = lambda: False
 ) -> LabelChanges:
-    """Return the changes between two snapshots; `store` is that of masks, where labels are masks.
+    """Return the changes between two snapshots; `store` is the store of masks, if labels are masks.
 
     Raises:
         RoundError: the snapshots are not of one dataset, or its images were changed in between.

@@ -60,14 +60,14 @@ JudgedPart = tuple[range, list[RegionFinding], FloatArray]  # rows, their findin
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MaskRound:
-    """Inputs for judging each of a round's images by itself."""
+    """Inputs for judging each image of a round independently."""
 
     folder: Path
     config: RoundConfig
     snapshot: Snapshot
     masks: SnapshotMasks
     store: MaskStore
-    votes: Sequence[Votes]  # of the folds, on images that all predicted; empty where they are merged already
+    votes: Sequence[Votes]  # of the folds, on images that all predicted; empty if they are already merged
     shared: frozenset[int]  # rows that all folds predicted
     decides: BoolArray  # (N,) samples whose labels are trainable
     stopped: Event
@@ -90,10 +90,10 @@ def judge_masks(
     report: Report = lambda _: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> MaskJudgement:
-    """Judge every mask of a round whose folds are all done; write `image_scores.npy`, (N,), 1 where there is no mask.
+    """Judge every mask of a round whose folds are all done; write `image_scores.npy`, (N,), 1 without a mask.
 
     Raises:
-        RoundError: an image was not predicted, or a mask cannot be read; the text says the cure.
+        RoundError: an image was not predicted, or a mask cannot be read; the text names the cure.
         RoundCancelledError: `should_stop` returned true.
     """
     snapshot = Snapshot.load(folder)

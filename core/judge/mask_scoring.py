@@ -18,13 +18,13 @@ from core.types import ByteArray, IntArray, ignore_of
 
 LEVELS = 256
 _EXACT = 2**24  # pixels that OpenCV counts exactly: its counts are float32
-_FEW_CLASSES = 128  # for so many a dense table of pairs is faster
+_FEW_CLASSES = 128  # number of classes up to which a dense table of pairs is faster
 TEMPERATURE = 0.1
 _QUALITY = np.arange(LEVELS) / (LEVELS - 1)
 
 
 def softmin_score(histogram: IntArray, temperature: float = TEMPERATURE) -> float:
-    """Return the softmin of a histogram of p(given), (256,) pixels, in [0, 1]; 1 where there are none."""
+    """Return the softmin of a histogram of p(given), (256,) pixels, in [0, 1]; 1 without pixels."""
     weight = histogram * np.exp(-_QUALITY / temperature)
     total = float(weight.sum())
     return float(weight @ _QUALITY) / total if total > 0 else 1.0
@@ -108,13 +108,13 @@ def class_ious(confusion: IntArray) -> list[float | None]:
 
 
 def mean_iou(confusion: IntArray) -> float | None:
-    """Return the mean IoU over the given or predicted classes; None where there are none."""
+    """Return the mean IoU over the given or predicted classes; None without any."""
     there = [iou for iou in class_ious(confusion) if iou is not None]
     return sum(there) / len(there) if there else None
 
 
 def pixel_accuracy(confusion: IntArray) -> float | None:
-    """Return the share of agreeing pixels; None where there are no pixels."""
+    """Return the share of agreeing pixels; None without pixels."""
     total = int(confusion.sum())
     return int(confusion.trace()) / total if total else None
 

@@ -11,7 +11,7 @@ _OPEN_SHARE = 0.05  # of an image's pixels; with more open pixels its mask is un
 def given_and_settled(
     snapshot: Snapshot, masks: SnapshotMasks, store: MaskStore, row: int
 ) -> tuple[IntArray, IntArray | None]:
-    """Return the given mask of an image, IGNORE throughout where it has none, and its settled pixels or None.
+    """Return the given mask of an image, IGNORE throughout without one, and its settled pixels or None.
 
     Both are (H, W); settled pixels are nonzero.
 

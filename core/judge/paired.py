@@ -53,7 +53,7 @@ class McNemar:
 
 
 def mcnemar(better: int, worse: int) -> McNemar:
-    """Return McNemar's test of these numbers of items won and lost; p is 1 where they are equal."""
+    """Return McNemar's test of these numbers of items won and lost; p is 1 if they are equal."""
     count, fewer = better + worse, min(better, worse)
     tail = 2 * float(binom.cdf(fewer, count, 0.5))
     return McNemar(better, worse, min(1.0, tail), min(1.0, tail - float(binom.pmf(fewer, count, 0.5))))

@@ -27,7 +27,7 @@ _LEAST = 50  # hundredths; below, a change is expected to be wrong
 def posterior_confidence(probs: Rows, labels: IntArray, noise: LabelNoise) -> tuple[FloatArray, FloatArray]:
     """Return the posterior probability of the pseudo label (the largest of probs) and of the given label, both (N,).
 
-    That of the given label is 0 where there is none.
+    That of the given label is 0 without one.
     """
     pseudo_true, given_true = np.empty(len(labels)), np.zeros(len(labels))
     rows = np.arange(len(labels))

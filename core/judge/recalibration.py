@@ -31,7 +31,7 @@ _THRESHOLDS = 100  # in hundredths from 0, since low confidences may prove right
 _WIDER = np.diag([1.0, 0.3]) ** 2  # added to the covariance of a former round's fit
 _CAUTIOUS = 0.05  # a threshold is proposed where this quantile of the gain is above 0,
 _RARELY, _LOSS = 0.01, 0.005  # where this quantile loses no more than this share of all labels,
-_FEWEST_JUDGED = 3  # and where so many random cards lie at or above it: with fewer only the prior would count
+_FEWEST_JUDGED = 3  # least number of random cards at or above it: with fewer only the prior would count
 
 
 class CardVerdict(IntEnum):
@@ -144,7 +144,7 @@ class Point:
     threshold: float
     changes: int
     judged: int  # of the random cards
-    right: Interval  # share of the changes; all 0 where there are none
+    right: Interval  # share of the changes; all 0 without changes
     gain: Interval  # labels made right less labels made wrong; `low` and `high` are the 5 % and 95 % quantiles
     rarely: float  # the 1 % quantile of the gain
 
@@ -209,7 +209,7 @@ def curve(fitted: Fit, findings: Findings, sample: JudgedCards, *, level: float 
 
 
 def propose(points: Sequence[Point], labels: int) -> Point | None:
-    """Return the point with the largest expected gain among the safe ones, or None where there are none.
+    """Return the point with the largest expected gain among the safe ones, or None without one.
 
     Safe: with 95 % probability more labels become right than wrong, with 99 % at most a two hundredth of all labels is
     lost, and at least three random cards at or above the threshold were judged. `labels` is the number of all labels.

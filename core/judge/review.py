@@ -56,7 +56,7 @@ def resolve(given: Mapping[int, int | None], decisions: Iterable[Decision]) -> d
 
 
 class CurrentLabels:
-    """Current labels of N samples as one array, from decisions that come oldest first; the same as `resolve` says."""
+    """Current labels of N samples as one array, from decisions in order of age; equal to `resolve`."""
 
     def __init__(self, sample_ids: IntArray, given: IntArray) -> None:
         """Start with the given labels, (N,), `NO_LABEL` for none, of samples by ascending id, (N,)."""

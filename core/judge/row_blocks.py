@@ -1,6 +1,6 @@
 """Values of N rows and K classes of which only some rows exist at a time, so that memory does not grow with N x K.
 
-An array is such `Rows`, and so is what reads a file or computes from other `Rows` when it is asked.
+An array is such `Rows`, and so is an object that reads a file or computes from other `Rows` on access.
 """
 
 from collections.abc import Callable, Iterator
@@ -28,7 +28,7 @@ class Rows(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class StoredRows:
-    """Rows of a `.npy` file, (N, K), mapped anew each time: what was read does not stay in the process's memory."""
+    """Rows of a `.npy` file, (N, K), mapped anew each time, so that read pages do not stay in the process's memory."""
 
     path: Path
 
@@ -45,7 +45,7 @@ class StoredRows:
 
 @dataclass(frozen=True, slots=True)
 class ChangedRows:
-    """Rows computed from others, each by itself."""
+    """Rows computed from others independently."""
 
     values: Rows
     change: Callable[[FloatArray], FloatArray]

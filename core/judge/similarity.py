@@ -31,7 +31,7 @@ NEIGHBOURS = "neighbours.npy"
 KIND = "similarity-1"  # another number where the search changes: what was kept is then searched anew
 ORDER = "order.npy"  # of a labelling round: the place of each image in the order
 COUNT = 6  # neighbours of an image
-NONE = -1  # in place of a neighbour, where there are fewer images
+NONE = -1  # instead of a neighbour, if there are fewer images
 _LEADING = 256  # principal components in which candidates are searched
 _CANDIDATES = 24  # of an image; also the edges of the graph that the chain follows
 _JUMP = 32  # principal components for the next image of the chain, where all candidates have a place
@@ -44,7 +44,7 @@ _PARTITIONS, _CELLS = (
 _PASSES, _NEAR = 2, 12  # over candidates of candidates, and how many of an image's
 _TOGETHER = 256  # images compared with the candidates of all of them
 _WAITING, _REFRESHED = 20_000, 0.2  # images considered for the next place, and the share of them with a place at most
-_GROUP = 32  # images of which only the nearest is compared first
+_GROUP = 32  # group of images of which only the nearest is compared first
 _LEAST_DEVIATION = 1e-6  # of a dimension that is not constant
 _CHUNK = 4096  # rows that are read at once
 _COVARIANCE_ITEMS = 20_000
@@ -145,9 +145,9 @@ def _standard_of(path: Path, _changed: int) -> "_Standard":
 
 
 def likeness(embeddings: FloatArray, neighbours: NDArray[np.int32]) -> FloatArray:
-    """Return the cosine of each image and each of its neighbours, (N, 6), NaN where there is none.
+    """Return the cosine of each image and each of its neighbours, (N, 6), NaN without a neighbour.
 
-    Embeddings are not standardised: relative to the mean odd images resemble each other, and would hide one another.
+    Embeddings are not standardised: relative to the mean, odd images resemble each other and would hide one another.
     """
     found = np.empty(neighbours.shape, np.float32)
     plain = _Standard(np.zeros(embeddings.shape[1], np.float32), np.ones(embeddings.shape[1], np.float32))
@@ -366,7 +366,7 @@ def _cosines(embeddings: FloatArray, standard: _Standard, rows: slice, others: N
 
 
 def _chain(candidates: NDArray[np.int32], points: FloatArray) -> IntArray:
-    """Return the place of each image, (N,), in a chain that goes on with the nearest image without a place."""
+    """Return the position of each image, (N,), in a chain that continues with the nearest image not yet in it."""
     count = len(points)
     ranks, placed = np.empty(count, np.int64), np.zeros(count, np.bool_)
     waiting, ahead = np.arange(0), points[:0]  # images without a place, of many an evenly spread sample

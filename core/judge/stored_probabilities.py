@@ -50,12 +50,12 @@ def has_probabilities(folder: Path) -> bool:
 
 
 def keeps_likeliest(folder: Path) -> bool:
-    """Return whether a round's folder has probabilities of the likeliest classes alone."""
+    """Return whether a round's folder has probabilities of only the likeliest classes."""
     return (folder / _SHARD.format(0)).is_file()
 
 
 def stored_probabilities(folder: Path, classes: int) -> Rows:
-    """Return the probabilities in a round's folder, (N, K), to be asked for by rows.
+    """Return the probabilities in a round's folder, (N, K), to be read by rows.
 
     Raises:
         FileNotFoundError: it has none.
@@ -66,7 +66,7 @@ def stored_probabilities(folder: Path, classes: int) -> Rows:
 
 
 class _Shards:
-    """Writer of shards: each appears when it is full, but the first one last, so that where it is all are."""
+    """Writer of shards: each appears when it is full, the first one last, so that if it exists all do."""
 
     def __init__(self, folder: Path, samples: int, classes: int) -> None:
         self._folder, self._samples, self._type = folder, samples, _kept_type(classes)
@@ -141,5 +141,5 @@ def _expand(kept: _Kept, given: IntArray, classes: int) -> FloatArray:
 
 
 def _kept_type(classes: int) -> np.dtype[np.void]:
-    """Return the type of what is kept of a sample, 22 bytes for up to 65,536 classes."""
+    """Return the dtype of a sample's stored values, 22 bytes for up to 65,536 classes."""
     return np.dtype([("class", class_type(classes), KEPT), ("probability", np.float16, KEPT), ("given", np.float16)])

@@ -31,8 +31,8 @@ _FAR_DEGREES, _FAR_SCALE, _SHEAR, _FAR_SHIFT = 25.0, 0.25, 0.3, 2 / 28  # of a s
 _STRONGEST = {"brightness": 1.0, "contrast": 0.8, "colour": 1.0, "sharpness": 1.0, "noise": 0.3}
 _MIXED = 0.5  # probability of each change of colours
 _CUT = 0.5  # largest side of the cut, as a share of the image's
-_WHOLE = 1.5  # crops: larger sides are seen through windows
-_OVERLAP = 3  # neighbouring windows share at least one in so many pixels
+_WHOLE = 1.5  # crops: larger sides are covered by windows
+_OVERLAP = 3  # neighbouring windows share at least one in this number of pixels
 
 
 class MultiViewNetwork(nn.Module):

@@ -43,7 +43,7 @@ _OTHER_NETWORK = 4.0, 0.08  # a good network for small images is .05 behind the 
 
 @dataclass(frozen=True, slots=True)
 class BackboneCheck:
-    """Agreement of a round's network with `held_out` labels, and of a clearly better candidate, "" where there is none.
+    """Agreement of a round's network with `held_out` labels, and of a clearly better candidate, "" without one.
 
     `better` is `SCALING` (the same weights with `mean`, `std` and `padding`) or the installed network's name.
     """

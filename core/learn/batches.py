@@ -49,7 +49,7 @@ class Rows:
     """Rows of an array, (N, ...), on a device."""
 
     def __init__(self, array: NDArray[Any], device: torch.device) -> None:
-        """Move the array to the device where it fits."""
+        """Move the array to the device if it fits."""
         self._device = device
         self._array = array
         self._resident = torch.from_numpy(np.array(array)).to(device) if _fits(array.nbytes, device) else None
@@ -72,7 +72,7 @@ class ImageBatches:
     """Images of a round as batches by row."""
 
     def __init__(self, array: ByteArray, scaling: Scaling, device: torch.device) -> None:
-        """Take a decoded array, (N, H, W, C); move it to the device where it fits."""
+        """Take a decoded array, (N, H, W, C); move it to the device if it fits."""
         self.device = device
         self.size = int(array.shape[1]), int(array.shape[2])  # height, width
         self.channels = int(array.shape[3])

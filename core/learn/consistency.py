@@ -68,7 +68,7 @@ class Consistency:
     """`Objective` with the loss of the labels and, with weight 1, that of the unlabelled rows, (M,)."""
 
     images: ImageBatches
-    targets: Targets  # only their shape is looked at
+    targets: Targets  # only their shape is used
     rows: Tensor
     augment: Augment  # the weak view
     strong: Callable[[Tensor, torch.Generator], Tensor]  # of a weak view, with the same targets
@@ -94,13 +94,13 @@ class Consistency:
         self.views.add_(count)
         places = torch.randint(len(self.rows), (count,), generator=generator, device=device)
         chosen = self.rows.to(device)[places]
-        nothing = torch.zeros_like(self.targets.batch(chosen))  # known everywhere; what comes into view is not
+        nothing = torch.zeros_like(self.targets.batch(chosen))  # known everywhere, except for pixels moved into view
         weak, seen = self.augment(self.images.batch(chosen), nothing, generator)
         boxed = [draw_mix(weak, generator) for _ in range(self.mixed_views)]
         mixes: Sequence[Mix | None] = boxed or [None]
         strong = [mixed(self.strong(weak, generator), mix) for mix in mixes]
         logits = network(torch.cat((images, *strong)))
-        with torch.no_grad():  # after what learns: autocast keeps the weights it rounded first
+        with torch.no_grad():  # after the forward pass with gradients: autocast keeps the weights it rounded first
             sure = network(weak).float()
             valid = seen != NO_LABEL
             least = adaptive_thresholds(sure, valid, self.running) if self.threshold is None else self.threshold

@@ -213,7 +213,7 @@ class _Step:
         return torch.cat((losses.detach(), trusted.mean()[None]))
 
     def _trust_in(self, taught: Tensor, tags: Tensor, has_mask: Tensor) -> Tensor:
-        """Return the weights of what PseudoNet teaches, (B/2,) or (B/2, H, W); 1 for images with a mask."""
+        """Return the weights of PseudoNet's pseudo labels, (B/2,) or (B/2, H, W); 1 for images with a mask."""
         if self._recipe.trust == PIXEL_TRUST:
             weights = self.trust.pixel_weights(taught, tags, self._sources.background)
             return torch.where(has_mask[:, None, None], 1.0, weights)

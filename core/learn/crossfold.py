@@ -106,7 +106,7 @@ class NetworkSpec:
     running: tuple[Tensor, ...] = ()  # tensors that the objective changes
     seen: int = 0  # images of an epoch; 0: each training row once
     seconds: float = 0.0  # of all epochs together, instead; 0: by images
-    targets: Targets | None = None  # what the objective learns; None: those of the training data
+    targets: Targets | None = None  # targets of the objective; None: those of the training data
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,7 +281,7 @@ def train_rank(
 ) -> None:
     """Train a fold's network as one of several ranks; rank 0 leaves the checkpoint of the last epoch.
 
-    From that `learn_fold` goes on, as after a kill: it predicts and keeps the network.
+    `learn_fold` continues from it, as after a kill: it predicts and keeps the network.
 
     Raises:
         torch.OutOfMemoryError: the batch is too large for the device.

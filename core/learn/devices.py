@@ -23,7 +23,7 @@ _SAME, _ALIKE = 1e-3, 0.1  # largest relative norm of the difference: of a folde
 
 
 def choose(name: str) -> torch.device:
-    """Return the device of this name; "auto" is a GPU where there is one.
+    """Return the device of this name; "auto" is a GPU if there is one.
 
     Raises:
         ConfigError: this machine has no such device.
@@ -40,7 +40,7 @@ def choose(name: str) -> torch.device:
 
 
 def use_fitting_threads(pixels: int) -> None:
-    """Set the number of CPU threads for batches of so many pixels: for small ones one thread is fastest."""
+    """Set the number of CPU threads for batches of this number of pixels: one thread is fastest for small ones."""
     torch.set_num_threads(1 if pixels < _PIXELS_FOR_THREADS else _THREADS)
 
 

@@ -163,7 +163,7 @@ def fit_head(
 
 
 def pixels_of_an_image(images: int) -> int:
-    """Return the number of training pixels of each image, for a classifier that is fitted to so many images."""
+    """Return the number of training pixels of each image, for a classifier that is fitted to this number of images."""
     least, most = _PIXELS_OF_AN_IMAGE
     return max(least, min(most, _PIXELS // max(1, images)))
 
@@ -237,7 +237,7 @@ def _fill_maps(
     progress: Progress,
     callbacks: FoldCallbacks,
 ) -> bool:
-    """Write the maps of these rows; return False where the device has too little memory for so many images at once."""
+    """Write the maps of these rows; return False if the device has too little memory for this many images at once."""
 
     def look(share: float, images_per_second: float) -> None:
         fraction = _EMBEDDING_SHARE * share

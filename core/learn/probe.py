@@ -298,7 +298,7 @@ def embed(
     between: tuple[float, float],
     callbacks: FoldCallbacks,
 ) -> FloatArray:
-    """Return the embeddings of these rows, (M, D); the share of the work done goes from one to another of `between`."""
+    """Return the embeddings of these rows, (M, D); reported progress rises from one to the other value of `between`."""
     first, last = between
     loading = replace(progress, stage="loading the network", fraction=first)
     callbacks.report(loading)  # the first time in a process takes seconds

@@ -30,14 +30,14 @@ from core.types import NO_LABEL, FloatArray, IntArray
 _COMPONENTS = 128  # leading principal ones
 _WHITENING = 0.25  # power of the eigenvalues that components are divided by: between none (0) and whole (.5)
 _NEIGHBOURS = 10
-_STAYS = 0.99  # of a label, that spreads on in a step; the rest is where it came from
+_STAYS = 0.99  # share of a label that spreads in a step; the rest stays at its source
 _STEPS = 50
 _SHARES = (0.2, 0.4, 0.6, 0.8, 1.0)  # of each class, taken as labels of the next round
 _SCALINGS = 20  # of Sinkhorn
 _DECAY = 0.03  # of the regressions' weights
 ALIKE = 0.4  # total variation that chance makes of one draw from one class; it goes with the root of classes a draw
 _LEAST = 1e-6  # probability
-_ABSENT = 1e-3  # labels of a class that has none
+_ABSENT = 1e-3  # pseudo-count of a class without labels
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -128,7 +128,7 @@ def fit_head(space: FeatureSpace, targets: FloatArray, should_stop: Callable[[],
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpreadChoice:
-    """Choice between spread labels and the probe, by cross-validation; None where no label could be held out."""
+    """Choice between spread labels and the probe, by cross-validation; None if no label could be held out."""
 
     spread: bool
     held_out: int  # labels that chose
@@ -139,7 +139,7 @@ class SpreadChoice:
 def choose(probe: FloatArray, spread: FloatArray, labels: IntArray) -> SpreadChoice:
     """Return the choice by the held-out labels, (M,), and the logits of both for them, (M, K).
 
-    The probe is chosen where it is right about more of them.
+    The probe is chosen if it is right about more of them.
     """
     if not len(labels):
         return SpreadChoice(spread=True, held_out=0, probe_right=None, spread_right=None)

@@ -76,7 +76,7 @@ class Link:
 
 
 def refuse_ranks(count: int, device: str) -> None:
-    """Check that one network can be trained by so many processes on the device of this name.
+    """Check that one network can be trained by this number of processes on the device of this name.
 
     Raises:
         ConfigError: it cannot; this machine has fewer GPUs, or the device is one of them.
@@ -124,7 +124,7 @@ def launch(
             rdzv_endpoint=f"{folder}/launcher",
             rdzv_configs={"store_type": "file"},
             local_addr=_LOOPBACK,
-            max_restarts=0,  # the worker has rules of its own for what was killed
+            max_restarts=0,  # the worker has its own rules for killed processes
             monitor_interval=POLL_SECONDS,
             logs_specs=DefaultLogsSpecs(log_dir=f"{folder}/logs"),  # else a folder of its own stays behind
         )
@@ -175,7 +175,7 @@ def mean_over_ranks(value: Tensor) -> Tensor:
 
 
 def _run(link: Link, train: Callable[..., None], *arguments: Any) -> None:  # noqa: ANN401
-    """Run a rank's function; tell what made it fail."""
+    """Run a rank's function and report the cause of a failure."""
     rank = Rank(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]))
     try:
         train(link, rank, *arguments)
@@ -193,7 +193,7 @@ def _run(link: Link, train: Callable[..., None], *arguments: Any) -> None:  # no
 
 
 class _Watch:
-    """View of the ranks by the process that launched them: it passes on what they tell, and ends them."""
+    """Handle of the ranks in the process that launched them: it passes on their reports, and ends them."""
 
     def __init__(self, link: Link, report: Report) -> None:
         self.link = link
@@ -204,7 +204,7 @@ class _Watch:
         self._ranks: set[BaseProcess] = set()
 
     def wait(self, done: "Future[Any]", should_stop: Callable[[], bool]) -> None:
-        """Wait until the launcher is done; stop the ranks where `should_stop` says so or a report fails."""
+        """Wait until the launcher is done; stop the ranks if `should_stop` returns true or a report fails."""
         killed_at = float("inf")
         try:
             while not self._is(done):
@@ -221,7 +221,7 @@ class _Watch:
         self._listen()
 
     def cause_of(self, error: BaseException) -> Exception:
-        """Return what made the ranks fail: a killed one makes the others fail too, and so does any that failed."""
+        """Return the cause of a failure: a killed or failed rank makes the others fail too."""
         from torch.distributed.elastic.multiprocessing.errors import ChildFailedError  # noqa: PLC0415  # see `launch`
 
         failures = error.failures.values() if isinstance(error, ChildFailedError) else ()

@@ -52,8 +52,8 @@ class Hyperparameters:
     learning_rate: float  # the highest of the cycle
     weight_decay: float = WEIGHT_DECAY
     seed: int = 0
-    seen: int = 0  # images of an epoch, of a random order that begins anew where it ends; 0: each row once
-    seconds: float = 0.0  # of the run's steps, an equal part of them for each epoch, instead of `seen`; 0: by images
+    seen: int = 0  # images of an epoch, from a repeated random order; 0: each row once
+    seconds: float = 0.0  # steps of the run, in equal parts for each epoch, instead of `seen`; 0: by images
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,7 +257,7 @@ def predict_batches(
 
 
 def supervised_loss(logits: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
-    """Return the mean cross entropy over labelled elements; 0, not NaN, where there are none."""
+    """Return the mean cross entropy over labelled elements; 0, not NaN, without any."""
     total = F.cross_entropy(logits, targets, weight=weights, ignore_index=NO_LABEL, reduction="sum")
     return mean_loss(total, targets, weights)
 
@@ -270,7 +270,7 @@ def weighed_loss(logits: Tensor, coded: Tensor, weights: Tensor | None = None) -
 
 
 def mean_loss(total: Tensor, targets: Tensor, class_weights: Tensor | None = None) -> Tensor:
-    """Return a sum of losses as their mean over labelled elements; 0, not NaN, where there are none.
+    """Return a sum of losses as their mean over labelled elements; 0, not NaN, without any.
 
     The one rule of all weighted losses: an element adds its loss times the weight of its class times the trust in it,
     and the sum is divided by the class weights of all labelled elements, whatever the trust in them. So rare classes

@@ -155,7 +155,7 @@ def rows_of(snapshot: Snapshot, names: Sequence[str]) -> IntArray:
 
 
 def given_mask(snapshot: Snapshot, store: MaskStore, row: int) -> IntArray:
-    """Return the given mask of a sample, (H, W), IGNORE throughout where there is none.
+    """Return the given mask of a sample, (H, W), IGNORE throughout without one.
 
     Raises:
         DatasetError: it cannot be read, or does not fit its image; names the image.

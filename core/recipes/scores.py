@@ -10,7 +10,7 @@ from core.types import IntArray
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MaskScore:
-    """Scores of masks against the true ones; None where no pixel was counted."""
+    """Scores of masks against the true ones; None without counted pixels."""
 
     mean_iou: float | None
     ious: list[float | None]  # of each class
@@ -24,9 +24,9 @@ class MaskScore:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Score:
-    """Scores of predictions against true labels of either kind; None where nothing was counted."""
+    """Scores of predictions against true labels of either kind; None without counted items."""
 
-    value: float | None  # what is chosen by: the share of right images, or the mean IoU of masks
+    value: float | None  # criterion of choice: the share of right images, or the mean IoU of masks
     per_class: list[float | None]  # the share of a class' images that are right, or its IoU
     accuracy: float | None  # share of images, or of pixels
     mean_iou: float | None = None  # of masks

@@ -9,11 +9,11 @@ from enum import Enum
 
 
 class OutfoldError(Exception):
-    """Base of all errors whose text is written for people: cause and cure.
+    """Base of all errors with a text for people: cause and cure.
 
     Attributes:
         message: the cause.
-        cure: the remedy; "" where the message says it all.
+        cure: the remedy; "" if the message is sufficient.
     """
 
     def __init__(self, message: str, cure: str = "") -> None:

@@ -39,7 +39,7 @@ def from_json_values(
     Args:
         kind: the dataclass.
         values: JSON values.
-        error: raised where they are invalid.
+        error: raised if they are invalid.
         unknown: its message about names that the dataclass does not have.
 
     Raises:
@@ -82,7 +82,7 @@ def _kind_at(kind: type, place: Sequence[int | str]) -> type:
 
 
 def _in_words(kind: type, values: object, found: "ErrorDetails") -> str:
-    """Return the message of an invalid value; where it is in a list, that of the whole list."""
+    """Return the message of an invalid value; in a list, that of the whole list."""
     place, given, what = found["loc"], found["input"], found["type"]
     if what == "json_invalid":
         return "a value holds bytes that are no text"

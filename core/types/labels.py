@@ -106,7 +106,7 @@ class ClassTable:
 
 
 def mask_dtype(classes: int) -> np.dtype[np.unsignedinteger]:
-    """Return the dtype of masks of so many classes."""
+    """Return the dtype of masks with this number of classes."""
     return np.dtype(np.uint8 if classes <= _NARROW else np.uint16)
 
 
@@ -121,7 +121,7 @@ def pixel_of(mask: IntArray, label: int | None) -> int:
 
 
 def widen(mask: IntArray, classes: int) -> IntArray:
-    """Return a mask in the dtype of masks of so many classes, the same object if it has it; IGNORE is kept."""
+    """Return a mask in the dtype for this number of classes, the same object if it has it; IGNORE is kept."""
     dtype = mask_dtype(classes)
     if mask.dtype == dtype:
         return mask
@@ -136,7 +136,7 @@ def merged_ids(labels: Iterable[int], merged: Mapping[int, int]) -> list[int]:
 
 
 def renumber_mask(mask: IntArray, places: Mapping[int, int], classes: int) -> IntArray:
-    """Return a mask, (H, W), with class ids replaced by `places`, in the dtype of masks of so many classes.
+    """Return a mask, (H, W), with class ids replaced by `places`, in the dtype for this number of classes.
 
     Raises:
         ValueError: a pixel has a class without a place.
@@ -280,7 +280,7 @@ class Decision:
     annotator: str
     decided_at: datetime
     finding_id: int | None = None  # the finding it was made on; of a mask, it decides this region only
-    mask_hash: str | None = None  # the whole mask, where it was edited
+    mask_hash: str | None = None  # the whole mask, if it was edited
     mask_base: str | None = None  # the mask that the edit began from
 
 
@@ -300,7 +300,7 @@ class RegionDecision:
 class Resolution:
     """Current label of a sample, and the decision behind it (none: the given label is kept).
 
-    `label` is None where the sample has no usable label: ambiguous, excluded, or never labelled.
+    `label` is None if the sample has no usable label: ambiguous, excluded, or never labelled.
     """
 
     label: int | None

@@ -40,7 +40,7 @@ class RecipeFacts:
     suggests: bool = True  # whether its findings suggest a label
     proposes: bool = False  # whether all its findings are on unlabelled images or pixels
     trains: bool = True  # whether it trains networks
-    timed: bool = False  # whether a trial on the first images tells how long it takes
+    timed: bool = False  # whether a trial on the first images can estimate its duration
     runs_networks: bool = True  # whether its result depends on networks, and so on the versions of their libraries
     calibrated: tuple[Task, ...] = ()  # kinds of labels for which its confidences are calibrated
     probes: tuple[Task, ...] = tuple(Task)  # kinds of labels for which it can use a frozen network
@@ -165,7 +165,7 @@ class Problem:
 class SourceSample:
     """One image by its path and name, as listed by a format reader, which does not open the file.
 
-    `path` is absolute, `name` the path shown to people (relative to the dataset's root where it lies inside).
+    `path` is absolute, `name` the path shown to people (relative to the dataset's root if it lies inside).
     """
 
     path: str

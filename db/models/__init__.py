@@ -1,7 +1,7 @@
 """Tables. Rows are read and written in `db.queries` only, which returns plain values.
 
-What people and the worker did is appended (`decision`, `changeset`, `round`, `problem`); what follows from it
-(`finding.status` ..., `finding_count`, `changeset.live`) is kept beside it in the same transaction for speed and
+Acts of people and of the worker are appended (`decision`, `changeset`, `round`, `problem`); values derived from them
+(`finding.status` ..., `finding_count`, `changeset.live`) are updated in the same transaction for speed and
 can be recomputed at any time.
 """
 

@@ -20,7 +20,7 @@ class AnnotatorRow(Base):
 
 
 class DatasetRow(Base):
-    """A set of images. `classes` only grows at its end, so a class id means the same for ever.
+    """A set of images. `classes` only grows at its end, so the meaning of a class id never changes.
 
     `retired_classes` are the ids of classes whose addition was undone, `merged_classes` pairs of a merged class and the
     one it went into, chains resolved; `class_order` has every id that was ordered, none: by id.
@@ -90,7 +90,7 @@ class SampleRow(Base):
     id: Mapped[primary_key]
     dataset_id: Mapped[dataset_ref]
     path: Mapped[str]  # absolute
-    name: Mapped[str]  # as shown; relative to the root where it lies inside
+    name: Mapped[str]  # as displayed; relative to the root if it lies inside
     label: Mapped[int | None]
     mask_hash: Mapped[str | None] = mapped_column(String(32))  # the given mask, in the store of masks
     split: Mapped[str] = mapped_column(String(40), default="")
@@ -111,7 +111,7 @@ class SampleRow(Base):
 class TaggingRow(Base):
     """Tags: all classes that an image shows; rows are only added, and the newest counts.
 
-    `annotator_id` is None where an import brought the tags. `client_id` and `client_seq` are the browser's own number
+    `annotator_id` is None for tags from an import. `client_id` and `client_seq` are the browser's own number
     of the act, so that a retry is found.
     """
 
@@ -123,12 +123,12 @@ class TaggingRow(Base):
     )
     id: Mapped[primary_key]
     sample_id: Mapped[sample_ref]
-    classes: Mapped[list[int] | None]  # ascending; None: taken back, nothing is known any more
+    classes: Mapped[list[int] | None]  # ascending; None: removed, nothing is known any more
     annotator_id: Mapped[int | None] = mapped_column(ForeignKey("annotator.id"))
     tagged_at: Mapped[datetime]
     client_id: Mapped[str | None] = mapped_column(String(64))
     client_seq: Mapped[int | None]
-    undoes_id: Mapped[int | None] = mapped_column(ForeignKey("tagging.id"))  # the row this one takes back
+    undoes_id: Mapped[int | None] = mapped_column(ForeignKey("tagging.id"))  # the row that this one undoes
     import_id: Mapped[int | None]  # the import that brought it
 
 
@@ -157,7 +157,7 @@ class IncomingRow(Base):
 
 
 class ImportRow(Base):
-    """One run of an import: how far it is, what it found. `report` holds counts by class, split and problem.
+    """One run of an import: its progress and result. `report` has counts by class, split and problem.
 
     `dataset_change` holds the columns of its dataset that it wrote, each as [before, after]; {} of the import that made
     the dataset, None of one that ended before this was noted, and so cannot be undone.
@@ -227,7 +227,7 @@ class ExportRow(Base):
 class DeletionRow(Base):
     """One deletion: of a dataset, a round, an import or images.
 
-    It outlives what it names, so its ids are no foreign keys.
+    It outlives the objects it names, so its ids are not foreign keys.
     `held` are its counts and bytes of files.
     """
 

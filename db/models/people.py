@@ -13,8 +13,8 @@ from db.models.base import Base, primary_key
 class UserRow(Base):
     """A person who signs in; the name is the one that verdicts carry. `folded_name`: without case, so unique.
 
-    `password_hash` is empty where there is no password. `email` lets in whoever the provider of OpenID Connect knows by
-    that address; `identity`, its issuer and subject, is who came first, and stays when the address changes.
+    `password_hash` is empty without a password. `email` admits the person with that address at the OpenID Connect
+    provider; `identity`, its issuer and subject, is set by the first sign-in and stays if the address changes.
     """
 
     __tablename__ = "user_account"

@@ -11,7 +11,7 @@ from db.models.base import Base, annotator_ref, dataset_ref, primary_key, round_
 
 
 class RoundRow(Base):
-    """One round: all that is needed to run it again (config, snapshot hash, versions) and what came out."""
+    """One round: everything needed to run it again (config, snapshot hash, versions), and its results."""
 
     __tablename__ = "round"
     __table_args__ = (
@@ -74,7 +74,7 @@ class FoldRunRow(Base):
 
 
 class ShardRunRow(Base):
-    """One shard of a round's images and how far its embedding is; a round of one shard has none.
+    """One shard of a round's images and the progress of its embedding; a round without shards has none.
 
     A write of an older attempt than `attempt` is refused.
     """
@@ -117,9 +117,9 @@ class FindingRow(Base):
     row: Mapped[int]
     rank: Mapped[int]
     kind: Mapped[FindingKind]
-    given: Mapped[int]  # the snapshot's label, NO_LABEL when unlabelled; of a merged class the one it went into
+    given: Mapped[int]  # the snapshot's label, NO_LABEL if unlabelled; for a merged class the target of the merge
     pseudo: Mapped[int]  # likewise
-    own_given: Mapped[int | None]  # the round's own class before a merge, where that differs
+    own_given: Mapped[int | None]  # the round's own class before a merge, if different
     own_pseudo: Mapped[int | None]
     confidence: Mapped[float]  # of the pseudo label, calibrated
     percent: Mapped[int] = mapped_column(SmallInteger)  # floor(100 * confidence)
@@ -133,7 +133,7 @@ class FindingRow(Base):
     status: Mapped[Status] = mapped_column(default=Status.OPEN, server_default=text("0"))
     label: Mapped[int | None]  # the decided class, None while open or without a usable label
     annotator_id: Mapped[int | None] = mapped_column(ForeignKey("annotator.id"))
-    # of a region of a mask; None where the label is a class
+    # of a region of a mask; None if the label is a class
     x: Mapped[int | None]  # of the box around it, in pixels
     y: Mapped[int | None]
     width: Mapped[int | None]
@@ -212,7 +212,7 @@ class ChangesetRow(Base):
 
 
 class DecisionRow(Base):
-    """One review answer; rows are only ever added. Who and when stand in its changeset."""
+    """One review answer; rows are only ever added. Annotator and time are in its changeset."""
 
     __tablename__ = "decision"
     __table_args__ = (
@@ -225,7 +225,7 @@ class DecisionRow(Base):
     finding_id: Mapped[int | None] = mapped_column(ForeignKey("finding.id"))  # None: an edit of an image without one
     verdict: Mapped[Verdict]
     label: Mapped[int | None]
-    mask_hash: Mapped[str | None] = mapped_column(String(32))  # the whole mask, where it was edited
+    mask_hash: Mapped[str | None] = mapped_column(String(32))  # the whole mask, if it was edited
     mask_base: Mapped[str | None] = mapped_column(String(32))  # the mask that the edit began from
 
 
@@ -242,7 +242,7 @@ class NoteRow(Base):
 
 
 class AuditRow(Base):
-    """A random sample of a fixed set of findings: the set, its one random order, and what a certificate may claim.
+    """A random sample of a fixed set of findings: the set, its random order, and the claim of a certificate.
 
     The set holds the findings of a filter that had no verdict when it was fixed. `identity` is a hash of that filter
     without its statuses: the same set is never drawn a second time. `finding_ids` are the ids of the whole set in
@@ -265,7 +265,7 @@ class AuditRow(Base):
     levels: Mapped[list[int]]
     pixels: Mapped[list[int] | None]
     seed: Mapped[int] = mapped_column(BigInteger)
-    number: Mapped[int]  # k for the k-th set of its kind in the round, 1 where it overlaps no earlier one
+    number: Mapped[int]  # k for the k-th set of its kind in the round, 1 if it overlaps no earlier one
     alpha: Mapped[float]  # error rate of its certificate
     target: Mapped[str] = mapped_column(String(20))  # exact decimal share of right suggestions that is claimed
     parent_id: Mapped[int | None] = mapped_column(ForeignKey("audit.id"))  # of a quarter: the audit of the whole set

@@ -53,7 +53,7 @@ _BOUNDED_BY: Mapping[Order, str] = {Order.PAIR: "label"}  # whose bounds are tho
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    """A round's file, and what it takes to read it as it stands now."""
+    """A round's file, and the values needed to read its current state."""
 
     round_id: int
     first_id: int
@@ -83,13 +83,13 @@ def open_files(session: Session, dataset_id: int, apart_from: int) -> None:
 
 
 def max_rank(session: Session, round_id: int) -> int:
-    """Return the largest rank in a round's file, 0 where it has none."""
+    """Return the largest rank in a round's file, 0 without a file."""
     kept = _kept(session, round_id)
     return 0 if kept is None else int(kept.file.bounds("rank")[1].max())
 
 
 def has_similarity(session: Session, round_id: int) -> bool:
-    """Return whether what a round's file holds has an order by similarity."""
+    """Return whether the findings in a round's file have an order by similarity."""
     kept = _kept(session, round_id)
     return kept is not None and bool(kept.file.bounds("similarity_rank")[1].max() >= 0)
 
@@ -292,7 +292,7 @@ def make_rows_of(session: Session, chosen: FindingFilter, ranks: tuple[int, int]
 
 
 def _kept(session: Session, round_id: int) -> _Kept | None:
-    """Return a round's file, None where every finding of the round has a row."""
+    """Return a round's file, None if every finding of the round has a row."""
     query = (
         select(RoundRow.first_finding_id, RoundRow.findings_in_file, DatasetRow.merged_classes)
         .join(DatasetRow, DatasetRow.id == RoundRow.dataset_id)
@@ -303,7 +303,7 @@ def _kept(session: Session, round_id: int) -> _Kept | None:
 
 
 def _kept_or_lost(session: Session, round_id: int) -> _Kept | None:
-    """Return a round's file; None as well where the round is deleted and the file is missing, as its cure says."""
+    """Return a round's file; also None if the round is deleted and the file is missing, as its cure says."""
     try:
         return _kept(session, round_id)
     except StorageAwayError:
@@ -321,7 +321,7 @@ def _opened(session: Session, round_id: int, first_id: int, in_file: int, merged
 
 
 def _by_round(session: Session, ids: Iterable[int]) -> Iterator[tuple[_Kept, IntArray]]:
-    """Yield the rounds whose block holds some of these ids, with the ranks that they stand for."""
+    """Yield the rounds whose block contains some of these ids, with the corresponding ranks."""
     wanted = _array(ids)
     while len(wanted):
         block = (RoundRow.first_finding_id, RoundRow.findings_in_file, RoundRow.reserved_ids)
@@ -343,10 +343,10 @@ def _by_round(session: Session, ids: Iterable[int]) -> Iterator[tuple[_Kept, Int
 
 
 def _made(session: Session, files: AgreeingFiles, round_id: int, first_id: int) -> IntArray:
-    """Return the ranks of a round that have a row by now, ascending.
+    """Return the ranks of a round that already have a row, ascending.
 
-    Rows of `made_finding` are only ever added, by one writer at a time: what a process has read stays right, and only
-    newer ones are read. A transaction that writes may be undone, so what it reads is not kept.
+    Rows of `made_finding` are only ever added, by one writer at a time: rows read by a process stay valid, and only
+    newer ones are read. A writing transaction may be rolled back, so its reads are not cached.
     """
     of_round = MadeFindingRow.round_id == round_id
     newest = session.scalar(select(func.max(MadeFindingRow.id)).where(of_round)) or 0

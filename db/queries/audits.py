@@ -20,8 +20,8 @@ from db.visibility import WITH_DELETED
 SETTLED_BY_PEOPLE = frozenset({Status.ACCEPT, Status.KEEP, Status.RELABEL, Status.AMBIGUOUS, Status.EXCLUDE})
 UNJUDGED = frozenset(Status) - SETTLED_BY_PEOPLE - {Status.REMOVED}
 _CHUNK = 500  # ids named in one statement
-_AT_HAND = 2 * _CHUNK  # cards that have a row once a set is drawn: as many as most certificates take
-_DENSE = 50  # the order of a set with one of so many of the round's findings is begun by trying ranks
+_AT_HAND = 2 * _CHUNK  # cards that get a row once a set is drawn: as many as most certificates need
+_DENSE = 50  # the order of a set with at least one in this number of the round's findings is started by trying ranks
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,7 @@ def find_audit(session: Session, audit_id: int) -> Audit | None:
 
 
 def find_by_identity(session: Session, round_id: int, identity: str) -> Audit | None:
-    """Return the audit of a set, None while it has none."""
+    """Return the audit of a set, None if it has none."""
     of_set = (AuditRow.round_id == round_id, AuditRow.identity == identity)
     row = session.execute(_audits().where(*of_set)).one_or_none()
     return None if row is None else Audit(*row)
@@ -152,7 +152,7 @@ def voided(session: Session, audit_id: int) -> bool:
 
 
 def random_order(session: Session, chosen: FindingFilter, seed: int, first: int | None = None) -> IntArray:
-    """Return the ids of a filter's findings in random order, (N,), or only the `first` so many of that order.
+    """Return the ids of a filter's findings in random order, (N,), or only the `first` of that order.
 
     The ranks of the whole round are permuted by the seed, and the set keeps the order of its own: so the beginning of
     the order of a large set is found without reading the set.

@@ -20,7 +20,7 @@ from db.models import DatasetRow, FindingCountRow, FoldRunRow, ImportRow, RoundR
 from db.queries import imports
 
 _OF_ROUND = ("id", "number", "recipe", "status", "stage", "message")  # the first fields of a summary
-Merges = Mapping[int, int]  # from a merged class to the one it went into, chains resolved
+Merges = Mapping[int, int]  # from a merged class to the target of its merge, chains resolved
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class DatasetInfo:
     colours: tuple[str, ...] | None = None
     evaluation_splits: tuple[str, ...] = ()
     retired_classes: tuple[int, ...] = ()  # their addition was undone
-    merged_classes: Mapping[int, int] = field(default_factory=dict)  # and the class that each went into
+    merged_classes: Mapping[int, int] = field(default_factory=dict)  # and the target of each merge
     class_order: tuple[int, ...] = ()  # empty: by id
 
     @property
@@ -51,7 +51,7 @@ class DatasetInfo:
 
     @property
     def class_table(self) -> ClassTable | None:
-        """Return all classes with the colours of their masks; None where labels are classes."""
+        """Return all classes with the colours of their masks; None if labels are classes."""
         return None if self.colours is None else ClassTable(self.classes, self.colours)
 
 
@@ -85,8 +85,8 @@ class RoundSummary:
 class DatasetCard:
     """Values of a dataset's card. `covers` are content hashes; `reviewable` is the newest finished round.
 
-    `problems` counts those of `standing`, the last import of each of its sources; what else is said is the last one's.
-    Where that only proposes labels, `contradicting` is the newest that judged some, if anything of it is left.
+    `problems` counts those of `standing`, the last import of each of its sources; other values are of the last one.
+    If that only proposes labels, `contradicting` is the newest one that judged some, if any of it is open.
     """
 
     dataset: DatasetInfo
@@ -97,7 +97,7 @@ class DatasetCard:
     split_counts: Mapping[str, int]
     covers: tuple[str, ...]
     problems: int
-    masks: int | None = None  # images with a mask; None where labels are classes
+    masks: int | None = None  # images with a mask; None if labels are classes
     newest: RoundSummary | None = None
     reviewable: RoundSummary | None = None
     contradicting: RoundSummary | None = None
@@ -168,7 +168,7 @@ def present(label: SQLColumnExpression[Any], merges: Merges) -> SQLColumnExpress
 
 
 def count_splits(session: Session, dataset_id: int, counts: Mapping[str, int]) -> None:
-    """Say anew how many images are in each split, where its card and its export read it: in its newest import."""
+    """Update the number of images in each split in the newest import, which card and exports read."""
     newest = session.get(ImportRow, imports.last_done(session, dataset_id) or 0)
     if newest is not None:
         newest.report = {**(newest.report or {}), "splits": dict(counts)}
@@ -228,7 +228,7 @@ def _class_counts(state: ClassState, report: Mapping[str, Any]) -> dict[str, int
 
 
 def _standing_imports(session: Session) -> dict[int, list[ImportRow]]:
-    """Return each dataset's imports whose problems stand, oldest first; the newest is its last import."""
+    """Return each dataset's imports with current problems, oldest first; the newest is its last import."""
     standing = imports.standing_imports(session)
     ids = [number for numbers in standing.values() for number in numbers]
     rows = {row.id: row for row in session.scalars(select(ImportRow).where(ImportRow.id.in_(ids)))}

@@ -68,7 +68,7 @@ class NewDecision:
     finding_id: int | None  # None: an edit of an image, no region of it
     verdict: Verdict
     label: int | None
-    mask_hash: str | None = None  # the whole mask, where it was edited
+    mask_hash: str | None = None  # the whole mask, if it was edited
     mask_base: str | None = None  # the mask that the edit began from
 
 
@@ -236,7 +236,7 @@ def find_undoable(session: Session, dataset_id: int, annotator_id: int) -> int |
 
 
 def find_redoable(session: Session, dataset_id: int, annotator_id: int) -> int | None:
-    """Return the act that the annotator undid last and has not redone; none once they have acted anew since."""
+    """Return the act that the annotator undid last and has not redone; none after a new act."""
     own = (ChangesetRow.dataset_id == dataset_id, ChangesetRow.annotator_id == annotator_id)
     anew = select(ChangesetRow.id).where(*own, ChangesetRow.act.in_(OWN_ACTS), ChangesetRow.size > 0)
     since = session.scalar(anew.order_by(ChangesetRow.id.desc()).limit(1)) or 0
@@ -294,7 +294,7 @@ def verdicts_in(session: Session, changeset_id: int) -> list[Verdict]:
 def findings_affected_by(act: Act, changeset_id: int) -> Select[int] | Select[int | None]:
     """Select the findings whose status or note an act can change.
 
-    A person's verdict on an image does so in every round of the dataset, one on a region to that finding alone.
+    A person's verdict on an image does so in every round of the dataset, one on a region only for that finding.
     """
     if act is Act.NOTE:
         return select(NoteRow.finding_id).where(NoteRow.changeset_id == changeset_id)
@@ -323,7 +323,7 @@ def decisions_of_sample(session: Session, sample_id: int, finding_id: int | None
 
 
 def edited_mask(session: Session, changeset_id: int) -> str | None:
-    """Return the mask that an act stored, None where it stored none."""
+    """Return the mask that an act stored, None if it stored none."""
     made = (DecisionRow.changeset_id == changeset_id, DecisionRow.mask_hash.is_not(None))
     return session.scalar(select(DecisionRow.mask_hash).where(*made).limit(1))
 
@@ -349,7 +349,7 @@ def decisions_with_people(merges: Merges) -> Select[*tuple[Any, ...]]:
 
 @cache
 def _painted_over() -> Select[int]:
-    """Select those of the findings bound to `findings`; to build it anew takes longer than to run it."""
+    """Select the painted-over ones of the findings bound to `findings`; cached, as building is slower than running."""
     edit = aliased(DecisionRow)
     later = (edit.mask_hash.is_not(None), ChangesetRow.live, edit.id > FindingRow.decision_id)
     these = FindingRow.id.in_(bindparam("findings", expanding=True))

@@ -59,7 +59,7 @@ class Deletion:
 
 
 def days_left(deletion: Deletion, now: datetime | None = None) -> int:
-    """Return how many days a deletion can still be taken back, the day begun included."""
+    """Return the number of days left to restore a deletion, including the current one."""
     left = deletion.deleted_at + KEPT - (now or datetime.now(UTC))
     return max(0, -(-left // timedelta(days=1)))
 
@@ -98,7 +98,7 @@ def opened_rounds(session: Session) -> list[tuple[int, JobStatus, str]]:
 
 
 def at_work(session: Session, dataset_id: int) -> str:
-    """Return the kind of unfinished job of a dataset: "round", "import", "export", or "" where there is none."""
+    """Return the kind of unfinished job of a dataset: "round", "import", "export", or "" without one."""
     for word, row in (("round", RoundRow), ("import", ImportRow), ("export", ExportRow)):
         unfinished = select(row.id).where(row.dataset_id == dataset_id, row.status.in_(_UNFINISHED))
         if session.scalar(unfinished.limit(1)) is not None:
@@ -107,7 +107,7 @@ def at_work(session: Session, dataset_id: int) -> str:
 
 
 def add(session: Session, deletion: dict[str, Any]) -> Deletion:
-    """Store a deletion; what it names is hidden beside it."""
+    """Store a deletion; the caller hides the objects it names."""
     row = DeletionRow(**deletion)
     session.add(row)
     session.flush()
@@ -133,12 +133,12 @@ def show_again(session: Session, deletion: Deletion, name: str) -> None:
 
 
 def set_restored(session: Session, deletion_id: int, now: datetime) -> None:
-    """Note that a deletion was taken back."""
+    """Mark a deletion as restored."""
     session.execute(update(DeletionRow).where(DeletionRow.id == deletion_id).values(restored_at=now))
 
 
 def restorable(session: Session) -> list[Deletion]:
-    """Return the deletions that can be taken back, newest first; parts of a deleted dataset come back with it."""
+    """Return the restorable deletions, newest first; parts of a deleted dataset are restored with it."""
     of_present = (DeletionRow.kind == DeletionKind.DATASET) | DeletionRow.dataset_id.in_(select(DatasetRow.id))
     return _restorable(session, of_present)[::-1]
 
@@ -153,7 +153,7 @@ def list_removals(session: Session, dataset_id: int) -> list[tuple[Deletion, dat
 
 
 def find_round_deletion(session: Session, round_id: int) -> Deletion | None:
-    """Return the deletion that hides a round, its own or its dataset's; None where it is there or gone for good."""
+    """Return the deletion that hides a round, its own or its dataset's; None if it is visible or purged."""
     dataset_id = session.scalar(
         select(RoundRow.dataset_id).where(RoundRow.id == round_id), execution_options=WITH_DELETED
     )
@@ -164,7 +164,7 @@ def find_round_deletion(session: Session, round_id: int) -> Deletion | None:
 
 
 def find_dataset_deletion(session: Session, dataset_id: int) -> Deletion | None:
-    """Return the deletion that hides a dataset; None where it is there or gone for good."""
+    """Return the deletion that hides a dataset; None if it is visible or purged."""
     of_it = (DeletionRow.kind == DeletionKind.DATASET) & (DeletionRow.dataset_id == dataset_id)
     return next(iter(_restorable(session, of_it)), None)
 
@@ -184,12 +184,12 @@ def deleted_datasets(session: Session) -> set[str]:
 
 
 def due(session: Session, before: datetime) -> list[Deletion]:
-    """Return the deletions made before a time that are neither taken back nor final, oldest first."""
+    """Return the deletions made before a time that are neither restored nor final, oldest first."""
     return _restorable(session, DeletionRow.deleted_at < before)
 
 
 def remove_some_findings(session: Session, round_id: int, limit: int) -> int:
-    """Remove up to so many findings of a round without decisions and notes; return how many there were."""
+    """Remove up to this number of findings of a round without decisions and notes; return their number."""
     decided = exists().where(DecisionRow.finding_id == FindingRow.id)
     noted = exists().where(NoteRow.finding_id == FindingRow.id)
     leased = exists().where(AuditLeaseRow.finding_id == FindingRow.id)
@@ -203,7 +203,7 @@ def remove_some_findings(session: Session, round_id: int, limit: int) -> int:
 
 
 def remove_some_of_dataset(session: Session, dataset_id: int, limit: int) -> int:
-    """Remove up to so many rows of a dataset, those that others refer to last; 0 once nothing is left but itself."""
+    """Remove up to this number of rows of a dataset, referring rows first; 0 once only its own row is left."""
     for column, belongs in _rows_of(dataset_id):
         later_first = select(column).where(belongs).order_by(column.desc()).limit(limit)  # rows name earlier ones
         found = list(session.scalars(later_first, execution_options=WITH_DELETED))
@@ -213,7 +213,7 @@ def remove_some_of_dataset(session: Session, dataset_id: int, limit: int) -> int
 
 
 def finish(session: Session, deletion: Deletion, now: datetime) -> None:
-    """Remove a dataset's own row, and say of a deletion that it is final."""
+    """Remove a dataset's own row, and mark a deletion as final."""
     if deletion.kind is DeletionKind.DATASET:
         session.execute(delete(DatasetRow).where(DatasetRow.id == deletion.dataset_id))
     session.execute(update(DeletionRow).where(DeletionRow.id == deletion.id).values(purged_at=now))
@@ -294,7 +294,7 @@ def images_hidden_by(session: Session, deletion_id: int) -> list[int]:
 
 
 def show_images(session: Session, dataset_id: int, ids: Sequence[int], values: dict[str, Any] | None = None) -> None:
-    """Show images again with their findings, and write these columns of them."""
+    """Restore images with their findings, and set these columns."""
     for some in _chunks(ids):
         shown = update(SampleRow).where(SampleRow.id.in_(some)).values(removed_by=None, **(values or {}))
         session.execute(shown.execution_options(synchronize_session=False))
@@ -302,7 +302,7 @@ def show_images(session: Session, dataset_id: int, ids: Sequence[int], values: d
 
 
 def removals_by_people(session: Session, dataset_id: int) -> set[int]:
-    """Return the removals of images of a dataset that people made and did not take back; undone imports are none."""
+    """Return the removals of images of a dataset by people that were not restored, without undone imports."""
     removal = (DeletionRow.dataset_id == dataset_id, DeletionRow.kind == DeletionKind.IMAGES)
     return set(session.scalars(select(DeletionRow.id).where(*removal, DeletionRow.restored_at.is_(None))))
 
@@ -342,9 +342,9 @@ def edited_images(session: Session, ids: Sequence[int]) -> list[int]:
 
 
 def remove_some_of_images(session: Session, deletion_id: int, limit: int) -> int:
-    """Remove rows about images that a deletion hides, up to so many, what refers to others first; 0 once none is left.
+    """Remove up to this number of rows of images that a deletion hides, referring rows first; 0 once none is left.
 
-    Audits keep the ids of findings that are gone; acts keep their size.
+    Audits keep the ids of removed findings; acts keep their size.
     """
     images = select(SampleRow.id).where(SampleRow.removed_by == deletion_id)
     findings = select(FindingRow.id).where(FindingRow.sample_id.in_(images))
@@ -370,7 +370,7 @@ def remove_some_of_images(session: Session, deletion_id: int, limit: int) -> int
 
 
 def _restorable(session: Session, chosen: ColumnElement[bool]) -> list[Deletion]:
-    """Return those of the chosen deletions that are neither taken back nor final, oldest first."""
+    """Return those of the chosen deletions that are neither restored nor final, oldest first."""
     open_ones = (DeletionRow.restored_at.is_(None), DeletionRow.purged_at.is_(None))
     rows = session.scalars(select(DeletionRow).where(*open_ones, chosen).order_by(DeletionRow.id))
     return [_deletion(row) for row in rows]
@@ -387,7 +387,7 @@ def remove_rows(session: Session, column: InstrumentedAttribute[int], ids: Seque
 
 
 def _rows_of(dataset_id: int) -> list[tuple[InstrumentedAttribute[int], ColumnElement[bool]]]:
-    """Return each table's ids with the condition that a row is of the dataset; what refers to others comes first."""
+    """Return each table's ids with the condition that a row is of the dataset; referring tables come first."""
     rounds = select(RoundRow.id).where(RoundRow.dataset_id == dataset_id)
     samples = select(SampleRow.id).where(SampleRow.dataset_id == dataset_id)
     imports = select(ImportRow.id).where(ImportRow.dataset_id == dataset_id)

@@ -41,7 +41,7 @@ def splits(session: Session, dataset_id: int) -> list[Split]:
 def stays(session: Session, import_id: int, dataset_id: int) -> ColumnElement[bool]:
     """Return the condition that an import leaves a known image in its split: its source names none for it.
 
-    One that is drawn for evaluation stays too, whatever its source says, as long as that names no split like it.
+    An image drawn for evaluation stays too, whatever its source says, unless that names a split of the same name.
     """
     of_no_split = and_(
         IncomingRow.split == "", SampleRow.split != UNLABELLED_SPLIT
@@ -81,7 +81,7 @@ def take_along(session: Session, sample_ids: Sequence[int]) -> None:
 
 
 def take_round_along(session: Session, round_id: int) -> None:
-    """Put what a round is about to show into the splits its samples are in now; count its findings after that."""
+    """Move the findings of a round about to be shown into the current splits of its samples; count them afterwards."""
     own = select(SampleRow.split).where(SampleRow.id == FindingRow.sample_id).scalar_subquery()
     moved = update(FindingRow).where(FindingRow.round_id == round_id, FindingRow.split != own).values(split=own)
     session.execute(moved.execution_options(synchronize_session=False))
@@ -116,7 +116,7 @@ def bulk_accepted(session: Session, dataset_id: int, split: str) -> int:
 
 
 def judged(session: Session, dataset_id: int, task: Task, protected: Sequence[str]) -> list[int]:
-    """Return the samples of these splits whose label people settled, by id: what models can be measured on.
+    """Return the samples of these splits whose label people settled, by id, as test data for models.
 
     Of masks, images of which people settled at least one region or edited the mask, and of whose regions none is left:
     none accepted in bulk, none open in the newest round or, where that only proposes for images without a mask, in

@@ -28,7 +28,7 @@ _UNFINISHED = (JobStatus.QUEUED, JobStatus.RUNNING)
 
 @dataclass(frozen=True, slots=True)
 class ExportInfo:
-    """One export; `path` is where it goes, `manifest` what it holds once it is done."""
+    """One export; `path` is its target, `manifest` its content once it is done."""
 
     id: int
     dataset_id: int
@@ -64,7 +64,7 @@ def add_export(session: Session, dataset_id: int, request: dict[str, Any], path:
 
 
 def set_path(session: Session, export_id: int, path: str) -> None:
-    """Write where an export goes."""
+    """Store the target of an export."""
     session.execute(update(ExportRow).where(ExportRow.id == export_id).values(path=path))
 
 

@@ -56,7 +56,7 @@ def matching(chosen: FindingFilter) -> list[ColumnElement[bool]]:
 
 
 def is_counted(chosen: FindingFilter) -> bool:
-    """Return whether `finding_count` alone can answer for this filter."""
+    """Return whether `finding_count` suffices for this filter."""
     bounds = (whole_percent(chosen.min_confidence), whole_percent(chosen.max_confidence))
     return None not in bounds and chosen == replace(chosen, **_FREE)
 
@@ -142,7 +142,7 @@ def _beyond_the_counts(chosen: FindingFilter) -> list[ColumnElement[bool]]:
 
 
 def _one_of(column: InstrumentedAttribute[Any], values: Sequence[Any]) -> ColumnElement[bool]:
-    if len(values) == 1:  # an equality lets an index go on to its next column
+    if len(values) == 1:  # an equality lets an index use its next column
         same: ColumnElement[bool] = column == values[0]
         return same
     return column.in_(values)

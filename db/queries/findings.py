@@ -2,11 +2,11 @@
 
 `ReviewedRound` has the facts of a round that a review needs before its first finding.
 
-Give rows in the order of their rank: the queue then lies on disk in the order in which it is read.
+Store rows in the order of their rank, so that the queue is on disk in the order in which it is read.
 
-A page of the queue starts at a key, not at an offset. Which index is walked depends on how many findings the filter
-holds, which `finding_count` knows at once: many are met soon in the order's own index; few are collected by the queue's
-index, which alone holds the status, and sorted.
+A page of the queue starts at a key, not at an offset. The index used depends on how many findings the filter
+has, which `finding_count` knows: many are found soon in the order's own index; few are collected by the queue's
+index, the only one with the status, and sorted.
 
 Counts are read from `finding_count` wherever that table can answer (a few thousand rows for a million findings), else
 from the findings themselves; both give the same numbers.
@@ -68,12 +68,12 @@ class ReviewedRound:
     task: Task
     evaluation_splits: list[str]
     retired_classes: list[int]
-    merged_classes: list[list[int]]  # pairs of a class and the one it went into
+    merged_classes: list[list[int]]  # pairs of a class and the target of its merge
     class_order: list[int]  # empty: by id
 
     @property
     def class_state(self) -> ClassState:
-        """Return the classes of its dataset as they stand."""
+        """Return the current classes of its dataset."""
         merged = read_merges(self.merged_classes)
         return ClassState(tuple(self.classes), tuple(self.retired_classes), merged, tuple(self.class_order))
 
@@ -140,7 +140,7 @@ def reserve_block(session: Session, round_id: int, count: int) -> int:
 
 
 def first_id_of(session: Session, round_id: int) -> int | None:
-    """Return the first id of a round's block, None where it has none."""
+    """Return the first id of a round's block, None without a block."""
     rounds = RoundRow.__table__  # the table, not the class: of a hidden round too
     return session.scalar(select(rounds.c.first_finding_id).where(rounds.c.id == round_id))
 
@@ -198,7 +198,7 @@ def remove_findings(session: Session, round_id: int) -> None:
 
 
 def findings_by_ids(session: Session, ids: Sequence[int]) -> list[Finding]:
-    """Return these findings in the order asked for; unknown ids are left out."""
+    """Return these findings in the requested order; unknown ids are left out."""
     rows = session.execute(_with_sample().where(FindingRow.id.in_(ids))).all()
     found = {row.id: _finding(row) for row in rows}
     found |= agreeing.findings_by_ids(session, set(ids).difference(found))
@@ -301,12 +301,12 @@ def highest_percent(session: Session, chosen: FindingFilter) -> int:
 
 
 def count_by_status(session: Session, chosen: FindingFilter) -> dict[Status, int]:
-    """Return the number of findings in each status there is, whatever statuses the filter names."""
+    """Return the number of findings by status, whatever statuses the filter names."""
     return {row[0]: row[1] for row in _grouped(session, replace(chosen, statuses=frozenset()), "status")}
 
 
 def count_by_kind(session: Session, chosen: FindingFilter) -> dict[FindingKind, int]:
-    """Return the number still to do of each kind, whatever kinds and statuses the filter names."""
+    """Return the number of open findings by kind, whatever kinds and statuses the filter names."""
     return {row[0]: row[1] for row in _grouped(session, replace(chosen, kinds=frozenset(), statuses=TODO), "kind")}
 
 
@@ -323,7 +323,7 @@ def count_by_label(session: Session, round_id: int) -> dict[int, int]:
 
 
 def mean_confidence(session: Session, chosen: FindingFilter) -> float | None:
-    """Return the mean confidence of a filter's findings, to half a percent; None where there are none."""
+    """Return the mean confidence of a filter's findings, to half a percent; None without any."""
     levels = _grouped(session, chosen, "percent")
     total = sum(n for _, n in levels)
     return sum(n * min(percent + 0.5, CERTAIN_PERCENT) for percent, n in levels) / (100 * total) if total else None

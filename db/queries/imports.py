@@ -1,8 +1,8 @@
 """Imports: their progress, the problems they found, the folders they added, and what they changed.
 
 A dataset comes from its root; `options["unlabelled_folders"]` names the added folders. An import covers its own samples
-alone (`in_scope`): of an added folder those below it that were imported as such, any other import all but those. So
-neither makes the other's samples vanish.
+only (`in_scope`): for an added folder those below it that were imported as such, for any other import all but those. So
+neither marks the other's samples as missing.
 
 Changes that an import made to images and to the row of its dataset are kept so that it can be undone. A value is put
 back only where it is still the one that the import wrote: what was changed again since stays.
@@ -91,7 +91,7 @@ def done_imports(session: Session, dataset_id: int) -> list[ImportInfo]:
 
 
 def change_report(session: Session, import_id: int, figures: dict[str, Any]) -> None:
-    """Write some figures of an import's report anew."""
+    """Update some counts in an import's report."""
     row = session.get(ImportRow, import_id)
     if row is not None:
         row.report = {**(row.report or {}), **figures}
@@ -163,7 +163,7 @@ def problems_of(
     text: str = "",
     limit: int | None = None,
 ) -> list[Problem]:
-    """Return the problems of these imports in the order they were met, those that fit."""
+    """Return the matching problems of these imports in the order of the files."""
     query = select(ProblemRow).where(*_fitting(import_ids, severity, kind, text)).order_by(ProblemRow.id).limit(limit)
     return [Problem(row.severity, row.kind, row.path, row.message, row.cure) for row in session.scalars(query)]
 
@@ -194,9 +194,9 @@ def in_scope(session: Session, import_id: int, dataset_id: int) -> ColumnElement
 
 
 def standing_imports(session: Session, dataset_id: int | None = None) -> dict[int, list[int]]:
-    """Return the imports whose problems stand, oldest first, by dataset: of each source the one that read it last.
+    """Return the imports with current problems by dataset, oldest first: for each source the one that read it last.
 
-    The problems of an added folder stand until it is read again, or a folder that it lies in.
+    The problems of an added folder are current until it, or a folder around it, is read again.
     """
     query = select(ImportRow.dataset_id, ImportRow.id, ImportRow.request).where(
         ImportRow.status == JobStatus.DONE,
@@ -230,7 +230,7 @@ def count_images(session: Session, dataset_id: int) -> dict[str, Any]:
 
 
 def add_changes(session: Session, import_id: int, changes: Iterable[tuple[int, dict[str, Any]]]) -> None:
-    """Store what an import changes of images."""
+    """Store the changes of an import to images."""
     listed = list(changes)  # the statement they come from reads tables that are written next
     for start in range(0, len(listed), _ROWS):
         some = listed[start : start + _ROWS]
@@ -251,7 +251,7 @@ def changes_of_import(session: Session, import_id: int) -> list[ImportChange]:
 
 
 def dataset_change(session: Session, import_id: int) -> dict[str, Any] | None:
-    """Return the columns of its dataset that an import wrote, as (before, after); None where that was not noted."""
+    """Return the columns of its dataset that an import wrote, as (before, after); None if not stored."""
     query = select(ImportRow.dataset_change).where(ImportRow.id == import_id)
     return session.scalar(query, execution_options=WITH_DELETED)
 
@@ -301,7 +301,7 @@ def set_undone(session: Session, import_id: int, at: datetime | None) -> None:
 
 
 def remove_changes(session: Session, import_id: int, limit: int) -> int:
-    """Remove up to so many notes on what an import changed, and return how many there were."""
+    """Remove up to this number of stored changes of an import, and return their number."""
     some = select(ImportChangeRow.id).where(ImportChangeRow.import_id == import_id).limit(limit)
     found = list(session.scalars(some))
     session.execute(delete(ImportChangeRow).where(ImportChangeRow.id.in_(found)))
@@ -337,7 +337,7 @@ def _info(row: ImportRow) -> ImportInfo:
 
 
 def _added_folder(request: Mapping[str, Any]) -> PurePath | None:
-    """Return the folder that an import added, None where it read the dataset's own source."""
+    """Return the folder that an import added, None if it read the dataset's own source."""
     return PurePath(str(request["source"])) if request.get("unlabelled") else None
 
 

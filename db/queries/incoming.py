@@ -52,7 +52,7 @@ Addresses = Mapping[str, Sequence["Address"]]  # by content hash
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """One image, known or found, of the content at hand. `decided` only matters for known ones."""
+    """One image, known or found, of the current content. `decided` only matters for known ones."""
 
     id: int
     name: str  # relative to the root
@@ -147,7 +147,7 @@ def match_unmoved(session: Session, import_id: int, dataset_id: int, span: Span)
 
 
 def match_changed(session: Session, import_id: int, dataset_id: int, span: Span) -> None:
-    """Match the staged images that are left with the samples at their paths that are left, whatever they held."""
+    """Match the remaining staged images with the remaining samples at their paths, whatever their content."""
     matched = select(IncomingRow.sample_id).where(
         IncomingRow.import_id == import_id, IncomingRow.sample_id.is_not(None)
     )
@@ -227,9 +227,9 @@ def count_found(session: Session, import_id: int, dataset_id: int) -> tuple[int,
 
 
 def lost_labels(session: Session, import_id: int, dataset_id: int) -> LostLabels:
-    """Return the images of each class that no staged image is labelled as, and what those found are labelled now.
+    """Return the images of each class that no staged image has as its label, and the new labels of those found.
 
-    The second counts by (label, label now), None where there is none now. Merged classes are one class.
+    The second counts by (label, current label), None without one. Merged classes count as one class.
     """
     merges = merges_of(session, dataset_id)
     staged = present(IncomingRow.label, merges)
@@ -342,7 +342,7 @@ def split_counts(session: Session, import_id: int) -> dict[str, int]:
 def covers(session: Session, import_id: int, count: int) -> list[str]:
     """Return content hashes of a few images, as different in label and split as can be."""
     chosen: dict[int, str] = {}
-    for several in (True, True, True, False):  # one of each kind, three times over; then whatever is there
+    for several in (True, True, True, False):  # one of each kind, three times; then any
         left = (IncomingRow.import_id == import_id, IncomingRow.id.not_in(list(chosen)))
         kinds = (IncomingRow.split, IncomingRow.label)
         query = select(func.min(IncomingRow.id)).where(*left).group_by(*kinds).order_by(kinds[0].desc(), kinds[1])
@@ -416,7 +416,7 @@ def _changes(session: Session, import_id: int, dataset_id: int) -> Iterator[tupl
 
 
 def _coming(import_id: int, dataset_id: int) -> Select[*tuple[Any, ...]]:
-    """Return the images as they will stand, with their staged ids."""
+    """Return the images as they will be after the import, with their staged ids."""
     given = (_first(name).label(name) for name in ("label", "mask_hash"))
     return (
         select(IncomingRow.id, IncomingRow.name, IncomingRow.content_hash, *given)
@@ -426,9 +426,9 @@ def _coming(import_id: int, dataset_id: int) -> Select[*tuple[Any, ...]]:
 
 
 def _free_paths(session: Session, import_id: int, dataset_id: int) -> None:
-    """Take paths from samples that are no longer there but whose place another image takes in this import.
+    """Free the paths of missing samples whose place another image takes in this import.
 
-    A moved sample gets its new path right after; one that vanished keeps this mark, and is found by its content.
+    A moved sample gets its new path right after; a vanished one keeps this mark, and is found by its content.
     """
     taken = select(IncomingRow.id).where(
         IncomingRow.import_id == import_id,

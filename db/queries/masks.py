@@ -27,7 +27,7 @@ _SETTLED = [status for status in Status if status.settled]
 
 @dataclass(frozen=True, slots=True)
 class MaskedSample:
-    """An image of a dataset whose labels are masks; `mask_hash` is the given one, None where it has none."""
+    """An image of a dataset whose labels are masks; `mask_hash` is the given one, None without one."""
 
     id: int
     dataset_id: int
@@ -61,7 +61,7 @@ class FoundRegion:
 def find_sample(session: Session, sample_id: int) -> MaskedSample | None:
     """Return one image, None when there is none with this id whose labels are masks."""
     found = session.execute(_samples().where(SampleRow.id == sample_id)).one_or_none()
-    return None if found is None or not found.colours else _sample(found)  # JSON's null is no NULL
+    return None if found is None or not found.colours else _sample(found)  # JSON's null is not NULL
 
 
 def samples_by_id(session: Session, dataset_id: int) -> dict[int, MaskedSample]:
@@ -72,7 +72,7 @@ def samples_by_id(session: Session, dataset_id: int) -> dict[int, MaskedSample]:
 
 
 def region_of(session: Session, finding_id: int) -> Region | None:
-    """Return the pixels of a finding, None where it is of a whole image or there is none."""
+    """Return the pixels of a finding, None if it is of a whole image or does not exist."""
     data = session.scalar(select(FindingRow.region).where(FindingRow.id == finding_id))
     return None if data is None else Region.from_bytes(data)
 
@@ -108,7 +108,7 @@ def regions_within(session: Session, sample_id: int, box: Box) -> dict[int, tupl
 
 
 def note_painted(session: Session, regions: Mapping[int, bool]) -> None:
-    """Note of regions, by their findings' ids, whether edits painted all of them, and where they stand by that."""
+    """Store whether edits painted over regions completely, by their findings' ids, and the resulting statuses."""
     for painted in (False, True):
         chosen = [finding for finding, whether in regions.items() if whether is painted]
         noted = update(FindingRow).where(FindingRow.id.in_(chosen)).values(painted=painted)
@@ -162,7 +162,7 @@ def neighbours(
 
 
 def first_image(session: Session, dataset_id: int, round_id: int | None) -> int | None:
-    """Return the image to begin with, None where the dataset has none."""
+    """Return the first image to open, None if the dataset has none."""
     found = None if round_id is None else _image_with_region(session, round_id, above=-1)
     return found or _image_without_region(session, dataset_id, round_id)
 
@@ -170,7 +170,7 @@ def first_image(session: Session, dataset_id: int, round_id: int | None) -> int 
 def named_images(
     session: Session, dataset_id: int, round_id: int | None, text: str, *, after: tuple[str, int] | None, limit: int
 ) -> list[tuple[Sample, int, int]]:
-    """Return images whose name contains `text`, in whatever case, by (name, id) and only those after `after`.
+    """Return images whose name contains `text`, ignoring case, by (name, id) and only those after `after`.
 
     Each with how many regions a round found in it, and how many of these are not settled.
     """
@@ -188,7 +188,7 @@ def named_images(
 def masked_datasets(session: Session) -> list[int]:
     """Return the datasets whose labels are masks, the newest first."""
     known = session.execute(select(DatasetRow.id, DatasetRow.colours).order_by(DatasetRow.id.desc()))
-    return [dataset for dataset, colours in known if colours]  # none may be stored as JSON's null, which is no NULL
+    return [dataset for dataset, colours in known if colours]  # none may be stored as JSON's null, which is not NULL
 
 
 def painted_or_found(session: Session, dataset_id: int, paths: Collection[str]) -> set[str]:

@@ -17,7 +17,7 @@ def jobs_by_state(session: Session) -> dict[tuple[str, str], int]:
 
 
 def waiting_pieces(session: Session) -> dict[str, int]:
-    """Return the numbers of folds and of shards of running rounds that no worker has begun."""
+    """Return the numbers of queued folds and shards of running rounds."""
     found: dict[str, int] = {}
     for name, row in (("folds", FoldRunRow), ("shards", ShardRunRow)):
         query = select(func.count()).select_from(row).join(RoundRow, RoundRow.id == row.round_id)

@@ -14,9 +14,9 @@ from db.models import LogEntryRow, LoginSessionRow, SigningKeyRow, UserRow
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A person who signs in: by password, by OpenID Connect or by either.
+    """A user who signs in by password, by OpenID Connect or by either.
 
-    `email` is the address an admin let in; `identity`, issuer and subject, whoever has come by OpenID Connect.
+    `email` is the address admitted by an admin; `identity`, issuer and subject, is set by a sign-in by OpenID Connect.
     """
 
     id: int
@@ -30,7 +30,7 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class LogEntry:
-    """An entry of the audit log: `actor` did `act` to `subject` from `address`; "" where there is none."""
+    """An entry of the audit log: `actor` did `act` to `subject` from `address`; "" if missing."""
 
     act: LoggedAct
     actor: str

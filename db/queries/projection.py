@@ -48,7 +48,7 @@ UPSERTS: Mapping[str, Callable[[Any], Upsert]] = {"sqlite": sqlite.insert, "post
 
 
 def project(session: Session, findings: Ids) -> None:
-    """Recompute where these findings stand (a selection of ids), and the counts with them."""
+    """Recompute the status of these findings (a selection of ids), and the counts with them."""
     few = session.execute(_with_merged_classes(findings.limit(FEW + 1)), execution_options=WITH_DELETED).all()
     if not few:
         return
@@ -65,8 +65,8 @@ def project(session: Session, findings: Ids) -> None:
 def project_bulk(session: Session, changeset_id: int, act: Act, chosen: FindingFilter | None = None) -> None:
     """Recompute the findings of a bulk act just made, undone or redone: as `project` does, in half the time.
 
-    Where nothing else decides on them, all of them go from open to accepted or back, without looking at each. `chosen`
-    is what a new act was made on: where `finding_count` knows that set, nothing is counted again.
+    Without other decisions on them, all change from open to accepted or back, without reading each. `chosen`
+    is the filter of a new act: if `finding_count` covers that set, nothing is counted again.
     """
     if act is not Act.ACCEPT_ALL and _is_contested(session, changeset_id, act):
         return project(session, select(DecisionRow.finding_id).where(DecisionRow.changeset_id == changeset_id))
@@ -100,9 +100,9 @@ def _move_bulk(
 
 
 def move_findings(session: Session, dataset_id: int) -> None:
-    """Let what all rounds of a dataset found name the present classes, after classes were merged or a merge undone.
+    """Update the findings of all rounds of a dataset to the current classes, after a merge or its undo.
 
-    What was suggested against a label and is now the same class agrees with it: it leaves the queue until that merge is
+    A suggestion whose class is now that of the label agrees with it: it leaves the queue until that merge is
     undone.
     """
     merges = merges_of(session, dataset_id)
@@ -113,7 +113,7 @@ def move_findings(session: Session, dataset_id: int) -> None:
 
 
 def move_round(session: Session, round_id: int) -> None:
-    """Let what a round found name the present classes; count its findings after that."""
+    """Update the findings of a round to the current classes; count them afterwards."""
     merges = merges_of_round(session, round_id)
     if merges:
         _move(session, round_id, merges)
@@ -149,7 +149,7 @@ def _move(session: Session, round_id: int, merges: Merges) -> None:
 
 
 def _projection(findings: Ids | BindParameter[int], merges: Merges, dialect: str) -> tuple[Executable, ...]:
-    """Return the statements that take findings out of the counts, recompute where they stand, and count them again.
+    """Return the statements that take findings out of the counts, recompute their status, and count them again.
 
     PostgreSQL does it in one, since each statement is a message to the server and back while other writers wait.
     """
@@ -179,7 +179,7 @@ def _projection_at_once(findings: Ids | BindParameter[int], stand: Update, diale
 
 @lru_cache(maxsize=100)
 def _projection_of_few(merges: tuple[tuple[int, int], ...], dialect: str) -> tuple[Executable, ...]:
-    """Return `_projection` of the findings bound to `_NAMED`; to build it anew takes longer than to run it."""
+    """Return `_projection` of the findings bound to `_NAMED`; cached, as building it takes longer than running it."""
     return _projection(_NAMED, dict(merges), dialect)
 
 
@@ -216,7 +216,7 @@ def _shift(findings: Ids | BindParameter[int], sign: int, dialect: str) -> Upser
 
 
 def _add(change: Select[*tuple[Any, ...]], dialect: str) -> Upsert:
-    table = FindingCountRow.__table__  # the ORM would take what is bound for columns
+    table = FindingCountRow.__table__  # the ORM would take bound values for columns
     return _summed(UPSERTS[dialect](table).from_select([*COUNTED, "count"], change))
 
 
@@ -334,7 +334,7 @@ def _winner(findings: Ids | BindParameter[int]) -> Select[*tuple[Any, ...]]:
 
 
 def _concerns() -> ColumnElement[bool]:
-    """Tie decisions to findings: by the sample, and where the finding is a region by itself too.
+    """Join decisions with findings: by the sample, and for regions also by the finding.
 
     As bounds, so that the index on sample and finding answers it for both.
     """

@@ -21,7 +21,7 @@ WAITING = "waiting for the worker"  # stage of a round, or of its folds, that no
 _UNFINISHED = (JobStatus.QUEUED, JobStatus.RUNNING)
 _PIECES: tuple[type[FoldRunRow] | type[ShardRunRow], ...] = (FoldRunRow, ShardRunRow)
 PAUSED = "paused seconds"  # among the versions of a round that was resumed: it did not work so long
-_BATCH = "batch size of {} {}"  # among the versions, where it was halved for want of memory; fold or shard, from 1
+_BATCH = "batch size of {} {}"  # key in the versions if the batch was halved for lack of memory; fold or shard, from 1
 _LEAST_BATCH = 4
 _UNKNOWN: dict[str, Any] = {
     "epoch": 0, "epochs": 0, "fraction": 0.0, "loss": None, "accuracy": None, "images_per_second": None,
@@ -168,7 +168,7 @@ def unfinished_rounds(session: Session) -> list[RoundInfo]:
 
 
 def metrics_of(session: Session, round_id: int) -> dict[str, Any] | None:
-    """Return what a finished round measured, None before."""
+    """Return the metrics of a finished round, None before."""
     return session.scalar(select(RoundRow.metrics).where(RoundRow.id == round_id))
 
 
@@ -203,7 +203,7 @@ def begin_round(session: Session, round_id: int, stage: str, now: datetime) -> b
 
 
 def reopen_round(session: Session, round_id: int) -> bool:
-    """Let a cancelled or failed round wait again, with what is not done of it; False where it has another status.
+    """Queue a cancelled or failed round again, with its unfinished pieces; False if it has another status.
 
     Its `finished_at` stays until the worker takes it up: the time identifies this resumption.
     """
@@ -222,12 +222,12 @@ def reopen_round(session: Session, round_id: int) -> bool:
 
 
 def set_facts(session: Session, round_id: int, facts: Mapping[str, Any]) -> bool:
-    """Write what became known of a running round: stage, snapshot_hash, versions, metrics."""
+    """Write values of a running round: stage, snapshot_hash, versions, metrics."""
     return _change_round(session, round_id, facts)
 
 
 def halve_batch(session: Session, round_id: int, kind: str, number: int) -> bool:
-    """Note that a running round's piece of work has half its batch, of each network; False where it cannot.
+    """Halve the batch of a running round's piece of work, for each network; False if it cannot be halved.
 
     `kind` is "fold" or "shard".
     """
@@ -242,13 +242,13 @@ def halve_batch(session: Session, round_id: int, kind: str, number: int) -> bool
 
 
 def noted_batch(info: RoundInfo, kind: str, number: int) -> int | None:
-    """Return the batch size that was noted for a fold or shard in place of the config's, None where none was."""
+    """Return the batch size stored for a fold or shard instead of the config's, None without one."""
     batch: int | None = (info.versions or {}).get(_BATCH.format(kind, number + 1))
     return batch
 
 
 def noted(versions: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return what stands among the versions and is none: the seconds of pauses, halved batches."""
+    """Return the entries among the versions that are not versions: seconds of pauses, halved batches."""
     halved = tuple(_BATCH.format(kind, "") for kind in ("fold", "shard"))
     return {name: value for name, value in (versions or {}).items() if name == PAUSED or name.startswith(halved)}
 

@@ -101,7 +101,7 @@ def _by_id(session: Session, dataset_id: int) -> tuple[ColumnElement[bool], ...]
 
 
 def first_samples(session: Session, dataset_id: int, most: int) -> list[Sample]:
-    """Return at most so many of the samples that exist, those with a label or mask first.
+    """Return at most this number of existing samples, those with a label or mask first.
 
     Each part is read in the order of ids and no further than needed: one statement for both would sort them all.
     """
@@ -116,7 +116,7 @@ def first_samples(session: Session, dataset_id: int, most: int) -> list[Sample]:
 
 
 def sample_columns(row: type[SampleRow | IncomingRow], label: Any = None) -> list[Any]:  # noqa: ANN401 an expression
-    """Return the columns of a `Sample`; `label` is what its class means now, by default the stored one."""
+    """Return the columns of a `Sample`; `label` is its current class, by default the stored one."""
     own = {"label": row.label if label is None else label, "stored_label": row.label}
     return [own[item.name] if item.name in own else getattr(row, item.name) for item in fields(Sample)]
 
@@ -216,7 +216,7 @@ def import_options(session: Session, content_hash: str) -> list[dict[str, Any]]:
 
 
 def files_with_content(session: Session, content_hash: str) -> list[tuple[str, int]]:
-    """Return (path, size in bytes) of the files that had this content when they were imported; seen last first."""
+    """Return (path, size in bytes) of the files that had this content at their import, latest first."""
     same = select(SampleRow.path, SampleRow.bytes).where(SampleRow.content_hash == content_hash)
     rows = session.execute(same.order_by(SampleRow.vanished_at.is_not(None), SampleRow.id).limit(10)).all()
     return [(row[0], row[1]) for row in rows]

@@ -16,12 +16,12 @@ from core.types import merged_ids
 from db.models import AnnotatorRow, ChangesetRow, DecisionRow, IncomingRow, SampleRow, TaggingRow
 from db.queries.datasets import Merges, merges_of
 
-_TRIED = 50  # of a person's rows, the newest ones, that are looked at for one to undo
+_TRIED = 50  # newest rows of a person that are searched for one to undo
 
 
 @dataclass(frozen=True, slots=True)
 class Tagging:
-    """One stored row. `classes` None: taken back; `annotator` None: from an import."""
+    """One stored row. `classes` None: removed; `annotator` None: from an import."""
 
     id: int
     sample_id: int
@@ -65,7 +65,7 @@ class TaggedImage:
 
 @dataclass(frozen=True, slots=True)
 class TagCounts:
-    """Number of images, and of those with tags, with a mask, with neither, and with tags alone."""
+    """Number of images, and of those with tags, with a mask, with neither, and with only tags."""
 
     images: int
     tagged: int
@@ -87,7 +87,7 @@ def find_by_key(session: Session, client: str, seq: int) -> Tagging | None:
 
 
 def newest(session: Session, sample_id: int) -> Tagging | None:
-    """Return the row that counts for an image, None where there is none."""
+    """Return the row that counts for an image, None without one."""
     return _one(session, TaggingRow.id.in_(_newest(TaggingRow.sample_id == sample_id)))
 
 
@@ -99,7 +99,7 @@ def tags_by_sample(session: Session, dataset_id: int) -> dict[int, Tagging]:
 
 
 def stored_tags(session: Session, dataset_id: int) -> dict[int, Tagging]:
-    """Return the same as it was stored, whatever classes were merged since."""
+    """Return the same as it was stored, regardless of later merges of classes."""
     here = select(SampleRow.id).where(SampleRow.dataset_id == dataset_id, SampleRow.vanished_at.is_(None))
     counting = _newest(TaggingRow.sample_id.in_(here))
     rows = session.execute(_rows().where(TaggingRow.id.in_(counting)).order_by(TaggingRow.sample_id))

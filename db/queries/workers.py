@@ -36,7 +36,7 @@ def list_workers(session: Session) -> list[WorkerInfo]:
 
 
 def lock_silent(session: Session, worker: WorkerInfo) -> bool:
-    """Lock a worker's row until the transaction ends; return False where it has beaten since, or another holds it."""
+    """Lock a worker's row until the transaction ends; return False if it has beaten since, or is locked already."""
     query = select(WorkerRow.slot).where(
         WorkerRow.slot == worker.slot, WorkerRow.pid == worker.pid, WorkerRow.heartbeat_at == worker.heartbeat_at
     )

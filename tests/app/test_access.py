@@ -112,18 +112,18 @@ def test_only_allowed_hosts_are_served(make: Make, host: str, passes: bool) -> N
     assert connect(client, Host=host) == (101 if passes else 421)
 
 
-def test_the_refusal_of_a_name_says_how_to_allow_it(make: Make) -> None:
+def test_the_refusal_of_a_host_names_the_setting_to_allow_it(make: Make) -> None:
     assert "OUTFOLD_HOSTS=labels.local" in make().get("/", headers={"Host": "labels.local:80"}).text
     assert make(hosts="labels.local").get("/", headers={"Host": "labels.local:80"}).text == "hello"
 
 
-def test_two_hosts_are_none(make: Make) -> None:
+def test_a_request_with_two_hosts_is_refused(make: Make) -> None:
     client = make()
     answer = client.get("/", headers=[("Host", "localhost"), ("Host", "evil.example")])
     assert answer.status_code == 421
 
 
-def test_a_server_of_every_network_is_open_by_the_address_that_a_client_reached(make: Make) -> None:
+def test_a_server_for_every_network_accepts_the_address_of_the_connection(make: Make) -> None:
     for served in ("0.0.0.0", "::", "", None):
         client = make(served, url="http://192.168.7.1:8501")  # also what the test client gives as the server's own
         assert client.get("/").status_code == 200
@@ -140,7 +140,7 @@ def test_a_server_of_every_network_is_open_by_the_address_that_a_client_reached(
         ("http://localhost:8501.evil.example", False), ("http://evil.example@localhost:8501", False),
     ],
 )  # fmt: skip
-def test_only_pages_of_the_same_origin_change_something_or_open_a_websocket(
+def test_only_pages_of_the_same_origin_can_change_data_or_open_a_websocket(
     make: Make,
     origin: str,
     passes: bool,  # noqa: FBT001
@@ -152,7 +152,7 @@ def test_only_pages_of_the_same_origin_change_something_or_open_a_websocket(
     assert client.get("/", headers={"Origin": origin}).status_code == 200
 
 
-def test_a_default_port_may_be_left_out(make: Make) -> None:
+def test_a_default_port_can_be_left_out(make: Make) -> None:
     client = make(hosts="labels.example.org")
     for host, origin in (
         ("labels.example.org", "https://labels.example.org"),
@@ -162,7 +162,7 @@ def test_a_default_port_may_be_left_out(make: Make) -> None:
         assert client.post("/", headers={"Host": host, "Origin": origin}).status_code == 200, (host, origin)
 
 
-def test_a_client_without_a_page_may_but_no_page_that_hides_its_origin(make: Make) -> None:
+def test_clients_without_an_origin_are_allowed_and_pages_that_hide_it_are_not(make: Make) -> None:
     client = make()
     assert client.post("/").status_code == 200
     assert connect(client) == 101
@@ -170,7 +170,7 @@ def test_a_client_without_a_page_may_but_no_page_that_hides_its_origin(make: Mak
         assert client.post("/", headers={"Sec-Fetch-Site": site}).status_code == status
 
 
-def test_every_answer_has_the_headers(make: Make) -> None:
+def test_every_response_has_the_security_headers(make: Make) -> None:
     client = make()
     answers = [
         client.get("/"),
@@ -187,14 +187,14 @@ def test_every_answer_has_the_headers(make: Make) -> None:
     assert answers[4].text == "the server failed at this request; see the server's log\n"
 
 
-def test_the_policy_allows_no_script_but_those_of_this_server_and_the_known_ones() -> None:
+def test_the_policy_allows_only_scripts_of_this_server_and_known_inline_ones() -> None:
     policy = dict(part.split(" ", 1) for part in content_security_policy().split("; "))
     assert "unsafe" not in policy["script-src"]
     assert policy["script-src"].count("sha256-") == 5  # one of Streamlit's page, four of ours
     assert (policy["default-src"], policy["frame-ancestors"], policy["object-src"]) == ("'self'", "'none'", "'none'")
 
 
-def test_no_script_is_drawn_but_those_that_the_policy_knows() -> None:
+def test_only_scripts_known_to_the_policy_are_rendered() -> None:
     drawing = [
         path.relative_to(ROOT).as_posix()
         for path in (ROOT / "app").rglob("*.py")
@@ -204,7 +204,7 @@ def test_no_script_is_drawn_but_those_that_the_policy_knows() -> None:
 
 
 @pytest.mark.parametrize("value", ["http://labels", "labels:8501", "a b", "*", "*.example.org", "a/b"])
-def test_a_host_is_a_name_alone(value: str) -> None:
+def test_a_host_is_a_bare_name(value: str) -> None:
     with pytest.raises(ValidationError, match="write names alone"):
         Settings(hosts=f"fine.example,{value}")
 
@@ -216,7 +216,7 @@ def test_headers_are_parsed_as_browsers_write_them() -> None:
 
 
 @pytest.mark.parametrize(("error", "lines"), [(StorageError("gone", "start it"), 1), (RuntimeError("a fault"), 2)])
-def test_a_database_that_is_away_costs_the_log_a_line_and_no_trace(
+def test_an_unreachable_database_logs_one_line_without_a_traceback(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: Exception, lines: int
 ) -> None:
     monkeypatch.setattr(access, "KNOWN_SECONDS", 0.0)

@@ -55,12 +55,12 @@ def start(started: list[subprocess.Popen[str]], home: Path, *command: str, **mor
         ("192.168.1.5", False), ("labels.example.org", False), ("localhost.example.org", False),
     ],
 )  # fmt: skip
-def test_only_loopback_is_this_machine_alone(address: str | None, own: bool) -> None:  # noqa: FBT001
+def test_only_loopback_addresses_are_local(address: str | None, own: bool) -> None:  # noqa: FBT001
     assert is_loopback(address) == own
     assert is_wildcard(address) == (address in {"0.0.0.0", "::", "", None})
 
 
-def test_names_of_hosts_are_as_browsers_send_them() -> None:
+def test_host_names_are_formatted_as_browsers_send_them() -> None:
     assert [host_name(text) for text in (" Labels.Example.org. ", "2001:DB8:0::1", "[::1]")] == [
         "labels.example.org", "2001:db8::1", "::1",
     ]  # fmt: skip
@@ -74,7 +74,7 @@ def test_names_of_hosts_are_as_browsers_send_them() -> None:
     ],
     ids=["serve", "streamlit"],
 )
-def test_without_login_another_address_is_refused_with_the_cures(
+def test_another_address_without_login_is_refused_with_the_cures(
     command: list[str], tmp_path: Path, started: list[subprocess.Popen[str]]
 ) -> None:
     port = free_port()
@@ -87,7 +87,7 @@ def test_without_login_another_address_is_refused_with_the_cures(
     assert "Traceback" not in told
 
 
-def test_the_images_command_serves_and_its_health_check_passes(
+def test_the_command_of_the_container_image_serves_and_its_health_check_passes(
     tmp_path: Path, started: list[subprocess.Popen[str]]
 ) -> None:
     port = free_port()

@@ -38,7 +38,7 @@ ITERATED = [
 ]
 CROSS_TRAINING = [
     "Steps together",
-    "Images a step",
+    "Images per step",
     "Choose by split",
     "Test on split",
     "Parts and lists",
@@ -46,7 +46,7 @@ CROSS_TRAINING = [
     "Only the first masks",
     "List of images with masks",
     "List of test images",
-    "Also learn from the masks alone, to compare",
+    "Also train on only the masks, to compare",
 ]
 PREDICTIONS = [
     "File of probabilities, or folder of predicted masks",
@@ -102,7 +102,7 @@ def test_the_form_of_each_recipe_has_its_labels(
         assert list(labels(screen.main)) == ["Dataset", "Goal", *expected, "Start round"], recipe
 
 
-def test_a_weights_file_has_fields_of_its_own(screen: AppTest, app_context: AppContext) -> None:
+def test_a_weights_file_has_its_own_fields(screen: AppTest, app_context: AppContext) -> None:
     dataset_id = add_dataset(app_context, [0, 1] * 10)
     screen.run().selectbox(f"form_{dataset_id}_weights").set_value(Weights.FILE).run()
     shown = list(labels(screen.main))

@@ -75,7 +75,7 @@ def test_no_secret_is_written_in_any_form(
     assert "RuntimeError" in written
 
 
-def test_json_is_one_object_a_line_with_the_traceback_in_it(
+def test_json_logs_are_one_object_per_line_including_the_traceback(
     logger: tuple[logging.Logger, io.StringIO], tmp_path: Path
 ) -> None:
     log_as(LogForm.JSON, logger[0], tmp_path)
@@ -100,11 +100,11 @@ def test_json_is_one_object_a_line_with_the_traceback_in_it(
         ("Token: abc", "Token: ***"),
     ],
 )
-def test_only_what_is_secret_is_hidden(text: str, expected: str) -> None:
+def test_only_secrets_are_hidden(text: str, expected: str) -> None:
     assert without_secrets(text) == expected
 
 
-def test_every_handler_is_given_the_form_once(tmp_path: Path) -> None:
+def test_every_handler_gets_the_formatter_once(tmp_path: Path) -> None:
     script = """
 import logging, sys
 from pathlib import Path
@@ -124,7 +124,7 @@ logging.getLogger("c").warning("told %s", "once")
 
 
 @pytest.mark.slow
-def test_a_server_that_logs_json_tells_no_password_and_no_session(tmp_path: Path) -> None:
+def test_a_server_that_logs_json_writes_no_password_or_session(tmp_path: Path) -> None:
     """With sign-ins right and wrong, and a home that is not ready."""
     home = tmp_path / "home"
     opened = open_app(Settings(home=home, demo=False))

@@ -54,7 +54,7 @@ def page(app_context: AppContext, monkeypatch: pytest.MonkeyPatch) -> AppTest:
     return shown
 
 
-def test_a_disk_that_fills_up_is_named_and_when_it_has_space_again_work_goes_on(on_small_disk: AppContext) -> None:
+def test_a_full_disk_is_reported_and_work_continues_once_it_has_space(on_small_disk: AppContext) -> None:
     write(on_small_disk)
     filler = fill(on_small_disk.files.parents[1])
     with pytest.raises(StorageError, match="disk is full; free some space"):
@@ -64,7 +64,7 @@ def test_a_disk_that_fills_up_is_named_and_when_it_has_space_again_work_goes_on(
     write(on_small_disk)
 
 
-def test_a_disk_that_becomes_read_only_is_named(on_small_disk: AppContext) -> None:
+def test_a_disk_that_becomes_read_only_is_reported(on_small_disk: AppContext) -> None:
     write(on_small_disk)
     on_small_disk.database.close()
     disk = on_small_disk.files.parents[1]
@@ -75,7 +75,7 @@ def test_a_disk_that_becomes_read_only_is_named(on_small_disk: AppContext) -> No
     write(on_small_disk)
 
 
-def test_a_page_and_the_routes_say_that_the_database_was_damaged_while_they_ran(
+def test_a_database_damaged_at_run_time_is_reported_by_page_and_routes(
     app_context: AppContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app_context.database.close()
@@ -89,20 +89,20 @@ def test_a_page_and_the_routes_say_that_the_database_was_damaged_while_they_ran(
     assert "restore it from a backup" in errors[0]
 
 
-def test_a_database_that_is_removed_while_it_runs_is_missed(app_context: AppContext) -> None:
+def test_a_database_removed_at_run_time_is_reported(app_context: AppContext) -> None:
     app_context.database.close()
     (app_context.settings.folder / "outfold.sqlite").unlink()
     with pytest.raises(StorageError, match=r"tables are gone.*put the file back"):
         write(app_context)
 
 
-def test_an_engine_that_is_damaged_while_it_runs_is_named(app_context: AppContext) -> None:
+def test_a_job_engine_damaged_at_run_time_is_reported(app_context: AppContext) -> None:
     garbage(app_context.settings.folder / "engine.sqlite")
     with pytest.raises(StorageError, match=r"engine\.sqlite: it is damaged"):
         jobs.is_active(app_context, "round-1")
 
 
-def test_a_server_that_goes_away_is_named_and_when_it_is_back_work_goes_on(
+def test_an_unreachable_server_is_reported_and_work_continues_once_it_is_back(
     tmp_path: Path, postgres_server: str, postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened = opened_at(tmp_path, postgres_url)

@@ -55,7 +55,7 @@ def content(answer: httpx2.Response) -> Any:
         return {name: file.read(name) for name in file.namelist()}
 
 
-def test_the_second_web_app_answers_every_route_as_the_first_and_stores_what_the_first_then_shows(
+def test_a_second_web_app_answers_every_route_like_the_first_and_shares_its_data(
     homes: "Homes",
 ) -> None:
     assert homes.upload_scenes() == 1
@@ -115,7 +115,7 @@ def test_a_round_of_classes_shows_its_neighbours_and_images_in_the_second_web_ap
         assert content(homes.second.get(address)) == content(homes.first.get(address))
 
 
-def test_images_of_a_bucket_that_one_home_imported_are_shown_and_imported_again_by_the_other(
+def test_bucket_images_imported_by_one_home_are_shown_and_reimported_by_the_other(
     homes: "Homes", object_store_server: ObjectStore
 ) -> None:
     photos = Remote(f"{object_store_server.url}/photos")

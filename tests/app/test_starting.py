@@ -48,13 +48,13 @@ def assert_said(fault: Fault, told: str) -> None:
 
 @pytest.mark.parametrize("command", ["datasets", "worker"])
 @pytest.mark.parametrize("fault", AT_START, ids=str)
-def test_a_command_and_a_worker_say_what_is_wrong(fault: Fault, command: str, begin: Begin) -> None:
+def test_commands_and_workers_report_start_faults(fault: Fault, command: str, begin: Begin) -> None:
     begin(fault)
     assert_said(fault, run(command, code=1).stderr)
 
 
 @pytest.mark.parametrize("fault", AT_START, ids=str)
-def test_the_web_app_says_what_is_wrong_and_ends(
+def test_the_web_app_reports_a_start_fault_and_exits(
     fault: Fault, begin: Begin, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def leave(code: int) -> None:
@@ -67,9 +67,7 @@ def test_the_web_app_says_what_is_wrong_and_ends(
     assert_said(fault, capsys.readouterr().err)
 
 
-def test_pages_that_compute_let_verdicts_have_their_turn_sooner_than_python_does_by_itself(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_web_app_shortens_pythons_thread_switch_interval(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = sys.getswitchinterval()
     monkeypatch.setenv("OUTFOLD_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("OUTFOLD_DEMO", "false")
@@ -84,7 +82,7 @@ def test_pages_that_compute_let_verdicts_have_their_turn_sooner_than_python_does
 
 
 @pytest.mark.parametrize("fault", OF_WORKER, ids=str)
-def test_a_worker_process_says_what_is_wrong_with_what_it_alone_uses(fault: Fault, begin: Begin) -> None:
+def test_a_worker_process_reports_faults_of_its_own_resources(fault: Fault, begin: Begin) -> None:
     begin(fault)
     ended = process("-m", "app", "worker")
     assert ended.returncode == 1
@@ -95,7 +93,7 @@ def test_a_worker_process_says_what_is_wrong_with_what_it_alone_uses(fault: Faul
     "command", [["-m", "app", "serve"], ["-m", "streamlit", "run", "streamlit_app.py"]], ids=" ".join
 )
 @pytest.mark.parametrize("fault", [OF_HOME[0], OF_DATABASE[1]], ids=str)
-def test_a_server_process_says_what_is_wrong(fault: Fault, command: list[str], begin: Begin) -> None:
+def test_a_server_process_reports_start_faults(fault: Fault, command: list[str], begin: Begin) -> None:
     begin(fault)
     port = ["--port", "0"] if "serve" in command else ["--server.port=0"]
     ended = process(*command, *port)
@@ -104,7 +102,7 @@ def test_a_server_process_says_what_is_wrong(fault: Fault, command: list[str], b
 
 
 @pytest.mark.parametrize("name", ["a%20b", "a?b=c", "a#b", "a b", "%(here)s", "100%", "ü", "a;b:c"])
-def test_a_home_may_have_any_name(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_home_can_have_any_name(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home = tmp_path / name
     monkeypatch.setenv("OUTFOLD_HOME", str(home))
     settings.cache_clear()
@@ -119,7 +117,7 @@ def test_a_home_may_have_any_name(name: str, tmp_path: Path, monkeypatch: pytest
         settings.cache_clear()
 
 
-def test_a_home_may_begin_with_the_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_home_can_start_with_a_tilde(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     assert Settings(home=Path("~/labels")).home == tmp_path / "labels"
 

@@ -42,7 +42,7 @@ def bench(root: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str
 
 
 @pytest.mark.slow
-def test_a_short_run_prints_its_table_and_goes_on_where_it_was(tmp_path: Path) -> None:
+def test_a_short_run_prints_its_table_and_can_be_resumed(tmp_path: Path) -> None:
     root, figures = drawn(tmp_path), tmp_path / "figures.json"
     done = bench(root, "--json", figures)
     assert done.returncode == 0, done.stderr
@@ -64,7 +64,7 @@ def test_a_short_run_prints_its_table_and_goes_on_where_it_was(tmp_path: Path) -
     assert changed == {"retrained"}
 
 
-def test_what_is_missing_or_no_palette_mask_is_named_with_its_cure(tmp_path: Path) -> None:
+def test_missing_files_and_masks_without_a_palette_are_named_with_a_cure(tmp_path: Path) -> None:
     root = drawn(tmp_path)
     masks = root / "VOCdevkit" / "VOC2012" / "SegmentationClass"
     Image.fromarray(np.full((36, 48), 77, np.uint8)).save(masks / "2007_000001.png")

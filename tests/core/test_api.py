@@ -41,7 +41,7 @@ def write_folder(root: Path, wrong: int = 0) -> Path:
 
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 1000), wrong=st.integers(0, 5))
-def test_the_issues_of_sure_probabilities_are_the_wrong_labels(seed: int, wrong: int) -> None:
+def test_the_issues_found_with_confident_probabilities_are_the_wrong_labels(seed: int, wrong: int) -> None:
     random = np.random.default_rng(seed)
     truth = random.integers(0, 3, 60)
     labels = truth.copy()
@@ -65,7 +65,7 @@ def test_the_most_suspicious_label_comes_first() -> None:
     assert found["label_quality"].tolist() == pytest.approx([0.01, 0.4])
 
 
-def test_names_are_labels_too_and_an_unlabelled_image_is_no_issue() -> None:
+def test_labels_can_be_names_and_an_unlabelled_image_is_no_issue() -> None:
     truth = np.array([0, 1] * 10)
     names = ["cat", "dog"] * 10
     names[4] = "dog"
@@ -88,12 +88,12 @@ def test_names_are_labels_too_and_an_unlabelled_image_is_no_issue() -> None:
         (np.array([["a", "b"]]), [0], None, "give numbers"),
     ],
 )
-def test_input_that_does_not_fit_is_refused_with_a_cure(probs: Any, labels: Any, classes: Any, message: str) -> None:
+def test_inconsistent_input_is_refused_with_a_cure(probs: Any, labels: Any, classes: Any, message: str) -> None:
     with pytest.raises(DatasetError, match=message):
         find_label_issues(probs, labels, classes=classes)
 
 
-def test_a_round_judges_every_image_of_a_folder_and_goes_on_where_it_was(tmp_path: Path) -> None:
+def test_a_round_judges_every_image_of_a_folder_and_can_be_resumed(tmp_path: Path) -> None:
     source, to = write_folder(tmp_path / "set", wrong=1), tmp_path / "round"
     (source / "dark" / "broken.png").write_bytes(b"no image")
     stages: list[str] = []
@@ -121,7 +121,7 @@ def test_a_folder_of_another_round_is_refused(tmp_path: Path) -> None:
         run_round(source, to, config=CONFIG)
 
 
-def test_a_folder_whose_labels_cannot_be_judged_is_refused_with_a_cure(tmp_path: Path) -> None:
+def test_a_folder_with_unusable_labels_is_refused_with_a_cure(tmp_path: Path) -> None:
     Image.new("RGB", (40, 40)).save(tmp_path / "1.png")
     with pytest.raises(RoundError, match="one folder per class"):
         find_label_issues(tmp_path)

@@ -51,7 +51,7 @@ def test_labels_of_two_classes_are_judged_by_a_probe(tmp_path: Path) -> None:
         (["cat/1.png", "cat/2.png", "cat/3.png", "dog/4.png"], "too few labels to judge"),
     ],
 )
-def test_images_are_checked_where_labels_cannot_be_judged(names: list[str], why: str, tmp_path: Path) -> None:
+def test_images_are_checked_even_if_labels_cannot_be_judged(names: list[str], why: str, tmp_path: Path) -> None:
     for seed, name in enumerate(names):
         write(tmp_path / "set" / name, seed)
     found = checked(tmp_path / "set", tmp_path)
@@ -60,7 +60,7 @@ def test_images_are_checked_where_labels_cannot_be_judged(names: list[str], why:
     assert len(found.neighbours) == len(names)
 
 
-def test_masks_are_told_what_to_do_instead(tmp_path: Path) -> None:
+def test_a_dataset_of_masks_is_referred_to_the_import(tmp_path: Path) -> None:
     for number in range(6):
         write(tmp_path / "set" / "images" / f"{number}.png", number)
         (tmp_path / "set" / "masks").mkdir(exist_ok=True)
@@ -71,7 +71,7 @@ def test_masks_are_told_what_to_do_instead(tmp_path: Path) -> None:
     assert (found.snapshot.labels == NO_LABEL).all()
 
 
-def test_what_cannot_be_read_is_left_out_with_a_cure(tmp_path: Path) -> None:
+def test_unreadable_images_are_left_out_with_a_cure(tmp_path: Path) -> None:
     write(tmp_path / "set" / "cat" / "1.png", 1)
     (tmp_path / "set" / "cat" / "2.png").write_bytes(b"no image")
     folder = read(tmp_path / "set")
@@ -101,7 +101,7 @@ def test_few_labels_get_few_folds(tmp_path: Path) -> None:
     assert (config.method, config.folds, config.seed, config.device) == (ProbabilityMethod.PROBE, 3, 7, "cpu")
 
 
-def test_stages_are_timed_and_their_progress_never_goes_back(tmp_path: Path) -> None:
+def test_stages_are_timed_and_progress_never_decreases(tmp_path: Path) -> None:
     for number in range(24):
         write(tmp_path / "set" / "ab"[number % 2] / f"{number}.png", number)
     shown: list[tuple[Stage, float]] = []

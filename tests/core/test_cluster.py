@@ -55,7 +55,7 @@ def make(folder: Path, shard: int, *, address: str = "", report: Report = lambda
     return shard_file(folder, shard)
 
 
-def test_shards_of_a_cluster_equal_those_made_here(nodes: Any, folders: tuple[Path, Path]) -> None:
+def test_shards_made_on_a_cluster_equal_local_ones(nodes: Any, folders: tuple[Path, Path]) -> None:
     here, there = folders
     told: list[Progress] = []
     before = signal.getsignal(signal.SIGTERM)
@@ -71,7 +71,7 @@ def test_shards_of_a_cluster_equal_those_made_here(nodes: Any, folders: tuple[Pa
     assert made.stat().st_mtime_ns == written
 
 
-def test_a_cancelled_shard_leaves_nothing_and_the_cluster_goes_on(nodes: Any, folders: tuple[Path, Path]) -> None:
+def test_a_cancelled_shard_leaves_nothing_and_the_cluster_stays_usable(nodes: Any, folders: tuple[Path, Path]) -> None:
     here, there = folders
     with pytest.raises(RoundCancelledError):
         make(there, 0, address=nodes.address, stop=True)
@@ -79,7 +79,7 @@ def test_a_cancelled_shard_leaves_nothing_and_the_cluster_goes_on(nodes: Any, fo
     assert make(there, 0, address=nodes.address).read_bytes() == make(here, 0).read_bytes()
 
 
-def test_an_image_that_no_node_can_read_is_named(nodes: Any, folders: tuple[Path, Path]) -> None:
+def test_an_image_unreadable_on_every_node_is_named(nodes: Any, folders: tuple[Path, Path]) -> None:
     _, there = folders
     gone = Path(Snapshot.load(there).paths[3])
     gone.unlink()
@@ -88,7 +88,7 @@ def test_an_image_that_no_node_can_read_is_named(nodes: Any, folders: tuple[Path
     assert not shard_file(there, 0).exists()
 
 
-def test_the_parts_of_a_killed_node_are_embedded_by_the_other(nodes: Any, folders: tuple[Path, Path]) -> None:
+def test_the_work_of_a_killed_node_is_done_by_the_other(nodes: Any, folders: tuple[Path, Path]) -> None:
     here, there = folders
     wanted = [make(here, shard).read_bytes() for shard in range(2)]
     killed = []
@@ -104,7 +104,7 @@ def test_the_parts_of_a_killed_node_are_embedded_by_the_other(nodes: Any, folder
     assert found == wanted
 
 
-def test_a_cluster_that_is_away_is_named_with_the_cure(folders: tuple[Path, Path]) -> None:
+def test_an_unreachable_cluster_is_named_with_the_cure(folders: tuple[Path, Path]) -> None:
     ray = pytest.importorskip("ray", reason="ray is not installed; install requirements-dev.txt")
     ray.shutdown()
     with socket.socket() as unused:

@@ -75,7 +75,7 @@ class Recognising(Memory):
 
 
 @pytest.mark.parametrize("together", ["content", "group", "nothing"])
-def test_no_model_of_either_side_has_seen_what_it_is_judged_on(tmp_path: Path, together: str) -> None:
+def test_no_model_of_either_side_is_judged_on_its_training_data(tmp_path: Path, together: str) -> None:
     asked = replace(comparison(tmp_path, config=replace(QUICK, batch_size=1)), seeds=(0,))
     twins = {60: 149, 61: 148}  # images that might be learnt from and are copies of judged ones
 
@@ -95,7 +95,7 @@ def test_no_model_of_either_side_has_seen_what_it_is_judged_on(tmp_path: Path, t
     assert found.learnt[Side.CLEANED] == (105 if together == "nothing" else 103)
 
 
-def test_excluded_samples_leave_both_sides_as_many_steps(tmp_path: Path) -> None:
+def test_excluded_samples_leave_both_sides_the_same_number_of_steps(tmp_path: Path) -> None:
     asked = comparison(tmp_path, config=QUICK)
     kept = np.flatnonzero(np.arange(150) % 5 != 0)
     kept = np.union1d(kept, np.arange(105, 150))
@@ -114,7 +114,7 @@ def test_excluded_samples_leave_both_sides_as_many_steps(tmp_path: Path) -> None
 
 
 @pytest.mark.slow
-def test_a_killed_comparison_goes_on_where_it_was_and_ends_alike(tmp_path: Path) -> None:
+def test_a_killed_comparison_resumes_and_gives_the_same_result(tmp_path: Path) -> None:
     asked = comparison(tmp_path, config=replace(CONFIG, epochs=3))
     straight = run(asked, tmp_path / "straight")
 
@@ -139,7 +139,7 @@ def test_a_killed_comparison_goes_on_where_it_was_and_ends_alike(tmp_path: Path)
     assert [progress.stage for progress in again] == ["comparing"]
 
 
-def test_a_comparison_stops_soon_after_it_was_told_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_comparison_stops_soon_after_a_cancel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training, "LOOK_SECONDS", 0.0)
     asked = iter([False] * 5)
     with pytest.raises(RoundCancelledError):
@@ -147,7 +147,7 @@ def test_a_comparison_stops_soon_after_it_was_told_to(tmp_path: Path, monkeypatc
     assert not (tmp_path / "comparison" / "original_0.npz").exists()
 
 
-def test_what_cannot_be_compared_is_refused_before_anything_is_learnt(tmp_path: Path) -> None:
+def test_an_impossible_comparison_is_refused_before_training(tmp_path: Path) -> None:
     asked, seen = comparison(tmp_path, config=QUICK), list[Progress]()
     with pytest.raises(RoundError, match=r"judged 29 images .* review more"):
         run(replace(asked, judged=asked.judged[:29]), tmp_path, report=seen.append)
@@ -160,7 +160,7 @@ def test_what_cannot_be_compared_is_refused_before_anything_is_learnt(tmp_path: 
 
 
 @pytest.mark.slow
-def test_a_probe_is_compared_too(tmp_path: Path) -> None:
+def test_a_comparison_works_with_a_probe(tmp_path: Path) -> None:
     config = RoundConfig(method=ProbabilityMethod.PROBE, model="test_resnet", input_size=32, batch_size=32)
     asked = comparison(tmp_path, wrong=0.6, config=config)  # with fewer the regression is right all the same
     found = run(replace(asked, seeds=(0,)), tmp_path)

@@ -69,7 +69,7 @@ def kept(folder: Path) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("batch_size", [1, 7, 32, 100, 200])
 @pytest.mark.usefixtures("small_shards")
-def test_shards_divide_all_images_and_end_with_whole_batches(batch_size: int) -> None:
+def test_shards_divide_all_images_at_batch_boundaries(batch_size: int) -> None:
     for count in range(1, 300):
         found = dividing.divide(count, batch_size)
         if found is None:
@@ -104,7 +104,7 @@ def test_a_round_in_shards_equals_the_round_without_them_bit_for_bit(
 
 
 @pytest.mark.usefixtures("small_shards")
-def test_a_finished_shard_stays_and_a_stopped_one_leaves_nothing(snapshot: Snapshot, tmp_path: Path) -> None:
+def test_a_finished_shard_stays_and_a_stopped_shard_leaves_nothing(snapshot: Snapshot, tmp_path: Path) -> None:
     folder, cache = opened(tmp_path / "round", snapshot, CONFIG), tmp_path / "cache"
     with pytest.raises(RoundCancelledError):
         make(folder, CONFIG, 1, cache, lambda: True)
@@ -119,7 +119,7 @@ def test_a_finished_shard_stays_and_a_stopped_one_leaves_nothing(snapshot: Snaps
 
 
 @pytest.mark.usefixtures("small_shards")
-def test_a_shard_that_is_gone_is_made_again_by_the_fold_that_reads_it(snapshot: Snapshot, tmp_path: Path) -> None:
+def test_a_missing_shard_is_made_again_by_the_fold_that_needs_it(snapshot: Snapshot, tmp_path: Path) -> None:
     folder, cache = opened(tmp_path / "round", snapshot, CONFIG), tmp_path / "cache"
     for shard in range(4):
         make(folder, CONFIG, shard, cache)
@@ -130,7 +130,7 @@ def test_a_shard_that_is_gone_is_made_again_by_the_fold_that_reads_it(snapshot: 
 
 
 @pytest.mark.usefixtures("small_shards")
-def test_a_shard_embeds_only_images_that_no_earlier_round_did(snapshot: Snapshot, tmp_path: Path) -> None:
+def test_a_shard_embeds_only_images_not_embedded_by_a_former_round(snapshot: Snapshot, tmp_path: Path) -> None:
     cache, embedded = tmp_path / "cache", []
     fewer = drawn(tmp_path / "images", count=120)[0]
     run(fewer, CONFIG, tmp_path / "fewer", cache)

@@ -38,7 +38,7 @@ def test_every_network_predicts_every_sample_exactly_once(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("together", ["nothing", "group", "content"])
-def test_no_network_scores_what_it_has_seen(tmp_path: Path, together: str) -> None:
+def test_no_network_scores_a_sample_it_was_trained_on(tmp_path: Path, together: str) -> None:
     snapshot, _ = drawn(tmp_path / "images")
     twins = [f"pair {index // 2}" for index in range(60)]
     if together != "nothing":  # each image twice: told apart only by group or content
@@ -57,7 +57,7 @@ def test_no_network_scores_what_it_has_seen(tmp_path: Path, together: str) -> No
             assert (logits_of(network_folder(folder, number), fold)[:, 0] == 0).all()
 
 
-def test_the_first_network_is_the_one_that_a_round_of_one_has(tmp_path: Path) -> None:
+def test_the_first_network_equals_that_of_a_round_with_one_network(tmp_path: Path) -> None:
     snapshot, _ = drawn(tmp_path / "images")
     run(snapshot, tmp_path, SEVERAL, "several")
     run(snapshot, tmp_path, replace(SEVERAL, members=()), "one")
@@ -66,7 +66,7 @@ def test_the_first_network_is_the_one_that_a_round_of_one_has(tmp_path: Path) ->
         np.testing.assert_array_equal(logits_of(tmp_path / "several", fold), logits_of(tmp_path / "one", fold))
 
 
-def test_equal_networks_say_what_one_says(tmp_path: Path) -> None:
+def test_equal_networks_predict_the_same_as_one(tmp_path: Path) -> None:
     snapshot, _ = drawn(tmp_path / "images")
     one = replace(CONFIG, epochs=2)
     alone, both = (
@@ -77,7 +77,7 @@ def test_equal_networks_say_what_one_says(tmp_path: Path) -> None:
     np.testing.assert_array_equal(both.contradicting, 2 * (alone.kind == FindingKind.SUSPICIOUS))
 
 
-def test_the_mix_is_at_least_as_likely_as_each_network_and_says_so(tmp_path: Path) -> None:
+def test_the_mix_is_reported_to_be_at_least_as_likely_as_each_network(tmp_path: Path) -> None:
     snapshot, _ = drawn(tmp_path / "images")
     judged = run(snapshot, tmp_path, SEVERAL)
     *networks, mix = judged.metrics["networks"]
@@ -95,7 +95,7 @@ def test_the_mix_is_at_least_as_likely_as_each_network_and_says_so(tmp_path: Pat
     np.testing.assert_array_equal(judged.contradicting, found)
 
 
-def test_labels_that_only_judge_have_no_say_in_the_weights(tmp_path: Path) -> None:
+def test_labels_of_evaluation_splits_do_not_affect_the_weights(tmp_path: Path) -> None:
     snapshot, _ = drawn(tmp_path / "images")
     protected = np.arange(60) >= 40
     snapshot = replace(snapshot, protected=protected)
@@ -105,7 +105,7 @@ def test_labels_that_only_judge_have_no_say_in_the_weights(tmp_path: Path) -> No
     assert judge_round(tmp_path / "round", SEVERAL).metrics["networks"] == before
 
 
-def test_what_nobody_labelled_is_the_mix_of_each_networks_mean(tmp_path: Path) -> None:
+def test_unlabelled_samples_get_the_mix_of_each_networks_mean(tmp_path: Path) -> None:
     snapshot, _ = drawn(tmp_path / "images", wrong=0)
     labels = snapshot.labels.copy()
     labels[:3] = NO_LABEL
@@ -125,7 +125,7 @@ def test_what_nobody_labelled_is_the_mix_of_each_networks_mean(tmp_path: Path) -
 
 
 @pytest.mark.slow
-def test_a_killed_fold_goes_on_with_the_networks_that_are_done(tmp_path: Path) -> None:
+def test_a_killed_fold_resumes_with_its_finished_networks(tmp_path: Path) -> None:
     snapshot, _ = drawn(tmp_path / "images")
     for name in ("straight", "resumed"):
         snapshot.save(tmp_path / name)
@@ -170,7 +170,7 @@ def test_a_network_of_other_folds_is_refused(tmp_path: Path) -> None:
         judge_round(tmp_path / "round", SEVERAL)
 
 
-def test_masks_have_one_network(tmp_path: Path) -> None:
+def test_several_networks_are_refused_for_masks(tmp_path: Path) -> None:
     scenes = drawn_scenes(tmp_path / "scenes", 4)
     scenes.snapshot.save(tmp_path / "round")
     with pytest.raises(ConfigError, match="for class labels only; name one network"):
@@ -185,7 +185,7 @@ def test_masks_have_one_network(tmp_path: Path) -> None:
         )
 
 
-def test_versions_name_each_networks_first_weights(tmp_path: Path) -> None:
+def test_versions_name_the_initial_weights_of_each_network(tmp_path: Path) -> None:
     (tmp_path / "own.pth").write_bytes(b"weights")
     file = Member(model="resnet18", weights=Weights.FILE, weights_file=str(tmp_path / "own.pth"))
     found = versions("cpu", RoundConfig(members=(Member(), file)))

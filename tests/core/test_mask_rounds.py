@@ -69,7 +69,7 @@ def files_of(folder: Path) -> list[bytes]:
 
 
 @pytest.mark.slow
-def test_swapped_objects_come_to_the_top(tmp_path: Path) -> None:
+def test_swapped_objects_rank_first(tmp_path: Path) -> None:
     scenes = drawn(tmp_path / "scenes")
     config = replace(CONFIG, epochs=16, min_region=30)
     cache = tmp_path / "cache"
@@ -128,7 +128,7 @@ def test_a_round_of_probes_is_reproduced_and_keeps_its_networks(tmp_path: Path) 
     assert judged.metrics["miou"] > 0.5
 
 
-def test_a_resumed_fold_writes_what_an_uninterrupted_one_does(tmp_path: Path) -> None:
+def test_a_resumed_fold_equals_an_uninterrupted_one(tmp_path: Path) -> None:
     scenes = drawn(tmp_path / "scenes", 10)
     config = replace(CONFIG, epochs=3)
     all_folds(scenes, tmp_path / "straight", config)
@@ -181,7 +181,7 @@ def memorising() -> TaskDefinition:
 
 @pytest.mark.parametrize("together", ["nothing", "group", "content", "split"])
 @pytest.mark.parametrize("labelled", ["all", "one of two"])
-def test_no_model_scores_what_it_has_seen(tmp_path: Path, together: str, labelled: str) -> None:
+def test_no_model_scores_an_image_it_was_trained_on(tmp_path: Path, together: str, labelled: str) -> None:
     scenes = drawn(tmp_path / "scenes", 20)
     twins = [f"pair {row // 2}" for row in range(20)]
     if together != "nothing":  # each image twice: told apart only by group or content
@@ -203,7 +203,7 @@ def test_no_model_scores_what_it_has_seen(tmp_path: Path, together: str, labelle
     assert recognised == (together == "split")  # twins that nothing holds together would be caught
 
 
-def test_how_a_fold_went_is_told_and_a_finished_one_is_only_read(tmp_path: Path) -> None:
+def test_a_fold_reports_its_progress_and_a_finished_fold_is_only_read(tmp_path: Path) -> None:
     scenes = drawn(tmp_path / "scenes", 10)
     scenes.snapshot.save(tmp_path / "round")
     seen: list[Progress] = []
@@ -217,7 +217,7 @@ def test_how_a_fold_went_is_told_and_a_finished_one_is_only_read(tmp_path: Path)
     assert again == []
 
 
-def test_images_without_a_mask_teach_nothing_and_all_folds_predict_them(tmp_path: Path) -> None:
+def test_images_without_a_mask_are_not_trained_on_and_predicted_by_all_folds(tmp_path: Path) -> None:
     scenes = without_masks(drawn(tmp_path / "scenes", 10), range(4))
     sizes, folder = np.asarray(scenes.snapshot.masks.sizes), tmp_path / "round"
     config = replace(CONFIG, folds=3, epochs=1)
@@ -261,7 +261,9 @@ def without_masks(scenes: Scenes, rows: Iterable[int]) -> Scenes:
         {"model": "deeplabv3plus-test_resnet"},
     ],
 )
-def test_every_way_to_learn_and_to_look_fills_all_pixels(tmp_path: Path, changes: dict[str, Any]) -> None:
+def test_every_pixel_is_predicted_with_each_training_and_prediction_setting(
+    tmp_path: Path, changes: dict[str, Any]
+) -> None:
     scenes = drawn(tmp_path / "scenes", 6)
     all_folds(scenes, tmp_path / "round", replace(CONFIG, epochs=1, **changes))
     predictions = read_predictions(tmp_path / "round", np.asarray(scenes.snapshot.masks.sizes))
@@ -282,7 +284,7 @@ class Greedy(nn.Module):
         return self.layer(images)
 
 
-def test_out_of_memory_halves_the_batch_and_says_so(tmp_path: Path) -> None:
+def test_out_of_memory_halves_the_batch_and_is_reported(tmp_path: Path) -> None:
     scenes = drawn(tmp_path / "scenes", 40)
     scenes.snapshot.save(tmp_path / "round")
     greedy = replace(SEGMENTATION, build_network=lambda _config, _channels, classes: Greedy(classes))
@@ -291,7 +293,7 @@ def test_out_of_memory_halves_the_batch_and_says_so(tmp_path: Path) -> None:
     assert "out of memory" in summary.message
 
 
-def test_a_round_stops_soon_after_it_was_told_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_round_stops_soon_after_a_cancel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scenes = drawn(tmp_path / "scenes", 10)
     scenes.snapshot.save(tmp_path / "round")
     monkeypatch.setattr(training, "LOOK_SECONDS", 0.0)
@@ -301,7 +303,7 @@ def test_a_round_stops_soon_after_it_was_told_to(tmp_path: Path, monkeypatch: py
     assert not fold_file(tmp_path / "round", 0).exists()
 
 
-def test_a_mask_that_vanished_is_named_with_a_cure(tmp_path: Path) -> None:
+def test_a_missing_mask_is_named_with_a_cure(tmp_path: Path) -> None:
     scenes = drawn(tmp_path / "scenes", 6)
     scenes.snapshot.save(tmp_path / "round")
     for file in scenes.store.rglob("*.png"):
@@ -311,7 +313,7 @@ def test_a_mask_that_vanished_is_named_with_a_cure(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_fold_may_learn_from_a_single_image(tmp_path: Path) -> None:
+def test_a_fold_can_train_on_a_single_image(tmp_path: Path) -> None:
     """Where a network pools an image to one cell, its norms need two."""
     scenes = drawn(tmp_path / "scenes", 4)
     replace(scenes.snapshot, groups=["g", "g", "g", ""]).save(tmp_path / "round")
@@ -321,7 +323,7 @@ def test_a_fold_may_learn_from_a_single_image(tmp_path: Path) -> None:
     assert (read_predictions(tmp_path / "round", scenes.snapshot.masks.sizes).fold >= 0).all()
 
 
-def test_the_packaged_encoder_is_trained_with_its_decoder_where_that_is_asked_for(tmp_path: Path) -> None:
+def test_the_packaged_encoder_is_trained_with_its_decoder_on_request(tmp_path: Path) -> None:
     scenes = drawn(tmp_path / "scenes", 6)
     scenes.snapshot.save(tmp_path / "round")
     model = "deeplabv3plus-tf_efficientnet_lite0"
@@ -347,7 +349,7 @@ def test_a_probe_of_a_network_without_an_encoder_and_a_classifier_are_refused(tm
         one_fold(scenes, tmp_path / "round", replace(CONFIG, model="resnet18"))
 
 
-def test_nothing_to_learn_from_is_refused(tmp_path: Path) -> None:
+def test_a_round_without_any_mask_is_refused(tmp_path: Path) -> None:
     scenes = drawn(tmp_path / "scenes", 6)
     replace(scenes.snapshot, labels=np.full(6, NO_LABEL, np.int32)).save(tmp_path / "round")
     with pytest.raises(RoundError, match="labels of fewer than one class to train on"):

@@ -66,7 +66,9 @@ PROBE = replace(LABELS, method=ProbabilityMethod.PROBE, model="test_resnet", inp
 
 
 @pytest.mark.parametrize("config", [LABELS, PROBE], ids=["fine-tune", "probe"])
-def test_a_fold_says_of_its_held_out_images_what_the_round_stored(tmp_path: Path, config: RoundConfig) -> None:
+def test_the_network_of_a_fold_reproduces_the_stored_probabilities_of_its_images(
+    tmp_path: Path, config: RoundConfig
+) -> None:
     folder, paths = label_round(tmp_path, config)
     stored = np.load(folder / "probabilities.npy").astype(np.float32)
     for fold in range(2):
@@ -87,7 +89,7 @@ PROBED = {"method": ProbabilityMethod.PROBE, "model": "deeplabv3plus-test_effici
 
 
 @pytest.mark.parametrize("looks", [{}, {"scales": (0.75, 1.0), "flip": True}, PROBED], ids=["once", "often", "probe"])
-def test_a_fold_says_of_its_held_out_scenes_what_the_round_stored(tmp_path: Path, looks: dict[str, Any]) -> None:
+def test_the_network_of_a_fold_reproduces_the_stored_masks_of_its_scenes(tmp_path: Path, looks: dict[str, Any]) -> None:
     folder, scenes = mask_round(tmp_path, replace(MASKS, **looks))
     predictions = read_predictions(folder, np.asarray(scenes.snapshot.masks.sizes))
     for fold in range(2):
@@ -102,7 +104,7 @@ def test_a_fold_says_of_its_held_out_scenes_what_the_round_stored(tmp_path: Path
             assert np.abs(one.confidence.astype(int) - confidence).max() <= 1
 
 
-def test_networks_of_other_kinds_and_sizes_say_together_what_their_round_mixed(tmp_path: Path) -> None:
+def test_an_ensemble_of_different_networks_reproduces_the_mix_of_its_round(tmp_path: Path) -> None:
     grey = replace(PROBE, grey=True, input_size=24)
     config = replace(LABELS, members=(Member.of(grey), Member.of(replace(LABELS, learning_rate=0.01))))
     folder, paths = label_round(tmp_path, config)
@@ -120,7 +122,7 @@ def test_networks_of_other_kinds_and_sizes_say_together_what_their_round_mixed(t
     assert not keeps_networks(folder)
 
 
-def test_together_networks_say_the_mean(tmp_path: Path) -> None:
+def test_an_ensemble_predicts_the_mean_of_its_networks(tmp_path: Path) -> None:
     folder, paths = label_round(tmp_path)
     images = images_of(paths[:7])
     alone = [
@@ -131,7 +133,7 @@ def test_together_networks_say_the_mean(tmp_path: Path) -> None:
         np.testing.assert_allclose([dict(both.top)[label] for label in range(3)], own, atol=1e-6)
 
 
-def test_together_networks_say_the_mean_of_each_pixel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_ensemble_predicts_the_mean_of_each_pixel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder, scenes = mask_round(tmp_path)
     images = images_of(scenes.snapshot.paths[:3])
     whole = list(predict_masks(ensemble_of(folder), images, PredictionOptions()))
@@ -147,7 +149,7 @@ def test_together_networks_say_the_mean_of_each_pixel(tmp_path: Path, monkeypatc
         assert np.abs(both.confidence - mean)[agreed].max() <= 1
 
 
-def test_a_table_is_read_by_the_import_and_what_is_unsure_has_no_label(tmp_path: Path) -> None:
+def test_a_predicted_table_can_be_imported_and_uncertain_images_have_no_label(tmp_path: Path) -> None:
     folder, paths = label_round(tmp_path)
     images = images_of(paths)
     sure = sorted(one.top[0][1] for one in predict_labels(ensemble_of(folder), images, PredictionOptions()))
@@ -170,7 +172,7 @@ def test_a_table_is_read_by_the_import_and_what_is_unsure_has_no_label(tmp_path:
     assert all(float(row["confidence"]) == float(row["top1_probability"]) for row in rows)
 
 
-def test_a_folder_of_masks_is_read_by_the_import_bit_for_bit(tmp_path: Path) -> None:
+def test_predicted_masks_can_be_imported_bit_for_bit(tmp_path: Path) -> None:
     folder, scenes = mask_round(tmp_path)
     images, options = images_of(scenes.snapshot.paths), PredictionOptions(above=0.6, confidence=True)
     target = tmp_path / "out"
@@ -194,7 +196,7 @@ def test_a_folder_of_masks_is_read_by_the_import_bit_for_bit(tmp_path: Path) -> 
         assert Path(sample.path).read_bytes() == Path(own.image.path).read_bytes()
 
 
-def test_merged_classes_are_predicted_as_the_one_they_went_into(tmp_path: Path) -> None:
+def test_merged_classes_are_predicted_as_the_target_of_the_merge(tmp_path: Path) -> None:
     folder, paths = label_round(tmp_path)
     ensemble, images = ensemble_of(folder), images_of(paths)
     names = ("last", "both")
@@ -211,7 +213,7 @@ def test_merged_classes_are_predicted_as_the_one_they_went_into(tmp_path: Path) 
     assert {row["label"] for row in csv.DictReader((tmp_path / "out.csv").open())} <= set(names)
 
 
-def test_what_is_wrong_with_a_file_is_collected_and_the_rest_is_done(tmp_path: Path) -> None:
+def test_unusable_files_are_reported_and_the_rest_is_predicted(tmp_path: Path) -> None:
     folder, _ = label_round(tmp_path)
     new = tmp_path / "new"
     (new / "below").mkdir(parents=True)
@@ -230,7 +232,7 @@ def test_what_is_wrong_with_a_file_is_collected_and_the_rest_is_done(tmp_path: P
     assert all(one.cure for one in told.values())
 
 
-def test_an_image_of_other_proportions_has_a_canvas_of_its_own(tmp_path: Path) -> None:
+def test_an_image_of_other_proportions_gets_its_own_canvas(tmp_path: Path) -> None:
     folder, scenes = mask_round(tmp_path)
     wide = tmp_path / "wide.png"
     Image.new("RGB", (200, 20), (90, 90, 90)).save(wide)
@@ -244,7 +246,7 @@ def test_an_image_of_other_proportions_has_a_canvas_of_its_own(tmp_path: Path) -
     assert [one.mask.shape for one in found] == [(20, 200), scenes.true[0].shape, (300, 300)]
 
 
-def test_a_changed_network_is_never_asked(tmp_path: Path) -> None:
+def test_a_modified_network_is_refused(tmp_path: Path) -> None:
     folder, _ = label_round(tmp_path)
     path = folder / "fold_1.safetensors"
     data = bytearray(path.read_bytes())
@@ -259,7 +261,7 @@ def test_a_changed_network_is_never_asked(tmp_path: Path) -> None:
         open_ensemble([])
 
 
-def test_networks_that_see_images_otherwise_are_not_asked_together(tmp_path: Path) -> None:
+def test_networks_with_different_inputs_or_classes_are_not_combined(tmp_path: Path) -> None:
     folder, _ = label_round(tmp_path)
     first, second = kept_networks(folder)
     with pytest.raises(RoundError, match="do not see images alike"):
@@ -267,7 +269,7 @@ def test_networks_that_see_images_otherwise_are_not_asked_together(tmp_path: Pat
 
 
 @pytest.mark.parametrize("target", ["out.csv", "masks"])
-def test_it_is_written_whole_or_not_at_all(tmp_path: Path, target: str) -> None:
+def test_predictions_are_written_completely_or_not_at_all(tmp_path: Path, target: str) -> None:
     if target == "masks":
         folder, scenes = mask_round(tmp_path)
         paths = scenes.snapshot.paths
@@ -284,13 +286,13 @@ def test_it_is_written_whole_or_not_at_all(tmp_path: Path, target: str) -> None:
         predict(ensemble_of(folder), images_of(paths[:2]), out, PredictionOptions())
 
 
-def test_a_table_has_an_ending_that_says_which(tmp_path: Path) -> None:
+def test_the_extension_of_a_table_must_be_csv_or_parquet(tmp_path: Path) -> None:
     folder, paths = label_round(tmp_path)
     with pytest.raises(ExportError, match=r"something\.csv or something\.parquet"):
         predict(ensemble_of(folder), images_of(paths), tmp_path / "out.txt", PredictionOptions())
 
 
-def test_memory_that_is_too_small_halves_the_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_out_of_memory_halves_the_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder, paths = label_round(tmp_path)
     ensemble = ensemble_of(folder, "fold_0")
     images = images_of(paths[:20])

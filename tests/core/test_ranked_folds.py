@@ -40,7 +40,7 @@ def by_two(
 
 
 @pytest.mark.slow
-def test_a_fold_by_two_processes_is_whole_and_the_same_again_also_after_a_kill(tmp_path: Path) -> None:
+def test_a_fold_by_two_processes_is_complete_and_reproducible_even_after_a_kill(tmp_path: Path) -> None:
     snapshot, _ = drawn(tmp_path / "images", wrong=0.0)
     heard: list[Progress] = []
     for name in ("a", "b"):
@@ -75,7 +75,7 @@ def test_a_fold_by_two_processes_is_whole_and_the_same_again_also_after_a_kill(t
 
 
 @pytest.mark.slow
-def test_masks_are_learnt_by_two_processes_too(tmp_path: Path) -> None:
+def test_two_processes_can_train_on_masks(tmp_path: Path) -> None:
     scenes = drawn_scenes(tmp_path / "scenes", 12)
     folder = tmp_path / "round"
     scenes.snapshot.save(folder)
@@ -87,7 +87,7 @@ def test_masks_are_learnt_by_two_processes_too(tmp_path: Path) -> None:
     assert kept_networks(folder)[0].hash == summary.model_hash
 
 
-def test_a_batch_that_does_not_fit_is_halved_until_it_does_or_is_too_small(
+def test_a_batch_too_large_for_memory_is_halved_until_it_fits_or_is_too_small(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tried: list[int] = []
@@ -115,7 +115,7 @@ def test_a_batch_that_does_not_fit_is_halved_until_it_does_or_is_too_small(
     assert not tried
 
 
-def test_the_number_of_processes_stands_in_the_rounds_versions_where_it_matters() -> None:
+def test_the_versions_of_a_round_name_the_number_of_training_processes() -> None:
     alone = versions("cpu", CONFIG)["device"]
     assert versions("cpu", CONFIG, ranks=1)["device"] == alone
     assert versions("cpu", CONFIG, ranks=2)["device"] == f"2 x {alone}"

@@ -87,7 +87,7 @@ def hashes(folder: Path) -> list[str]:
     ],
     ids=["trained", "probe"],
 )
-def test_of_very_many_samples_folds_keep_the_likeliest_classes_alone(
+def test_folds_of_very_many_samples_store_only_the_likeliest_classes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, config: RoundConfig
 ) -> None:
     snapshot, _ = drawn(tmp_path / "images")
@@ -107,7 +107,7 @@ def test_of_very_many_samples_folds_keep_the_likeliest_classes_alone(
 
 
 @pytest.mark.slow
-def test_flipped_labels_come_to_the_top(tmp_path: Path) -> None:
+def test_flipped_labels_rank_first(tmp_path: Path) -> None:
     found = 0
     for seed in range(3):
         snapshot, flipped = drawn(tmp_path / f"images-{seed}", seed=seed)
@@ -185,7 +185,7 @@ def memorising() -> TaskDefinition:
     )
 
 
-def test_what_nobody_labelled_is_the_mean_of_all_folds_that_may_judge_it(tmp_path: Path) -> None:
+def test_unlabelled_samples_get_the_mean_of_all_folds_not_trained_on_their_group(tmp_path: Path) -> None:
     snapshot, _ = drawn(tmp_path / "images", wrong=0)
     labels, groups = snapshot.labels.copy(), list(snapshot.groups)
     labels[:6] = NO_LABEL
@@ -208,7 +208,7 @@ def test_what_nobody_labelled_is_the_mean_of_all_folds_that_may_judge_it(tmp_pat
     np.testing.assert_allclose(judged.confidence[1:6], expected.max(axis=1), atol=1e-5)
 
 
-def test_a_fold_that_left_out_what_it_should_predict_is_refused(tmp_path: Path) -> None:
+def test_a_fold_with_missing_predictions_is_refused(tmp_path: Path) -> None:
     snapshot, _ = drawn(tmp_path / "images")
     labels = snapshot.labels.copy()
     labels[:2] = NO_LABEL
@@ -222,7 +222,7 @@ def test_a_fold_that_left_out_what_it_should_predict_is_refused(tmp_path: Path) 
 
 @pytest.mark.parametrize("together", ["nothing", "group", "content"])
 @pytest.mark.parametrize("labelled", ["all", "one of two"])
-def test_no_model_scores_what_it_has_seen(tmp_path: Path, together: str, labelled: str) -> None:
+def test_no_model_scores_a_sample_it_was_trained_on(tmp_path: Path, together: str, labelled: str) -> None:
     snapshot, _ = drawn(tmp_path / "images")
     if labelled != "all":
         labels = snapshot.labels.copy()
@@ -244,7 +244,7 @@ def test_no_model_scores_what_it_has_seen(tmp_path: Path, together: str, labelle
         assert (logits_of(folder, fold)[:, 0] == 0).all()
 
 
-def test_what_is_protected_is_predicted_and_no_model_has_seen_it(tmp_path: Path) -> None:
+def test_protected_samples_are_predicted_and_never_trained_on(tmp_path: Path) -> None:
     snapshot, _ = drawn(tmp_path / "images")
     paths = [snapshot.paths[index // 2 * 2] for index in range(60)]  # each image twice, in whatever folds
     protected = np.arange(60) < 20
@@ -263,7 +263,7 @@ def test_what_is_protected_is_predicted_and_no_model_has_seen_it(tmp_path: Path)
     assert seen[~protected[everything]].any(), "twins that may teach are recognised, so the others would have been"
 
 
-def test_the_memorising_network_would_be_caught(tmp_path: Path) -> None:
+def test_a_memorising_network_is_detected(tmp_path: Path) -> None:
     snapshot, _ = drawn(tmp_path / "images")
     snapshot = replace(snapshot, paths=[snapshot.paths[index // 2 * 2] for index in range(60)])
     folder = tmp_path / "round"
@@ -272,7 +272,7 @@ def test_the_memorising_network_would_be_caught(tmp_path: Path) -> None:
     assert (logits_of(folder)[:, 0] != 0).any()
 
 
-def test_a_resumed_fold_ends_like_an_uninterrupted_one(tmp_path: Path) -> None:
+def test_a_resumed_fold_equals_an_uninterrupted_one(tmp_path: Path) -> None:
     snapshot, _ = drawn(tmp_path / "images")
     config = replace(CONFIG, epochs=4)
     for name in ("straight", "resumed"):
@@ -319,7 +319,7 @@ class Greedy(nn.Module):
         return self.layer(images.flatten(1))
 
 
-def test_out_of_memory_halves_the_batch_and_says_so(tmp_path: Path) -> None:
+def test_out_of_memory_halves_the_batch_and_is_reported(tmp_path: Path) -> None:
     snapshot, _ = drawn(tmp_path / "images")
     snapshot.save(tmp_path / "round")
     greedy = replace(CLASSIFICATION, build_network=lambda _config, _channels, classes: Greedy(classes))
@@ -330,7 +330,7 @@ def test_out_of_memory_halves_the_batch_and_says_so(tmp_path: Path) -> None:
     assert any("halved to 8" in progress.message for progress in seen)
 
 
-def test_when_nothing_fits_the_cure_is_said(tmp_path: Path) -> None:
+def test_an_error_with_a_cure_is_raised_when_no_batch_fits(tmp_path: Path) -> None:
     snapshot, _ = drawn(tmp_path / "images")
     snapshot.save(tmp_path / "round")
 
@@ -343,7 +343,7 @@ def test_when_nothing_fits_the_cure_is_said(tmp_path: Path) -> None:
         one_fold(tmp_path / "round", CONFIG, task=hopeless)
 
 
-def test_a_round_stops_soon_after_it_was_told_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_round_stops_soon_after_a_cancel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     snapshot, _ = drawn(tmp_path / "images")
     snapshot.save(tmp_path / "round")
     monkeypatch.setattr(training, "LOOK_SECONDS", 0.0)
@@ -353,7 +353,7 @@ def test_a_round_stops_soon_after_it_was_told_to(tmp_path: Path, monkeypatch: py
     assert not fold_file(tmp_path / "round", 0).exists()
 
 
-def test_labels_of_one_class_only_are_refused(tmp_path: Path) -> None:
+def test_labels_of_a_single_class_are_refused(tmp_path: Path) -> None:
     snapshot, _ = drawn(tmp_path / "images")
     replace(snapshot, labels=np.zeros(60, np.int32)).save(tmp_path / "round")
     with pytest.raises(RoundError, match="fewer than two classes"):
@@ -385,7 +385,7 @@ def test_a_probe_embeds_once_and_orders_by_similarity(tmp_path: Path) -> None:
     assert judged.metrics["accuracy"] > 0.4  # a random network's features already tell discs from bars
 
 
-def test_what_is_kept_of_a_network_is_all_it_takes_to_ask_it_again(tmp_path: Path) -> None:
+def test_a_kept_network_can_predict_again(tmp_path: Path) -> None:
     snapshot, _ = drawn(tmp_path / "images")
     judged = run(snapshot, tmp_path, replace(CONFIG, epochs=1))
     kept = kept_networks(tmp_path / "round")
@@ -396,7 +396,7 @@ def test_what_is_kept_of_a_network_is_all_it_takes_to_ask_it_again(tmp_path: Pat
     assert all(one.about.predicts and one.about.canvas == (16, 16) for one in kept)
 
 
-def test_a_round_of_probes_keeps_the_network_below_them_once(tmp_path: Path) -> None:
+def test_a_round_of_probes_keeps_their_backbone_once(tmp_path: Path) -> None:
     snapshot, _ = drawn(tmp_path / "images", count=40)
     config = RoundConfig(folds=2, method=ProbabilityMethod.PROBE, model="test_resnet", input_size=32, batch_size=32)
     run(snapshot, tmp_path, config)
@@ -408,7 +408,7 @@ def test_a_round_of_probes_keeps_the_network_below_them_once(tmp_path: Path) -> 
     assert hashes(tmp_path / "again") == hashes(tmp_path / "round")
 
 
-def test_a_probe_whose_network_cannot_be_had_again_says_so_and_is_not_kept(tmp_path: Path) -> None:
+def test_a_probe_with_an_unavailable_backbone_is_reported_and_not_kept(tmp_path: Path) -> None:
     snapshot, _ = drawn(tmp_path / "images", count=40)
     config = RoundConfig(folds=2, method=ProbabilityMethod.PROBE, model="test_resnet", input_size=32, batch_size=32)
     run(snapshot, tmp_path, config)
@@ -432,12 +432,12 @@ def test_a_probe_whose_network_cannot_be_had_again_says_so_and_is_not_kept(tmp_p
     assert hashes(tmp_path / "again") == []
 
 
-def test_versions_name_what_the_outcome_depends_on() -> None:
+def test_versions_name_everything_the_outcome_depends_on() -> None:
     assert {"python", "torch", "timm", "scipy", "device"} <= set(versions("cpu"))
     assert "weights" not in versions("cpu", RoundConfig())
 
 
-def test_versions_name_the_first_weights_with_hash_and_licence(tmp_path: Path) -> None:
+def test_versions_name_the_initial_weights_with_hash_and_licence(tmp_path: Path) -> None:
     known = PACKAGED[BACKBONE]
     packaged = versions("cpu", RoundConfig(model=BACKBONE, weights=Weights.PACKAGED))["weights"]
     assert packaged == f"{known.package}, ImageNet, Apache-2.0, sha256 {known.sha256}"
@@ -448,7 +448,7 @@ def test_versions_name_the_first_weights_with_hash_and_licence(tmp_path: Path) -
     assert versions("cpu", hub)["weights"] == "timm, timm/resnet18.a1_in1k, apache-2.0"
 
 
-def test_an_experiment_runs_where_what_it_does_not_need_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_versions_tolerate_a_missing_optional_package(monkeypatch: pytest.MonkeyPatch) -> None:
     def without_scipy(name: str) -> str:
         if name == "scipy":
             raise PackageNotFoundError(name)
@@ -458,7 +458,7 @@ def test_an_experiment_runs_where_what_it_does_not_need_is_missing(monkeypatch: 
     assert versions("cpu")["scipy"] == "not installed"
 
 
-def test_a_probe_of_a_few_more_images_embeds_only_those(tmp_path: Path) -> None:
+def test_a_probe_with_a_few_more_images_embeds_only_those(tmp_path: Path) -> None:
     config = RoundConfig(folds=2, method=ProbabilityMethod.PROBE, model="test_resnet", input_size=32, batch_size=32)
     run(drawn(tmp_path / "images", count=58)[0], tmp_path, config, "fewer")
     (earlier,) = (tmp_path / "cache").glob("*.embeddings.npy")

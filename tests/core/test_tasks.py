@@ -20,7 +20,7 @@ def snapshot(masks: SnapshotMasks | None = None) -> Snapshot:
     return Snapshot(np.array([1]), ["a.png"], np.array([0]), [""], ["a"], ["sky", "road"], masks)
 
 
-def test_the_snapshot_says_which_task_it_is() -> None:
+def test_the_task_is_derived_from_the_snapshot() -> None:
     assert task_of(snapshot()) is CLASSIFICATION
     assert task_of(snapshot(SnapshotMasks([""], [""], np.array([[4, 4]])))) is SEGMENTATION
 
@@ -62,11 +62,11 @@ def branches(tree: ast.AST) -> list[int]:
         ("TABLE[snapshot.task](folder)", 0),
     ],
 )
-def test_a_branch_on_the_task_would_be_caught(code: str, count: int) -> None:
+def test_a_branch_on_the_task_is_detected(code: str, count: int) -> None:
     assert len(branches(ast.parse(code))) == count
 
 
-def test_nobody_else_branches_on_the_task() -> None:
+def test_no_other_module_branches_on_the_task() -> None:
     asking = [
         f"{path.relative_to(CORE)}:{line}"
         for path in sorted(CORE.rglob("*.py"))

@@ -37,7 +37,7 @@ def trial(tmp_path: Path) -> TimingTrial:
 
 
 @pytest.mark.usefixtures("one_thread")
-def test_many_times_the_images_or_epochs_take_many_times_as_long(trial: TimingTrial) -> None:
+def test_the_estimate_grows_with_images_and_epochs(trial: TimingTrial) -> None:
     once = estimate_seconds(trial, TRAINED)
     assert once > 0
     assert estimate_seconds(replace(trial, count=100_000), TRAINED) > 2 * once
@@ -45,7 +45,7 @@ def test_many_times_the_images_or_epochs_take_many_times_as_long(trial: TimingTr
 
 
 @pytest.mark.usefixtures("one_thread")
-def test_the_parts_of_a_network_add_up_to_its_folds(trial: TimingTrial) -> None:
+def test_the_estimate_is_the_sum_of_its_parts(trial: TimingTrial) -> None:
     seconds, costs = estimate_costs(trial, TRAINED)
     assert costs is not None
     assert seconds == pytest.approx(costs.once + TRAINED.epochs * costs.training + costs.predicting)
@@ -123,16 +123,14 @@ def test_scenes_are_timed_by_a_small_round(trial: TimingTrial, tmp_path: Path) -
     assert estimate_seconds(replace(scenes, count=100_000), probe) > 2 * once
 
 
-def test_what_cannot_be_done_says_why(trial: TimingTrial) -> None:
+def test_an_impossible_estimate_is_refused_with_the_cause(trial: TimingTrial) -> None:
     with pytest.raises(RoundError, match="can no longer be read"):
         estimate_seconds(replace(trial, paths=["/nowhere/1.png"], content_hashes=["1"]), TRAINED)
     with pytest.raises(ConfigError, match="no weights file"):
         estimate_seconds(trial, replace(PROBED, weights=Weights.FILE, weights_file="/nowhere/w.safetensors"))
 
 
-def test_a_trial_works_below_the_folder_it_is_given_and_leaves_nothing_there(
-    trial: TimingTrial, tmp_path: Path
-) -> None:
+def test_a_trial_uses_only_the_given_folder_and_leaves_nothing_there(trial: TimingTrial, tmp_path: Path) -> None:
     (tmp_path / "scratch").mkdir()
     estimate_seconds(trial, TRAINED, tmp_path / "scratch")
     assert list((tmp_path / "scratch").iterdir()) == []

@@ -58,7 +58,7 @@ def nulls(url: str) -> tuple[object, ...]:
 
 
 @pytest.mark.slow
-def test_every_row_goes_to_postgresql_and_back(filled: AppContext, postgres_url: str, tmp_path: Path) -> None:
+def test_every_row_is_copied_to_postgresql_and_back(filled: AppContext, postgres_url: str, tmp_path: Path) -> None:
     told: list[str] = []
     there = copy_database(filled.database.url, postgres_url, lambda table: told.append(table.table))
     back_url = f"sqlite:///{tmp_path / 'back.sqlite'}"
@@ -80,7 +80,7 @@ def test_every_row_goes_to_postgresql_and_back(filled: AppContext, postgres_url:
     database.close()
 
 
-def test_the_copy_on_postgresql_goes_on_counting_where_the_source_ended(
+def test_ids_in_the_postgresql_copy_continue_after_those_of_the_source(
     filled: AppContext, postgres_url: str, tmp_path: Path
 ) -> None:
     copy_database(filled.database.url, postgres_url)
@@ -90,7 +90,7 @@ def test_the_copy_on_postgresql_goes_on_counting_where_the_source_ended(
     opened.database.close()
 
 
-def test_a_filled_target_is_refused_and_left_alone(filled: AppContext, tmp_path: Path) -> None:
+def test_a_target_with_data_is_refused_and_left_unchanged(filled: AppContext, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'other.sqlite'}"
     copy_database(filled.database.url, url)
     before = hash_tables(url)
@@ -101,7 +101,7 @@ def test_a_filled_target_is_refused_and_left_alone(filled: AppContext, tmp_path:
         copy_database(url, url)
 
 
-def test_a_source_without_tables_is_refused_and_not_made(postgres_url: str, tmp_path: Path) -> None:
+def test_a_source_without_tables_is_refused_and_not_created(postgres_url: str, tmp_path: Path) -> None:
     for url in (f"sqlite:///{tmp_path / 'none.sqlite'}", postgres_url):
         with pytest.raises(StorageError, match="holds no tables of Outfold"):
             copy_database(url, f"sqlite:///{tmp_path / 'target.sqlite'}")
@@ -121,7 +121,7 @@ def test_a_row_that_does_not_fit_stores_nothing(filled: AppContext, postgres_url
 
 
 @pytest.mark.slow
-def test_what_is_written_meanwhile_is_not_in_the_copy_and_nothing_waits(filled: AppContext, postgres_url: str) -> None:
+def test_rows_written_during_the_copy_are_not_in_it_and_no_writer_waits(filled: AppContext, postgres_url: str) -> None:
     before = hash_tables(filled.database.url)
     finding = reviews.page(filled, SUSPICIOUS, limit=1).items[0]
 
@@ -132,7 +132,7 @@ def test_what_is_written_meanwhile_is_not_in_the_copy_and_nothing_waits(filled: 
     assert counts(filled.database.url)["decision"] > counts(postgres_url)["decision"]
 
 
-def test_the_number_of_the_home_goes_along(filled: AppContext, postgres_url: str) -> None:
+def test_the_number_of_the_home_is_copied(filled: AppContext, postgres_url: str) -> None:
     with filled.database.write() as session:
         note_home_id(session, 4711)
     copy_database(filled.database.url, postgres_url)
@@ -142,7 +142,7 @@ def test_the_number_of_the_home_goes_along(filled: AppContext, postgres_url: str
     database.close()
 
 
-def test_an_older_source_is_brought_to_this_release_first(postgres_url: str, tmp_path: Path) -> None:
+def test_an_older_source_is_migrated_first(postgres_url: str, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'old.sqlite'}"
     command.upgrade(alembic_config(url), known_revisions()[-2])
     copy_database(url, postgres_url)

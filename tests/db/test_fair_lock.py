@@ -48,7 +48,7 @@ def written(database: Database) -> list[str]:
         return list(session.scalars(text("SELECT name FROM came ORDER BY rowid")))
 
 
-def test_writers_are_served_in_the_order_in_which_they_came(database: Database) -> None:
+def test_writers_are_served_in_order_of_arrival(database: Database) -> None:
     names = [f"{place:02}" for place in range(MANY)]
     with ThreadPoolExecutor(MANY) as pool:
         asked: list[Future[None]] = []
@@ -74,7 +74,7 @@ def test_two_objects_over_one_database_share_one_queue(database: Database) -> No
     other.close()
 
 
-def test_a_writer_within_a_writer_is_refused_at_once_and_the_outer_one_can_go_on(database: Database) -> None:
+def test_a_nested_writer_is_refused_immediately_and_the_outer_one_can_continue(database: Database) -> None:
     with database.write() as session:
         with pytest.raises(RuntimeError, match="already"), database.write():
             pass
@@ -83,7 +83,7 @@ def test_a_writer_within_a_writer_is_refused_at_once_and_the_outer_one_can_go_on
     assert written(database) == ["ada", "bob"]
 
 
-def test_a_failed_writer_hands_its_turn_on(database: Database) -> None:
+def test_a_failed_writer_passes_its_turn_on(database: Database) -> None:
     with ThreadPoolExecutor(1) as pool:
         asked: list[Future[None]] = []
 
@@ -110,7 +110,7 @@ def test_a_waiter_that_times_out_leaves_the_queue(database: Database, monkeypatc
     assert written(database) == ["bob"]
 
 
-def test_coroutines_that_write_in_threads_of_their_own_lose_nothing(database: Database) -> None:
+def test_coroutines_writing_in_their_own_threads_lose_nothing(database: Database) -> None:
     async def all_at_once() -> None:
         await asyncio.gather(*(asyncio.to_thread(write, database, str(place)) for place in range(MANY)))
 
@@ -119,7 +119,7 @@ def test_coroutines_that_write_in_threads_of_their_own_lose_nothing(database: Da
     assert sorted(written(database), key=int) == [str(place) for place in range(MANY)]
 
 
-def test_a_turn_that_comes_in_the_moment_of_the_timeout_is_passed_to_the_next() -> None:
+def test_a_turn_granted_at_the_moment_of_the_timeout_is_passed_on() -> None:
     """Waiters leave at random while turns are handed on: the lock is free in the end, and never held by two."""
     lock, inside = FairLock(), 0
 

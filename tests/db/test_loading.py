@@ -52,7 +52,7 @@ def test_postgresql_loads_findings_by_copy_and_sqlite_by_insert(opened: AppConte
         assert session.scalar(text("SELECT count(*) FROM finding")) == COUNT
 
 
-def test_a_row_that_does_not_fit_is_an_error_of_the_database_and_stores_nothing(opened: AppContext) -> None:
+def test_an_invalid_row_is_a_database_error_and_stores_nothing(opened: AppContext) -> None:
     now = str(datetime.now(UTC).replace(tzinfo=None))
     columns = ("name", "task", "root", "format", "classes", "options", "created_at")
     rows = [(name, Task.CLASSIFICATION.value, "/", "x", "[]", "{}", now) for name in ("a", "b", "a")]
@@ -64,7 +64,7 @@ def test_a_row_that_does_not_fit_is_an_error_of_the_database_and_stores_nothing(
         assert session.scalars(select(DatasetRow.name).order_by(DatasetRow.id)).all() == ["a", "b"]
 
 
-def test_the_cache_is_roomy_within_and_as_before_afterwards(tmp_path: Path) -> None:
+def test_the_cache_is_larger_within_the_block_and_restored_afterwards(tmp_path: Path) -> None:
     opened = open_app(Settings(home=tmp_path, demo=False, embedded_worker=False))
     asked = text("PRAGMA cache_size")
     with opened.database.write() as session:
@@ -75,7 +75,7 @@ def test_the_cache_is_roomy_within_and_as_before_afterwards(tmp_path: Path) -> N
     opened.database.close()
 
 
-def test_a_server_that_goes_away_while_it_loads_is_said_to_be_away_and_can_be_asked_again(
+def test_a_server_lost_during_loading_is_reported_as_unreachable_and_can_be_used_again(
     postgres_url: str, tmp_path: Path
 ) -> None:
     opened = open_app(Settings(home=tmp_path, database_url=postgres_url, demo=False, embedded_worker=False))

@@ -85,7 +85,7 @@ def stored(path: Path) -> dict[str, list[dict[str, object]]]:
 EVERYTHING = {table: [row] for table, row in STORED.items()}
 
 
-def test_what_is_stored_goes_forward_and_back(path: Path) -> None:
+def test_stored_rows_survive_upgrade_and_downgrade(path: Path) -> None:
     migrate(url_of(path))
     assert stored(path) == EVERYTHING
     command.downgrade(alembic_config(url_of(path)), RELEASED)
@@ -94,7 +94,7 @@ def test_what_is_stored_goes_forward_and_back(path: Path) -> None:
     assert stored(path) == EVERYTHING
 
 
-def test_a_release_without_removal_has_removed_images_again_with_their_verdicts(path: Path) -> None:
+def test_downgrading_below_removal_restores_removed_images_with_their_verdicts(path: Path) -> None:
     migrate(url_of(path))
     with sqlite3.connect(path) as connection:
         connection.execute("UPDATE sample SET removed_by = 1")
@@ -116,7 +116,7 @@ def test_a_release_without_removal_has_removed_images_again_with_their_verdicts(
 @pytest.mark.parametrize(
     "moment", ["CREATE TABLE tagging", "DROP TABLE decision", "ALTER TABLE _alembic_tmp_", "UPDATE alembic_version"]
 )
-def test_a_kill_in_the_midst_leaves_what_was_there_and_the_next_start_goes_on(path: Path, moment: str) -> None:
+def test_a_migration_killed_midway_keeps_the_data_and_continues_at_the_next_start(path: Path, moment: str) -> None:
     killed = subprocess.run([sys.executable, "-c", KILLED, url_of(path), moment], check=False)
     assert killed.returncode == 9
     assert stored(path) == EVERYTHING
@@ -125,7 +125,7 @@ def test_a_kill_in_the_midst_leaves_what_was_there_and_the_next_start_goes_on(pa
     command.check(alembic_config(url_of(path)))
 
 
-def test_the_later_of_two_processes_that_migrate_at_once_finds_all_done(path: Path) -> None:
+def test_the_later_of_two_concurrent_migrations_finds_nothing_to_do(path: Path) -> None:
     script = f"from db.engine import migrate; migrate({url_of(path)!r})"
     started = [subprocess.Popen([sys.executable, "-c", script]) for _ in range(3)]
     assert [process.wait(60) for process in started] == [0, 0, 0]

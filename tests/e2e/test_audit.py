@@ -278,7 +278,7 @@ def test_cards_of_the_dialog_are_judged_there_as_the_first_of_the_audit(sample: 
     sample.press("a", "a", "k")
     expect(page.locator(".rnd .badge:visible")).to_have_text(["✓ accepted", "✓ accepted", "= kept"])
     expect(page.locator(".accept-dialog h1")).to_contain_text(f"Accept {SIZE - 3} suggestions")
-    expect(page.locator(".check-sample")).to_have_text("Go on with the random sample (3 judged)")
+    expect(page.locator(".check-sample")).to_have_text("Continue the random sample (3 judged)")
     with sample.app_context.database.read() as session:
         (audit_id,) = session.scalars(select(AuditRow.id).where(AuditRow.round_id == sample.round_id)).all()
     assert shown == [one.id for one in audits.first_cards(sample.app_context, audit_id, 24)]
@@ -287,7 +287,7 @@ def test_cards_of_the_dialog_are_judged_there_as_the_first_of_the_audit(sample: 
 
     page.locator(".rnd-verdicts").get_by_role("button", name="Undo").click()
     expect(page.locator(".rnd .badge:visible")).to_have_count(2)
-    expect(page.locator(".check-sample")).to_have_text("Go on with the random sample (2 judged)")
+    expect(page.locator(".check-sample")).to_have_text("Continue the random sample (2 judged)")
     assert audits.view_audit(sample.app_context, audit_id).judged == 2
 
 

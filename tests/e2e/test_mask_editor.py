@@ -596,7 +596,7 @@ def test_masks_are_painted_before_the_first_round(
     editor = make_editor(*served, rounds=0)
     editor.page.goto(f"{editor.server.url}/masks?dataset={editor.dataset_id}")
     editor.ready()
-    expect(editor.page.locator(".region-panel")).to_contain_text("No round has looked at this image yet")
+    expect(editor.page.locator(".region-panel")).to_contain_text("No round has predicted this image yet")
     editor.press("p", "4")
     editor.size(12)
     path = editor.watched(lambda: editor.stroke((20.3, 30.3), (90.7, 44.2)))

@@ -84,7 +84,7 @@ def test_the_page_says_how_a_round_stands_whose_worker_is_killed_and_started_aga
             if again:
                 page.reload()
             expect(live).to_contain_text("No worker is running it now: no worker: silent for")
-            expect(live).to_contain_text("which goes on from where it was")
+            expect(live).to_contain_text("which resumes where it stopped")
             expect(live).to_contain_text("waiting")
             expect(live).not_to_contain_text("time left")
         worker = start_worker(opened)

@@ -101,7 +101,7 @@ test("an estimate is shown with its interval, rounded outwards, and its number o
   assert.equal(shortPrecision(preview.known), "93 % right (88 to 98 %, 60 random)");
   assert.equal(acceptLabel(preview), "Accept 1,204 (93 % right: 88 to 98 %, 60 random verdicts)");
   assert.equal(advice(preview), "23 more flawless cards to a certificate.");
-  assert.equal(sampleButton(preview.audit), "Go on with the random sample (60 judged)");
+  assert.equal(sampleButton(preview.audit), "Continue the random sample (60 judged)");
   assert.match(advice({ ...preview, audit: { state: "failed", judged: 60, needed: null } }), /out of reach/);
 });
 

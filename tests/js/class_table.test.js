@@ -13,7 +13,7 @@ test("a merge tells what becomes of labels and findings before it happens", () =
   assert.deepEqual(consequences({ from: "cat", into: "dog", use, settled: 12, masks: false }), [
     "1,204 labels of cat become dog. 14 of them were given by verdicts.",
     "30 open findings of cat become those of dog; 12 between the two agree and leave the queue.",
-    "cat is not offered any more. Undo brings everything back.",
+    "cat is not offered any more. Undo restores everything.",
   ]);
   const none = { images: 1, decided: 0, tagged: 0, open: 0 };
   assert.equal(consequences({ from: "cat", into: "dog", use: none, settled: 0, masks: false })[0], "1 label of cat becomes dog.");

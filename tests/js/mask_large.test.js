@@ -56,8 +56,8 @@ test("a mask is read from a PNG of one or two bytes a pixel, whatever its rows a
     const labels = (size === 1 ? Uint8Array : Uint16Array).from({ length: width * height }, () => random(most));
     const written = png(labels, width, height, size);
     assert.deepEqual(await readMask(written, { dtype, width, height }), labels);
-    await assert.rejects(readMask(written, { dtype, width: height, height: width }), /no mask of the image/);
-    await assert.rejects(readMask(written, { dtype: size === 1 ? "uint16" : "uint8", width, height }), /no mask/);
+    await assert.rejects(readMask(written, { dtype, width: height, height: width }), /not a mask of the image/);
+    await assert.rejects(readMask(written, { dtype: size === 1 ? "uint16" : "uint8", width, height }), /not a mask/);
     await assert.rejects(readMask(written.subarray(0, written.length - 40), { dtype, width, height }));
   }
   await assert.rejects(readMask(Uint8Array.of(1, 2, 3), { dtype: "uint8", width: 1, height: 1 }), /damaged/);

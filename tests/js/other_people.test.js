@@ -86,7 +86,7 @@ test("an overruled verdict is described in one line", () => {
   assert.equal(overruledText([one], ["cat", "dog", "fox"]), "Grace decided cat/1.png otherwise: fox. You: cat.");
   const excluded = { ...one, status: "exclude", label: null };
   assert.equal(overruledText([excluded], ["cat", "dog", "fox"]), "Grace decided cat/1.png otherwise: excluded. You: cat.");
-  assert.equal(overruledText([one, one], ["cat"]), "2 of your verdicts were decided otherwise by others, the last by Grace.");
+  assert.equal(overruledText([one, one], ["cat"]), "2 of your verdicts were changed by others, the last by Grace.");
 });
 
 test("unreferenced findings are evicted, referenced ones stay the same object", () => {

@@ -66,7 +66,7 @@ def test_requirements_without_advisories_pass(server: str, pinned: Path, capsys:
     assert capsys.readouterr().out == "audited 2 requirements, 0 with known vulnerabilities\n"
 
 
-def test_a_known_vulnerability_fails_with_its_cure_unless_it_is_accepted(
+def test_a_known_vulnerability_fails_with_its_cure_unless_accepted(
     server: str, pinned: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pinned.write_text("jinja2==2.10\n")
@@ -77,7 +77,7 @@ def test_a_known_vulnerability_fails_with_its_cure_unless_it_is_accepted(
 
 
 @pytest.mark.parametrize("path", ["", "/broken", "/portal"])
-def test_where_no_advisory_is_reached_it_passes_and_says_that_nothing_was_audited(
+def test_an_unreachable_advisory_service_passes_and_reports_that_nothing_was_audited(
     path: str, server: str, pinned: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     url = f"{server}{path}" if path else f"http://127.0.0.1:{free_port()}"
@@ -85,13 +85,13 @@ def test_where_no_advisory_is_reached_it_passes_and_says_that_nothing_was_audite
     assert capsys.readouterr().out.startswith("not audited: the advisories cannot be reached (")
 
 
-def test_what_is_wrong_with_the_audit_itself_fails(tmp_path: Path, server: str) -> None:
+def test_a_fault_of_the_audit_itself_fails(tmp_path: Path, server: str) -> None:
     assert audit.main(["--url", server, str(tmp_path / "none.txt")]) == 1
     (tmp_path / "open.txt").write_text("jinja2\n")
     assert audit.main(["--url", server, str(tmp_path / "open.txt")]) == 1
 
 
-def test_every_acceptance_has_its_reason_and_ci_audits_after_the_tests() -> None:
+def test_every_acceptance_has_a_reason_and_ci_audits_after_the_tests() -> None:
     assert all(reason.strip() for reason in audit.ACCEPTED.values())
     script = (ROOT / ".ci" / "run").read_text()
     assert 0 < script.index("make test\n") < script.index("make audit ")

@@ -7,7 +7,7 @@ def test_the_page_is_up_to_date() -> None:
     assert TARGET.read_text(encoding="utf-8") == document(), "write it anew: python -m tools.cli_docs"
 
 
-def test_every_command_has_its_section_and_examples_stand_in_blocks() -> None:
+def test_every_command_has_its_section_with_examples_in_code_blocks() -> None:
     page = document()
     assert "\b" not in page
     assert "\n## `tags import`\n" in page

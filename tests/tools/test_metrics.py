@@ -85,16 +85,16 @@ def test_entries_of_a_class_level_registry_are_not_crossed_but_its_methods_are()
     assert crossed("core.base.Base", *modules) == ["core.base", "core.disk"]
 
 
-def test_functions_that_call_each_other_end() -> None:
+def test_mutual_recursion_terminates() -> None:
     assert crossed("core.a.one", module("core.a", "def one(): two()\ndef two(): one()")) == ["core.a"]
 
 
-def test_an_entry_point_that_is_gone_is_named_with_a_cure() -> None:
+def test_a_missing_entry_point_is_named_with_a_cure() -> None:
     with pytest.raises(MetricsError, match=r"core\.a\.two does not exist; .* ACTS"):
         crossed("core.a.two", module("core.a", "def one(): pass"))
 
 
-def test_a_proxy_of_the_task_is_found_outside_of_the_tasks() -> None:
+def test_a_proxy_of_the_task_is_found_outside_the_task_modules() -> None:
     text = "def ask(masks, row):\n    return masks is None or row.colours is not None or row.name is None"
     assert proxies([module("app.a", text), module("core.tasks", text)]) == ["app.a:2", "app.a:2"]
 
@@ -124,7 +124,7 @@ def test_every_proxy_of_the_task_is_listed_with_its_reason() -> None:
     assert listed_proxies((ROOT / "docs" / "architecture.md").read_text("utf-8")) == dict(found)
 
 
-def test_forms_are_classes_of_data_by_the_words_of_their_name() -> None:
+def test_data_classes_are_counted_as_forms_by_the_words_in_their_name() -> None:
     text = """
         @dataclass(frozen=True)
         class FoundRegion: ...
@@ -164,7 +164,7 @@ def test_long_modules_are_listed_longest_first() -> None:
     assert list(long_modules(modules).items()) == [("core.a2", LONG + 2), ("core.a1", LONG + 1)]
 
 
-def test_migrations_are_not_read(tmp_path: Path) -> None:
+def test_migrations_are_not_counted(tmp_path: Path) -> None:
     for path in ("db/__init__.py", "db/engine.py", "db/migrations/versions/0001.py"):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).touch()

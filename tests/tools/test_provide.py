@@ -63,27 +63,27 @@ def provided(made: Machine, program: Program = BROWSER) -> bool:
     return provide.provide(wanted)
 
 
-def test_a_browser_that_is_there_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_installed_browser_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     made = machine(monkeypatch)
     made.has = True
     assert provided(made)
     assert made.ran == []
 
 
-def test_playwrights_own_comes_first_and_for_root_with_its_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_playwrights_browser_is_preferred_and_root_also_gets_its_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
     made = machine(monkeypatch, "playwright --version", "playwright install")
     assert provided(made)
     assert made.ran == ["playwright --version", "playwright install chromium", "playwright install-deps chromium"]
 
 
-def test_an_ordinary_user_gets_playwrights_own_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_ordinary_user_gets_only_playwrights_browser(monkeypatch: pytest.MonkeyPatch) -> None:
     made = machine(monkeypatch, "playwright --version", "playwright install", user=1000)
     assert provided(made)
     assert made.ran == ["playwright --version", "playwright install chromium"]
 
 
 @pytest.mark.parametrize("manager", ["apt-get", "dnf", "apk"])
-def test_for_root_the_distributions_package_comes_next(monkeypatch: pytest.MonkeyPatch, manager: str) -> None:
+def test_root_falls_back_to_the_package_of_the_distribution(monkeypatch: pytest.MonkeyPatch, manager: str) -> None:
     install = " ".join(provide.INSTALL[manager][-1])
     made = machine(monkeypatch, "playwright --version", "apt-get update", install, manager=manager)
     assert provided(made)
@@ -91,7 +91,7 @@ def test_for_root_the_distributions_package_comes_next(monkeypatch: pytest.Monke
     assert provided(machine(monkeypatch, "apt-get update", install, manager=manager), POSTGRESQL)
 
 
-def test_checkers_of_javascript_come_from_npm(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_javascript_checkers_are_installed_from_npm(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     made = machine(monkeypatch, "/usr/bin/npm ci", manager="npm")
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     assert provide.from_npm()
@@ -99,7 +99,7 @@ def test_checkers_of_javascript_come_from_npm(monkeypatch: pytest.MonkeyPatch, t
 
 
 @pytest.mark.parametrize(("installed", "found"), [("5.9.3", True), ("5.9.2", False), (None, False)])
-def test_checkers_of_another_version_are_none(
+def test_checkers_of_another_version_are_not_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, installed: str | None, *, found: bool
 ) -> None:
     monkeypatch.setattr(provide, "JAVASCRIPT", tmp_path)
@@ -110,12 +110,12 @@ def test_checkers_of_another_version_are_none(
     assert (provide.find_checkers() is not None) is found
 
 
-def test_the_lock_names_no_host_of_a_registry() -> None:
+def test_the_lock_file_names_no_registry_host() -> None:
     assert '"resolved"' not in (provide.JAVASCRIPT / "package-lock.json").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(("user", "manager"), [(1000, "apt-get"), (0, None)])
-def test_what_cannot_be_had_is_named_with_a_cure(
+def test_an_unavailable_program_is_named_with_a_cure(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], user: int, manager: str | None
 ) -> None:
     made = machine(monkeypatch, "playwright --version", user=user, manager=manager)
@@ -125,7 +125,7 @@ def test_what_cannot_be_had_is_named_with_a_cure(
 
 
 @pytest.mark.parametrize(("ci", "code"), [("true", 1), ("", 0)])
-def test_what_is_missing_ends_the_run_of_ci_alone(monkeypatch: pytest.MonkeyPatch, ci: str, code: int) -> None:
+def test_a_missing_program_fails_only_in_ci(monkeypatch: pytest.MonkeyPatch, ci: str, code: int) -> None:
     monkeypatch.setenv("CI", ci)
     monkeypatch.setattr(provide, "provide", lambda program: program is not NODE)
     assert provide.main() == code
@@ -153,13 +153,13 @@ def test_tests_of_a_missing_program_are_skipped_counted_and_named(
 
 
 @pytest.mark.slow
-def test_in_ci_they_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tests_of_a_missing_program_fail_in_ci(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     done = suite(tmp_path, monkeypatch, ci="true")
     assert done.returncode == 1
     assert "skipped" not in done.stdout
 
 
-def test_a_browser_that_does_not_start_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_browser_that_does_not_start_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stub = tmp_path / "chromium"
     stub.write_text("#!/bin/sh\necho 'install the snap' >&2\nexit 1\n")
     stub.chmod(0o755)
@@ -168,7 +168,7 @@ def test_a_browser_that_does_not_start_is_none(tmp_path: Path, monkeypatch: pyte
     assert find_browser() is None
 
 
-def test_an_old_node_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_old_node_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     old = tmp_path / "node"
     old.write_text("#!/bin/sh\necho v18.20.4\n")
     old.chmod(0o755)
@@ -178,7 +178,7 @@ def test_an_old_node_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize(("torch", "said"), [("", "3.4 GB"), ("cpu", "0.5 GB")])
-def test_make_run_says_what_it_downloads_before_the_first_installation(tmp_path: Path, torch: str, said: str) -> None:
+def test_make_run_announces_its_downloads_before_the_first_installation(tmp_path: Path, torch: str, said: str) -> None:
     command = ["sh", str(ROOT / "tools" / "announce.sh"), str(tmp_path), torch]
     first = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     if sys.platform == "linux":

@@ -141,7 +141,7 @@ class ClassPage {
   /** @param {ClassId} id @param {string} name */
   rename(id, name) {
     const before = this.classes[id];
-    this.#act({ op: "rename_class", class: id, name }, () => `${before} is called ${name} now.`);
+    this.#act({ op: "rename_class", class: id, name }, () => `${before} is now called ${name}.`);
   }
 
   /**
@@ -154,7 +154,7 @@ class ClassPage {
     const { root, classes, info } = this;
     const offered = offeredOf(classes);
     if (!offered.includes(from) || (into !== null && !offered.includes(into))) {
-      this.toast.say("One of these classes is not there any more.", null, { warning: true });
+      this.toast.say("One of these classes no longer exists.", null, { warning: true });
       return;
     }
     if (offered.length < 2) {
@@ -200,7 +200,7 @@ class ClassPage {
     this.order.flush();
     this.acts.then(() => {
       const target = changeset ?? this.info.history.find((act) => act.live && act.by === this.name)?.changeset;
-      if (target === undefined) this.toast.say("Nothing of yours is left to undo here.");
+      if (target === undefined) this.toast.say("You have nothing left to undo here.");
       else this.#act({ op: "undo", changeset: target }, (answer) => `Undone: ${answer.undone?.text}.`, null);
     });
   }
@@ -282,7 +282,7 @@ class ClassPage {
     this.rows.draw({ ids: order.ids, classes, colours: info.colours, uses: info.uses, filter: this.search.value });
     fill(this.alike, info.alike.map(({ classes: [merged, target], why }) => h("p", {}, why, " ",
       h("button", { type: "button", class: "link", onclick: () => this.merge(merged, target) }, `Merge ${classes[merged]} into ${classes[target]}`))),
-    !info.alike.length && h("p", { class: "dim" }, "No two classes look like one."));
+    !info.alike.length && h("p", { class: "dim" }, "No two classes look alike."));
     fill(this.history, info.history.map((act) => h("li", { class: act.live ? "" : "undone" },
       h("span", {}, h("span", { class: "what" }, act.text), h("small", { title: day(act.at) }, ` ${act.by}, ${day(act.at)}${act.live ? "" : ", undone"}`)),
       act.live && h("button", { type: "button", class: "link", "aria-label": `Undo: ${act.text}`, onclick: () => this.undo(act.changeset) }, "Undo"))),

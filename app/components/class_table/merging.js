@@ -44,7 +44,7 @@ export function consequences({ from, into, use, settled, masks }) {
   return [
     masks ? `${from} becomes ${into} in ${carried}.` : `${carried} of ${from} ${use.images === 1 ? "becomes" : "become"} ${into}.${by}`,
     use.open ? `${many(use.open, "open finding", "open findings")} of ${from} ${use.open === 1 ? "becomes one" : "become those"} of ${into}${settled ? `; ${number(settled)} between the two ${settled === 1 ? "agrees and leaves" : "agree and leave"} the queue` : ""}.` : null,
-    `${from} is not offered any more. Undo brings everything back.`,
+    `${from} is not offered any more. Undo restores everything.`,
   ].filter(Boolean);
 }
 

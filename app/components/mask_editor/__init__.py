@@ -1,6 +1,6 @@
 """The mask editor: one component for the whole page on which a mask is painted.
 
-Streamlit only mounts it. Masks travel as bytes over the app's own routes (`app.routes`); which image is open is in the
+Streamlit only mounts it. Masks are sent as bytes over the app's own routes (`app.routes`); the image is named in the
 page's address.
 """
 
@@ -13,6 +13,6 @@ _draw = declare(Path(__file__).parent, "layout.css", "panels.css", "cards.css", 
 
 
 def mask_editor(opening: Opening, finding_id: int | None, key: str) -> None:
-    """Draw the editor on an image, with a region of it at hand; it fills the window below the navigation."""
+    """Draw the editor with an image and, if given, a selected region; it fills the window below the navigation."""
     at = {"dataset": opening.dataset_id, "round": opening.round_id, "sample": opening.sample_id, "finding": finding_id}
     _draw(key=key, **at)

@@ -12,7 +12,7 @@ import { isStreamlitKey, isTyping } from "../shared/keys.js";
 export const ACTIONS = [
   ["brush", "edit the mask: brush of the chosen class", ["p", "e"]],
   ["eraser", "eraser: paint unlabelled", ["d"]],
-  ["polygon", "polygon: add to or take from the class", ["y"]],
+  ["polygon", "polygon: add to or remove from the class", ["y"]],
   ["fill", "fill connected pixels", ["f"]],
   ["replace", "replace one class by the chosen one", ["m"]],
   ["pick", "pick the class under the pointer", ["i"]],

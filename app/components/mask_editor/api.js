@@ -76,7 +76,7 @@ export async function readMask(png, { dtype, width, height }) {
   const { facts, data } = chunksOf(png);
   const found = new DataView(facts.buffer, facts.byteOffset, facts.byteLength);
   const [depth, kind, , , interlaced] = facts.subarray(8);
-  if (found.getUint32(0) !== width || found.getUint32(4) !== height || depth !== 8 * size || kind !== 0 || interlaced) throw new Error("This is no mask of the image.");
+  if (found.getUint32(0) !== width || found.getUint32(4) !== height || depth !== 8 * size || kind !== 0 || interlaced) throw new Error("This is not a mask of the image.");
   const rows = new Rows(width * size, height, size);
   const reader = new Blob(data).stream().pipeThrough(new DecompressionStream("deflate")).getReader();
   for (let step = await reader.read(); !step.done; step = await reader.read()) rows.take(step.value);

@@ -114,7 +114,7 @@ export class Editor {
       status: here(() => this.status()), saved: here(() => this.draw()), repaint: here((box) => this.stage.draw(box)),
       conflict: here(() => this.#conflict()), loaded: here(() => this.draw()), classes: here((answer, at) => this.takeClasses(answer, at)),
       refused: here((error) => this.say(errorText(error), { warning: true })),
-      held: (error, name) => this.say(`The mask of ${name} is not stored: ${errorText(error)}. This browser keeps it and stores it then.`, {
+      held: (error, name) => this.say(`The mask of ${name} is not stored: ${errorText(error)}. This browser keeps it and stores it later.`, {
         warning: true, sticky: true, action: TO_DATASETS,
       }),
     };
@@ -459,7 +459,7 @@ function askWhose({ root, counts }) {
       h("h1", {}, "Another annotator saved this mask"),
       h("p", { class: "sub" }, `While you changed ${pixels(counts.mine)}, ${pixels(counts.theirs)} were changed and saved. ${clash} Nothing is lost yet.`),
       h("div", { class: "choices" },
-        h("button", { type: "button", class: "primary", onclick: choose("mine") }, "Save mine over it"), h("span", {}, "Your pixels go on top of theirs; all others stay as they saved them."),
-        h("button", { type: "button", class: "ghost", onclick: choose("theirs") }, "Load theirs"), h("span", {}, "Yours are put aside; undo brings them back.")));
+        h("button", { type: "button", class: "primary", onclick: choose("mine") }, "Save mine over it"), h("span", {}, "Your pixels replace theirs; all others stay as they saved them."),
+        h("button", { type: "button", class: "ghost", onclick: choose("theirs") }, "Load theirs"), h("span", {}, "Yours are set aside; undo restores them.")));
   });
 }

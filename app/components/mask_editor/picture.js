@@ -193,9 +193,9 @@ export class Picture {
     const waits = () => saver.unsaved || this.judging;
     if (waits()) return "Earlier strokes can be undone once everything is saved.";
     const about = await api.mask(this.about.sample, this.round);
-    if (about.version !== saver.base) return "This image was changed elsewhere since. Reload it to go on.";
+    if (about.version !== saver.base) return "This image was changed elsewhere. Reload it to continue.";
     const [edit] = about.edits;
-    if (!edit && about.merged_since) return "Classes were merged after the strokes before this, so these cannot be undone here. To go on, undo the merge on the Classes page.";
+    if (!edit && about.merged_since) return "Classes were merged after the strokes before this, so these cannot be undone here. To continue, undo the merge on the Classes page.";
     if (!edit) return "Nothing left to undo here.";
     if (edit.by !== person) return `The last stroke is by ${edit.by}. Only your own can be undone.`;
     const labels = await api.labels(about, edit.base);

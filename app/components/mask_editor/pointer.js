@@ -336,7 +336,7 @@ export class Pointer {
       if (!areaOf(spans)) editor.say("The mask already has the suggested class here.");
       editor.paint(spans, /** @type {Labels} */ (painting.predicted));
       this.#hint(event, true);
-    } else if (toolbox.modes.replace === "region" && !picture.region) editor.say("There is no region at hand; replace everywhere, or fill.");
+    } else if (toolbox.modes.replace === "region" && !picture.region) editor.say("No region is selected; replace everywhere, or fill.");
     else this.#replace(painting.at(x, y), toolbox.modes.replace === "region" ? picture.region?.spans ?? null : null);
   }
 
@@ -345,7 +345,7 @@ export class Pointer {
     const { editor } = this;
     const { label, painting, picture } = editor;
     const area = from === label ? 0 : editor.paint(painting.pixelsOf(from, within), label);
-    if (!area) editor.say(from === label ? "That is the chosen class already." : "Nothing to replace there.");
+    if (!area) editor.say(from === label ? "That class is chosen already." : "Nothing to replace there.");
     else editor.say(`${nameOf(picture.about, from)} → ${nameOf(picture.about, label)}: ${number(area)} px`, { passing: true, action: { label: "Undo", run: () => editor.undo() } });
   }
 

@@ -32,7 +32,7 @@ export class RegionPanel {
   draw(picture) {
     const { region, regions, index, about } = picture;
     if (!region) {
-      const why = picture.round ? "This round found nothing in this image." : "No round has looked at this image yet.";
+      const why = picture.round ? "This round found nothing in this image." : "No round has predicted this image yet.";
       fill(this.element, h("h2", {}, "Region"), h("p", { class: "about" }, `${why} What you paint is saved all the same.`), tagsLine(about));
       return;
     }

@@ -28,14 +28,14 @@ const BRUSHES = new Set(["brush", "eraser", "suggest_brush", "restore"]);
 /** @type {Record<string, string>} */
 const ABOUT = {
   brush: "Paints the chosen class. Shift + click draws a line from where the last stroke ended.",
-  eraser: "Makes pixels unlabelled: no class, and no error either.",
+  eraser: "Makes pixels unlabelled: no class, and not an error.",
   polygon: "Click the corners; Enter, a double click or the first corner completes it.",
   fill: "Gives the chosen class to the connected pixels of one class.",
   replace: "Click a class in the image: it becomes the chosen one.",
   pick: "Click a class in the image to choose it. With any tool: Alt + click.",
   suggest: "Takes the suggested class where the pointer shows an outline. Shift: the whole suggested shape.",
-  suggest_brush: "Uncovers what the round suggests.",
-  restore: "Brings back the mask that came with the dataset.",
+  suggest_brush: "Paints the round's suggestion.",
+  restore: "Restores the mask that came with the dataset.",
 };
 /** @type {Record<string, [mode: string, word: string, about: string][]>} */
 const MODES = {
@@ -226,8 +226,8 @@ export class Hand {
     const { editor } = this;
     const { picture } = editor;
     if (tool.startsWith("suggest") && !picture.predicted) {
-      const why = editor.roundId ? "There are no predictions of this round for this image." : "No round has looked at this image yet.";
-      editor.say(picture.loading ? "What the round suggests is still being loaded." : why, { warning: true });
+      const why = editor.roundId ? "This round has no predictions for this image." : "No round has predicted this image yet.";
+      editor.say(picture.loading ? "The round's suggestion is still being loaded." : why, { warning: true });
       return;
     }
     if (tool === "restore" && picture.painting.given === null) {

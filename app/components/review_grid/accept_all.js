@@ -385,6 +385,6 @@ class Ways {
       h("td", { title: className(this.info.classes, own.label) }, className(this.info.classes, own.label)), h("td", {}, basisOf(own)), h("td", {}, fraction(own.percent / 100))));
     fill(this.table,
       h("table", { class: "ft" }, rows),
-      h("p", { class: "dim" }, "“Right” is how often this round's predictions of a class agree with given labels. Where too few can tell, the same share of a class is accepted, its surest ones."));
+      h("p", { class: "dim" }, "“Right” is how often this round's predictions of a class agree with given labels. For classes with too few labels, the same share is accepted, most confident first."));
   }
 }

@@ -150,12 +150,12 @@ export function auditActions(review, actions) {
     accept: hidden ? byNumber : right,
     keep: audit.oneClass ? right : hidden ? byNumber : actions.keep,
     accept_many: () => {
-      if (!cursor.selection.size) toast.say("In a sample every card is looked at: select cards by hand, or judge them one by one.");
+      if (!cursor.selection.size) toast.say("In a sample every card must be looked at: select cards by hand, or judge them one by one.");
       else if (hidden) byNumber();
       else right();
     },
     find: explain("A sample shows its own cards in their random order. Find images on the review page."),
     edit: explain("Masks are edited outside of a sample: say which class is right, ambiguous or exclude."),
-    ...(audit.blind ? { view: explain("This sample is blind: the masks would tell which class is given and which suggested.") } : {}),
+    ...(audit.blind ? { view: explain("This sample is blind: the masks would show which class is given and which suggested.") } : {}),
   };
 }

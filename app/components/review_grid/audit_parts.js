@@ -179,7 +179,7 @@ export class AuditList {
       audits.length > 0 && h("h2", {}, "Random samples"),
       audits.flatMap((audit) => [audit, ...(audit.quarters ?? [])]).map((audit) => this.#row(audit, audit.id === current)),
       known.length > 0 && h("p", { class: "dim" }, known.join(" ")),
-      audits.length > 0 && !agreeing && h("button", { type: "button", class: "link lead", title: "How many labels that the round agrees with are wrong", onclick: () => this.on.agreeing() }, "Check what the round agrees with"));
+      audits.length > 0 && !agreeing && h("button", { type: "button", class: "link lead", title: "Estimates how many labels that the round agrees with are wrong", onclick: () => this.on.agreeing() }, "Check what the round agrees with"));
   }
 
   /** @param {AuditState} audit @param {boolean} current */
@@ -221,7 +221,7 @@ function rules({ blind, oneClass }) {
       ? "Say which class is right. The given and the suggested class are not marked."
       : "Say which class is right. Knowing which class is given can bias your verdict: switch on “blind” to hide it.",
     "Neither, ambiguous and exclude count as not right.",
-    "The cards come in the set's one random order. A card that is skipped, assigned to another annotator or waiting for a second opinion stops the count: verdicts on later cards count as soon as it is judged.",
-    "Verdicts in a sample are ordinary verdicts: they stay, also when the sample is closed.",
+    "The cards are in the set's fixed random order. A card that is skipped, assigned to another annotator or waiting for a second opinion stops the count: verdicts on later cards count as soon as it is judged.",
+    "Verdicts in a sample are ordinary verdicts: they stay, even when the sample is closed.",
   ].map((text) => h("li", {}, text));
 }

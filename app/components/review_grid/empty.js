@@ -55,11 +55,11 @@ export function emptyState({ counts, filter, info, skipped, again, setFilter }) 
       filter.show !== "agreeing" && agreed > 0 && button(`Look at the ${number(agreed)} it agrees with`, () => setFilter({ show: "agreeing" })));
   }
   if (suggestsNothing(info) && !countNarrowing(filter)) {
-    return state(`All ${number(counts.total)} judged`, "A round that learns from these labels finds the wrong ones among them.",
+    return state(`All ${number(counts.total)} judged`, "A round trained on these labels finds the wrong ones among them.",
       link("Start the first round", `rounds?dataset=${round.dataset_id}`, "primary"), button("Show the decided ones", () => setFilter({ status: "decided" })));
   }
   const { agreeing = 0 } = counts.kinds;
-  const agreed = countNarrowing(filter) > 0 && !filter.show.includes("agreeing") && agreeing > 0 && button(`Go on with the ${number(agreeing)} it agrees with`, () => setFilter({ show: "agreeing" }));
+  const agreed = countNarrowing(filter) > 0 && !filter.show.includes("agreeing") && agreeing > 0 && button(`Continue with the ${number(agreeing)} it agrees with`, () => setFilter({ show: "agreeing" }));
   const next = countNarrowing(filter)
     ? [button("Clear the filter", () => setFilter({ ...DEFAULT, show: filter.show }), "primary")]
     : [link("Start the next round", `rounds?dataset=${round.dataset_id}`, "primary"), link("Export the labels", `exports?dataset=${round.dataset_id}`)];
@@ -79,7 +79,7 @@ export function auditState({ audit, skipped, name, again, leave, accept }) {
   const cards = left === 1 ? "The remaining card" : `The remaining ${number(left)} cards`;
   if (gap?.why === "second_opinion") return state("No free card is left", `${cards} wait${left === 1 ? "s" : ""} for another annotator, card ${number(gap.place + 1)} for a second opinion.`, acceptOpen, button("Look again", again), back);
   if (gap?.why === "leased" && gap.by !== name) return state("No free card is left", `${cards} ${left === 1 ? "is" : "are"} with ${gap.by}. Cards without a verdict are free again after 15 minutes.`, acceptOpen, button("Look again", again), back);
-  return state(`${number(left)} more to judge`, "They came back to the sample meanwhile.", button("Show them", again, "primary"), back);
+  return state(`${number(left)} more to judge`, "They have returned to the sample.", button("Show them", again, "primary"), back);
 }
 
 /** Return the state for a round without findings yet. @param {RoundInfo} info */

@@ -22,7 +22,7 @@ const NOTHING = "no suggestion yet";
 const DENSITIES = { S: { width: 74, most: 16, caption: 24 }, M: { width: 112, most: 11, caption: 26 }, L: { width: 178, most: 7, caption: 30 } };
 
 /** @type {KeyTable} */
-const LABELLING_ACTIONS = [["alike", "select more like this", ["m"]]];
+const LABELLING_ACTIONS = [["alike", "select similar images", ["m"]]];
 /** @type {ButtonWord[]} */
 const BUTTONS = [
   ["class", "class"], ["search", "search"], ["alike", "more like this"], ["ambiguous", "ambiguous"], ["exclude", "exclude"], ["second_opinion", "second opinion"],
@@ -126,7 +126,7 @@ export function labellingActions(review) {
       const item = review.cursor.current();
       const detail = item && (await review.api.finding(item.id).catch(() => null));
       if (item && detail?.alike) await showAlike(review, detail.alike.similar, item.id);
-      else if (item) review.toast.say("Nothing else that waits looks like this one.");
+      else if (item) review.toast.say("No other open image looks like this one.");
     },
   };
 }

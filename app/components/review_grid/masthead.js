@@ -128,7 +128,7 @@ export class Footer {
   keysChanged() {
     /** @param {ButtonWord} button */
     const hint = ([action, word]) => {
-      if (action === "class") return h("span", { class: "hint", title: "The key stands beside each class" }, keycap("1"), "–", keycap("9"), ` ${word}`);
+      if (action === "class") return h("span", { class: "hint", title: "The key is shown beside each class" }, keycap("1"), "–", keycap("9"), ` ${word}`);
       if (action === "blink") return h("span", { class: "hint" }, this.keys.cap(action), ` ${word}`);
       return h("button", { type: "button", class: "hint", dataset: { action }, onclick: () => this.on.act(action) }, this.keys.cap(action), ` ${word}`);
     };

@@ -36,7 +36,7 @@ export function acceptLabel({ count, known }) {
 /** Return the label of the button that leads to the sample. @param {AuditState | null} audit */
 export function sampleButton(audit) {
   if (!audit) return "Check a random sample";
-  if (audit.state === "open") return audit.judged ? `Go on with the random sample (${number(audit.judged)} judged)` : "Check a random sample";
+  if (audit.state === "open") return audit.judged ? `Continue the random sample (${number(audit.judged)} judged)` : "Check a random sample";
   return "Look at the random sample";
 }
 

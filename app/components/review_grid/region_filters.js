@@ -87,7 +87,7 @@ class Legend {
   /** @param {string} name @param {ClassId} id */
   #row(name, id) {
     const key = keyAt(this.digits.indexOf(id));
-    return h("button", { type: "button", class: "class", title: key ? `${name}: key ${key} says that this is right` : name, onclick: () => this.#pick(id) },
+    return h("button", { type: "button", class: "class", title: key ? `${name}: key ${key} marks this as right` : name, onclick: () => this.#pick(id) },
       swatch(this.colours, id), h("span", { class: "name" }, name), key ? keycap(key) : h("span", {}), h("em", {}));
   }
 

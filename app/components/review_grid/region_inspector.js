@@ -89,7 +89,7 @@ export class RegionInspector extends Inspector {
       noteLine(this.face.note(item)),
       look && h("p", { class: `verdict ${look[2]}` }, h("span", { class: "badge" }, `${look[0]} ${look[1]}`), item.by && ` by ${item.by}`),
       audited && classRows(item, { classes: this.classes, digits: this.digits, onpick: this.on.pick }),
-      !audited && h("p", { class: "promise" }, h("b", {}, "Accept paints this region only. "), "Every other pixel stays bit for bit as it is."),
+      !audited && h("p", { class: "promise" }, h("b", {}, "Accept paints this region only. "), "Every other pixel stays unchanged."),
       !audited && h("button", { type: "button", class: "primary edit-mask", title: `Edit the mask of ${item.name}, ${className(this.classes, item.given)} here`, onclick: () => this.edit(item) },
         "Edit mask ", this.keys.cap("edit")),
     ];

@@ -18,7 +18,7 @@ export function askName({ root, name, save }) {
     const problem = h("p", { class: "problem", role: "alert" });
     const form = h("form", { method: "dialog", onsubmit: submit },
       h("h1", {}, "Who is judging?"),
-      h("p", { class: "sub" }, "Every verdict is kept with a name. It is asked once and can be changed at any time."),
+      h("p", { class: "sub" }, "Every verdict is stored with a name. You are asked once and can change it at any time."),
       input, problem,
       h("div", { class: "btns" }, h("span", {}),
         name ? h("button", { type: "button", class: "ghost", onclick: () => dialog.close() }, "Cancel") : null,
@@ -49,6 +49,6 @@ export function askName({ root, name, save }) {
 /** Show the annotator's initials on the button that changes the name; `does`: "judge". @param {HTMLElement} button @param {string | null} name @param {string} does */
 export function showAnnotator(button, name, does) {
   button.textContent = name ? initials(name) : "?";
-  button.title = name ? `You ${does} as ${name}. Change the name` : "Say who you are";
+  button.title = name ? `You ${does} as ${name}. Change the name` : "Enter your name";
   button.setAttribute("aria-label", button.title);
 }

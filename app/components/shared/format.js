@@ -43,7 +43,7 @@ export function namesText(names) {
  */
 export function heldText(what, names, why) {
   const on = namesText([...new Set(names)]);
-  return `${what} not stored${on && `, on ${on}`}: ${why}. This browser keeps them and stores them then.`;
+  return `${what} not stored${on && `, on ${on}`}: ${why}. This browser keeps them and stores them later.`;
 }
 
 /**

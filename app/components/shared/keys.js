@@ -282,7 +282,7 @@ export function openHelp({ root, keys, onchange, byDigit = "", about = OF_REVIEW
   });
 
   function draw() {
-    hint.textContent = waiting ? "Press the new key, or Esc to leave it as it is." : `Click a key to change it. ${about}`;
+    hint.textContent = waiting ? "Press the new key, or Esc to keep the current one." : `Click a key to change it. ${about}`;
     fill(table, keys.actions.map(([action, does]) => h("div", {}, h("button", {
       type: "button", class: waiting === action ? "waiting" : "", "aria-label": `${does}: ${keys.combos(action).map(keyLabel).join(" or ") || "no key"}. Change`,
       onclick: () => { waiting = action; draw(); /** @type {HTMLElement | null} */ (table.querySelector(".waiting"))?.focus(); },

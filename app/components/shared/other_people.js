@@ -85,7 +85,7 @@ export function watchClasses({ api, dataset, client, take, signal }) {
 /** Return one line on own verdicts that others decided otherwise. @param {Overruled[]} overruled @param {Classes} classes */
 export function overruledText(overruled, classes) {
   const [first] = overruled;
-  if (overruled.length > 1) return `${overruled.length} of your verdicts were decided otherwise by others, the last by ${first.by}.`;
+  if (overruled.length > 1) return `${overruled.length} of your verdicts were changed by others, the last by ${first.by}.`;
   return `${first.by} decided ${first.name} otherwise: ${verdictWords(first, classes)}. You: ${verdictWords(first.own, classes)}.`;
 }
 

@@ -12,6 +12,6 @@ _draw = declare(Path(__file__).parent, "layout.css", "panels.css", "cards.css", 
 
 
 def tag_panel(dataset_id: int, datasets: Mapping[int, str], sample_id: int | None, key: str) -> None:
-    """Draw the panel of a dataset, one of `datasets`, perhaps on an image; it fills the window below the navigation."""
+    """Draw the panel of a dataset, one of `datasets`, at an image if given; fills the window below the navigation."""
     options = [[number, name] for number, name in datasets.items()]
     _draw(key=key, dataset=dataset_id, datasets=options, sample=sample_id)

@@ -11,8 +11,8 @@ import { Panel } from "./panel.js";
 const ACTIONS = [
   ["save", "save the marked classes, next image", ["Enter"]],
   ["skip", "next image, without tagging this one", ["s", "ArrowRight", "PageDown"]],
-  ["back", "the image before", ["ArrowLeft", "PageUp"]],
-  ["undo", "take the last saved tags back", ["u", "Ctrl+z"]],
+  ["back", "previous image", ["ArrowLeft", "PageUp"]],
+  ["undo", "undo the last saved tags", ["u", "Ctrl+z"]],
   ["search", "mark a class by typing, or add it", ["/"]],
   ["clear", "unmark all classes", ["c"]],
   ["suggest", "mark the suggested classes", ["a"]],

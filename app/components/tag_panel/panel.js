@@ -185,8 +185,8 @@ export class Panel {
 
   /** @param {SavedClass} saved */
   async #takeClassBack({ changeset, name }) {
-    const undone = await this.#actOnClasses({ op: "undo", changeset }, `The class ${name} was not taken back`);
-    if (undone) this.toast.say(`Class ${name} taken back.`);
+    const undone = await this.#actOnClasses({ op: "undo", changeset }, `The class ${name} was not removed`);
+    if (undone) this.toast.say(`Class ${name} removed.`);
   }
 
   /**
@@ -367,7 +367,7 @@ export class Panel {
     if (result.taken) return; // back before it was stored
     if (held) this.toast.say("The dataset is back: the tags that waited for it are stored.");
     if (!own || act.op !== "undo" || !this.queue) return;
-    if (!result.image) this.toast.say("Nothing of yours is left to undo here.");
+    if (!result.image) this.toast.say("You have nothing left to undo here.");
     else if (this.item?.sample !== result.image.sample) this.#returned(result.image.sample);
   }
 

@@ -51,12 +51,12 @@ _ALONE = ClassWords(
     "the intervals are of each class alone, so of 20 one misses by chance; only the adjusted p allows for the number "
     "of classes. Newer comparisons have intervals that do too",
 )
-_ADVICE = " Judge more images of the evaluation split to know more."  # ended older sentences, also with all judged
+_ADVICE = " Judge more images of the evaluation split to know more."  # ended older sentences, even with all judged
 
 
 @dataclass(frozen=True, slots=True)
 class ImpactView:
-    """Values of the page: readiness for a comparison, its results, and the work that must end first."""
+    """Values of the page: readiness for a comparison, results, and the work that must end first."""
 
     ready: Readiness
     found: list[MeasuredComparison]  # newest first
@@ -64,7 +64,7 @@ class ImpactView:
 
     @property
     def at_work(self) -> RoundInfo | None:
-        """Return the comparison that waits or runs."""
+        """Return the queued or running comparison."""
         return self.unfinished if self.unfinished and self.unfinished.recipe is Recipe.COMPARISON else None
 
 
@@ -116,14 +116,14 @@ def measured_comparison(app_context: AppContext, info: RoundInfo) -> MeasuredCom
 
 
 def class_words(impact: dict[str, Any]) -> ClassWords:
-    """Return the names of the columns by class: in older results an interval allows for its own class only."""
+    """Return the column names by class: in older results, intervals are not corrected for the number of classes."""
     levels = {one["interval"]["level"] for one in impact["per_class"] if one["interval"] is not None}
     alone = len(impact["per_class"]) > 1 and levels == {impact["interval"]["level"]}
     return _ALONE if alone else _TOGETHER
 
 
 def remarks(impact: dict[str, Any]) -> list[str]:
-    """Return remarks on a result, a sentence each."""
+    """Return remarks on a result, one sentence each."""
     points = [f"{100 * one:+.2f}" for one in impact["seeds"]]
     lines = [f"Each seed alone: {', '.join(points)} points{_spread(impact)}."]
     learnt = impact["learnt"]

@@ -1,6 +1,6 @@
 """Images outside of evaluation splits that look like one inside: leaks from training to test data.
 
-Found once for a state of the dataset and kept in a file, since pictures may have to be read for it.
+Found once per state of the dataset and stored in a file, since images may have to be read for it.
 """
 
 import json
@@ -35,15 +35,15 @@ class LeakedPair:
 
     @property
     def kind(self) -> str:
-        """Return in what way they are alike."""
+        """Return the kind of similarity."""
         return "same file" if self.same_file else "looks alike"
 
 
 @dataclass(frozen=True, slots=True)
 class Lookalikes:
-    """The pairs, of many only the first; `others` are the ids of all that look like an image of an evaluation split.
+    """The first pairs; `others` are the ids of all images that look like one of an evaluation split.
 
-    `unknown` images were imported before there was such a hash. Not `complete`: too plain pictures to look at all.
+    `unknown` images were imported before such hashes existed. Not `complete`: too many plain images to compare all.
     """
 
     count: int
@@ -53,7 +53,7 @@ class Lookalikes:
     complete: bool
 
     def lines(self) -> list[str]:
-        """Return remarks, a sentence each."""
+        """Return remarks, one sentence each."""
         lines = []
         if self.count:
             look = "looks" if len(self.others) == 1 else "look"
@@ -78,13 +78,13 @@ NOTHING = Lookalikes(0, (), (), 0, complete=True)
 
 
 def find_known(app_context: AppContext, dataset_id: int) -> Lookalikes | None:
-    """Return the look-alikes of the dataset's present images, None where they were not searched yet."""
+    """Return the look-alikes of the dataset's current images, None if not searched yet."""
     info, samples = _read(app_context, dataset_id)
     return _kept(_file(app_context, info, samples)) if info.evaluation_splits else NOTHING
 
 
 def find(app_context: AppContext, dataset_id: int) -> Lookalikes:
-    """Look for them, unless that was done already; seconds for photographs, a minute for 70,000 digits."""
+    """Search for look-alikes unless stored; takes seconds for photographs, a minute for 70,000 digits."""
     info, samples = _read(app_context, dataset_id)
     if not info.evaluation_splits:
         return NOTHING
@@ -104,7 +104,7 @@ def _found(splits: Sequence[str], samples: Sequence[Sample], window: Window | No
     paths, others = ([one.path for one in some] for some in hashed)
     alike, complete = find_alike(first, second, paths, others, partial(pixels_of, load=partial(_loaded, window=window)))
     pairs = {(hashed[0][own].id, hashed[1][other].id) for own, other in alike.tolist()}
-    first_of: dict[str, Sample] = {}  # one is enough: of thousands of black frames each would meet each
+    first_of: dict[str, Sample] = {}  # one is enough: thousands of black frames would all pair with each other
     for one in inside:
         first_of.setdefault(one.content_hash, one)
     same = {(first_of[one.content_hash].id, one.id) for one in outside if one.content_hash in first_of}

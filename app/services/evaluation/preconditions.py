@@ -13,7 +13,7 @@ from db.queries import datasets, evaluation, rounds
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """Test rows of a comparison of a dataset, and the preconditions that it lacks."""
+    """Readiness of a dataset for a comparison: counts of judged images, and unmet preconditions."""
 
     dataset_id: int
     dataset: str
@@ -21,12 +21,12 @@ class Readiness:
     images: int  # in them
     judged: int  # of these, by people
     least: int  # judged images that a comparison needs
-    changed: int  # images outside of them that have another label now
-    review_round: int | None  # the newest that judged labels: where more can be
+    changed: int  # images outside them whose label has changed
+    review_round: int | None  # the newest round that judged labels, where more can be judged
 
     @property
     def missing(self) -> str:
-        """Return the first missing precondition with its cure, "" where there is none."""
+        """Return the first unmet precondition with its cure, "" if there is none."""
         if not self.splits:
             return (
                 f"no split of {self.dataset} is for evaluation, so there is nothing to measure on; protect or draw "
@@ -51,12 +51,12 @@ class Readiness:
 
     @property
     def in_words(self) -> str:
-        """Return the evaluation splits for people: "evaluation split test"."""
+        """Return the evaluation splits in words: "evaluation split test"."""
         return splits_in_words(self.splits)
 
     @property
     def queue(self) -> dict[str, str] | None:
-        """Return the address of the review where to judge more, of the split first; None before the first round."""
+        """Return the address of the review for judging more, the split first; None before the first round."""
         if self.review_round is None or not self.splits:
             return None
         of_split = {"split": self.splits[0], "show": "any"} if self.judged < self.least else {}

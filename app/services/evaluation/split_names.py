@@ -8,7 +8,7 @@ __all__ = ["DRAWN", "splits_in_words"]
 
 
 def splits_in_words(splits: Sequence[str]) -> str:
-    """Return "evaluation split test" for people; the drawn one is "evaluation split", not the word twice."""
+    """Return "evaluation split test" for display; the drawn one is only "evaluation split"."""
     joined = " and ".join(splits)
     if splits == (DRAWN,):
         return "evaluation split"

@@ -1,4 +1,4 @@
-"""Evaluation splits: parts of a dataset that judge models and train none; bulk acts leave them out.
+"""Evaluation splits: parts of a dataset that judge models, are excluded from training and left out by bulk acts.
 
 Protecting a split takes the write lock, as every bulk act does: such an act sees it protected, or ended before. While
 one is stored in parts, no split is protected.
@@ -26,16 +26,16 @@ from db.queries.evaluation import Split
 __all__ = ["Drawing", "Protection", "Split", "draw", "protect", "protection"]
 
 SHARE = 0.1  # of the images
-MOST = 0.5  # of them, where a tenth is less than a comparison needs
+MOST = 0.5  # of the images, if a tenth is less than a comparison needs
 LEAST_GROUPS = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """Proposed draw of an evaluation split: `images` of one split, "" for the images that are in none.
+    """Proposed draw of an evaluation split: `images` of one split, "" for images in none.
 
-    A tenth, but no fewer than the `least` that a comparison still needs. 0 where it needs none, or where there are
-    too few, for the reason in `lacks`.
+    A tenth, but at least the `least` that a comparison still needs. 0 if it needs none, or if there are
+    too few, with the reason in `lacks`.
     """
 
     out_of: str = ""
@@ -48,7 +48,7 @@ class Drawing:
 class Protection:
     """A dataset's splits, and counts of its evaluation splits: images judged by people, and settled by bulk acts.
 
-    `accepted` labels were accepted in bulk before their split was protected: they do not count as judged by people.
+    `accepted` labels were accepted in bulk before their split was protected; they do not count as judged.
     """
 
     dataset: str
@@ -64,7 +64,7 @@ class Protection:
         return tuple(split.name for split in self.splits if split.protected)
 
     def lines(self) -> list[str]:
-        """Return remarks on the evaluation splits, a sentence each."""
+        """Return remarks on the evaluation splits, one sentence each."""
         if not self.protected:
             return ["No split is for evaluation: rounds learn from every label.", *self._lacking]
         images = sum(split.images for split in self.splits if split.protected)
@@ -82,7 +82,7 @@ class Protection:
 
 
 def protection(app_context: AppContext, dataset_id: int, *, find: bool = False) -> Protection:
-    """Return which of a dataset's splits are for evaluation; `find`: also look for near-duplicates, which may take.
+    """Return a dataset's evaluation splits; `find`: also search for near-duplicates, which may take a while.
 
     Raises:
         DatasetError: there is no such dataset.
@@ -102,7 +102,7 @@ def protection(app_context: AppContext, dataset_id: int, *, find: bool = False) 
 
 
 def protect(app_context: AppContext, dataset_id: int, split: str, *, on: bool = True) -> Protection:
-    """Mark a split as for evaluation, or remove the mark, and return the dataset's splits then.
+    """Mark a split as evaluation split, or remove the mark, and return the resulting state.
 
     Raises:
         DatasetError: there is no such dataset or split, nothing would be left to learn from, or a bulk act is running.
@@ -125,9 +125,9 @@ def protect(app_context: AppContext, dataset_id: int, split: str, *, on: bool = 
 def draw(app_context: AppContext, dataset_id: int, *, share: float | None = None, seed: int = 0) -> Protection:
     """Draw a share of the images, whole groups at a time, into an evaluation split; None: the proposed share.
 
-    They come out of those that are in no split, or where all are in one out of the largest that is not for evaluation.
-    A share that is less than a comparison needs is filled up, if half of the images are enough. What rounds found in
-    them so far belongs to the new split too. A later import leaves a drawn split as it is.
+    They are taken from images in no split or, if all are in one, from the largest split not used for evaluation.
+    A share smaller than a comparison needs is enlarged, to at most half of the images. Findings of former rounds in
+    them belong to the new split too. Later imports leave a drawn split unchanged.
 
     Raises:
         DatasetError: there is no such dataset, it has such a split already, its images cannot be divided, or a bulk act
@@ -171,7 +171,7 @@ def _refuse_accepting(session: Session, info: DatasetInfo) -> None:
 
 
 def _proposed(info: DatasetInfo, found: list[Split]) -> Drawing:
-    """Return the proposed draw: of images in no split first, else of the largest split that rounds learn from."""
+    """Return the proposed draw: of images in no split, else of the largest split used for training."""
     least, kept = LEAST_JUDGED[info.task], sum(one.images for one in found if one.protected)
     left = [
         one for one in found if one.images and not one.protected and one.name not in {DRAWN, imports.UNLABELLED_SPLIT}

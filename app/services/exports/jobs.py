@@ -1,7 +1,7 @@
 """Exports: previewed, started, run, watched, cancelled, downloaded; and patches applied to copies of labels.
 
-`run_export` does the work wherever it is called: by the worker, the command line, a test. What is written follows
-from the labels at the moment it runs; the preview is the same plan without the writing. A patch is never applied to the
+`run_export` does the work wherever it is called: by the worker, the command line or a test. The content follows
+from the labels at the moment it runs; the preview is the same plan without writing. A patch is never applied to the
 originals of a dataset.
 """
 
@@ -33,7 +33,7 @@ __all__ = ["ExportInfo", "ExportPreview", "ExportRequest", "run_export"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportRequest:
-    """Export a dataset. No folder: one of its own below the installation's exports, which may be downloaded."""
+    """Request of an export. Without a folder it goes below the installation's exports and can be downloaded."""
 
     dataset_id: int
     options: ExportOptions = field(default_factory=ExportOptions)
@@ -51,7 +51,7 @@ class ExportPreview:
     bytes: int
     target: str  # empty: named after the export when it starts
     problem: str  # why it cannot be written there, empty if it can
-    notes: tuple[str, ...] = ()  # on class names that are spelt otherwise there, or read otherwise by other programs
+    notes: tuple[str, ...] = ()  # on class names that are written differently, or misread by other programs
 
 
 def preview(app_context: AppContext, request: ExportRequest) -> ExportPreview:
@@ -107,7 +107,7 @@ def start_export(app_context: AppContext, request: ExportRequest) -> ExportInfo:
 
 
 def cancel_export(app_context: AppContext, export_id: int) -> bool:
-    """Stop an export; False when it had ended already."""
+    """Stop an export; False if it had ended already."""
     stopped = end_export(app_context, export_id)
     if stopped:
         jobs.cancel_export(app_context, export_id)
@@ -115,9 +115,9 @@ def cancel_export(app_context: AppContext, export_id: int) -> bool:
 
 
 def end_export(app_context: AppContext, export_id: int) -> bool:
-    """Note that an export is cancelled; the process that runs it notices. False when it had ended already.
+    """Mark an export as cancelled; the process that runs it notices. False if it had ended already.
 
-    Files that a killed run left in place are removed first: after the row has ended they would never be.
+    Files that a killed run left in place are removed first, since nothing would remove them later.
     """
     take_back(app_context, export_id)
     with app_context.database.write() as session:
@@ -137,13 +137,13 @@ def list_exports(app_context: AppContext, dataset_id: int | None = None, limit: 
 
 
 def state(app_context: AppContext, dataset_id: int) -> str:
-    """Return a text that changes whenever an export of the dataset could hold something else."""
+    """Return a text that changes whenever the content of an export of the dataset could change."""
     with app_context.database.read() as session:
         return exports.label_state(session, dataset_id)
 
 
 def archive(app_context: AppContext, export_id: int) -> Path:
-    """Return a zip of a finished, small export; made at the first call and kept.
+    """Return a zip of a finished, small export, created on the first call.
 
     Raises:
         ExportError: it is not finished, too large, was moved away, or is only links.
@@ -161,7 +161,7 @@ def is_downloadable(app_context: AppContext, info: ExportInfo) -> bool:
     if info.status is not JobStatus.DONE or info.manifest is None:
         return False
     is_small = info.manifest["files"]["bytes"] <= LARGEST_BYTES
-    # and not a later export's in its place
+    # and not a later export in its place
     return is_small and find_manifest(_folder(app_context, info)) == info.manifest
 
 
@@ -176,7 +176,7 @@ def apply_patch(app_context: AppContext, patch: Path, target: Path) -> Applied:
 
 
 def revert_patch(app_context: AppContext, patch: Path, target: Path) -> Applied:
-    """Take a patch back; raises as `apply_patch` does."""
+    """Revert a patch; raises as `apply_patch` does."""
     return _on_copy(app_context, patch, target, revert)
 
 
@@ -191,7 +191,7 @@ def _chosen(request: ExportRequest) -> Path:
 
 
 def _check(app_context: AppContext, request: ExportRequest) -> None:
-    """Refuse what cannot or must not be written."""
+    """Refuse an export that cannot or must not be written."""
     if not request.folder:
         return
     if not is_storable(request.folder):

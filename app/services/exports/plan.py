@@ -68,7 +68,7 @@ def check_form(info: DatasetInfo, options: ExportOptions) -> None:
     """Refuse a form that cannot hold a dataset's labels.
 
     Raises:
-        ExportError: classes are to leave as masks, masks as classes, or regions are to stand apart.
+        ExportError: classes would be exported as masks, masks as classes, or regions set apart.
     """
     forms = label_kind(info.task).export_formats
     if options.format not in forms:

@@ -22,8 +22,8 @@ from db.queries import exports
 from db.queries.exports import ExportInfo
 
 Report = Callable[[int, int, str], None]
-EVERY_SECONDS = 0.4  # progress is written and a cancellation noticed this often
-RETRY_SECONDS = 1.0  # between two questions to a database that is away
+EVERY_SECONDS = 0.4  # seconds between writes of progress and checks for cancellation
+RETRY_SECONDS = 1.0  # seconds between attempts while the database is unreachable
 VERSIONS = {"outfold": __version__}
 CANCELLED = "Cancelled; nothing of it was left behind."
 
@@ -34,9 +34,9 @@ def run_export(
     report: Report = lambda _done, _total, _message: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> ExportInfo:
-    """Run a queued export, or again one that was killed, and return how it ended; what it cannot write never raises.
+    """Run a queued or killed export and return its end; failures to write never raise.
 
-    `report` is called with the files done, the files in all and what is happening; the row is kept up to date too.
+    `report` is called with files done, files in all and the current step; the row is updated too.
     """
     with app_context.using_files(), job_lock(app_context, "export", export_id, should_stop):
         info = _found(app_context, export_id)
@@ -48,7 +48,7 @@ def run_export(
 def take_back(app_context: AppContext, export_id: int) -> None:
     """Remove the unconfirmed files of a killed export, and put back the files that they replaced.
 
-    Nothing is done while a process works on the export: that one notices by itself that it is not wanted any more.
+    Nothing is done while a process works on the export: it notices the cancellation by itself.
     """
     with suppress(RoundCancelledError), job_lock(app_context, "export", export_id, lambda: True):
         info = _found(app_context, export_id)
@@ -58,7 +58,7 @@ def take_back(app_context: AppContext, export_id: int) -> None:
 
 
 def _run(app_context: AppContext, info: ExportInfo, noted: "_Noted") -> None:
-    """Write an export and how it ended."""
+    """Write an export and store its end."""
     try:
         list_again(app_context, info.dataset_id)
         _write(app_context, info, noted)
@@ -74,7 +74,7 @@ def _run(app_context: AppContext, info: ExportInfo, noted: "_Noted") -> None:
 
 
 class _Noted:
-    """Keeps an export's row up to date, not too often, and finds out whether it is still wanted."""
+    """Updates an export's row at intervals, and checks for cancellation."""
 
     def __init__(
         self, app_context: AppContext, export_id: int, report: Report, should_stop: Callable[[], bool]
@@ -87,7 +87,7 @@ class _Noted:
         self._refused = False
 
     def note(self, done: int, total: int, message: str) -> None:
-        """Tell how far it is."""
+        """Store the progress."""
         self._report(done, total, message)
         now = time.monotonic()
         if now - self._noted < EVERY_SECONDS and done < total:
@@ -102,7 +102,7 @@ class _Noted:
 
 
 def _write(app_context: AppContext, info: ExportInfo, noted: _Noted) -> None:
-    """Write an export; that it is done is noted while a former one in its place can still be given back."""
+    """Write an export; it is stored as done while a former one in its place can still be restored."""
     noted.note(0, 0, "reading the labels")
     options = dict(info.request)
     overwrite = bool(options.pop("overwrite", False))
@@ -125,18 +125,18 @@ def _write(app_context: AppContext, info: ExportInfo, noted: _Noted) -> None:
             should_stop=noted.is_over,
             is_wanted=is_wanted,
             overwrite=overwrite,
-            again=info.status is JobStatus.RUNNING,  # killed before it was noted as done
+            again=info.status is JobStatus.RUNNING,  # killed before it was stored as done
         )
 
 
 def _place(app_context: AppContext, info: ExportInfo) -> Path:
-    """Return the path of an export; without a target of its own it is in this home, whichever home queued it."""
+    """Return the path of an export; without its own target it is in this home, whichever home queued it."""
     return app_context.here(Path(info.path))
 
 
 @contextmanager
 def _with_known_path(target: Path, path: str) -> Iterator[None]:
-    """Let errors name the path that people know, in place of the held one."""
+    """Let errors name the path that people know instead of the descriptor's."""
     try:
         yield
     except RoundCancelledError:

@@ -22,7 +22,7 @@ _rounds_listed: dict[Path, int] = {}  # home -> the round for which this process
 
 
 def with_listed_buckets(app_context: AppContext, request: ImportRequest) -> ImportRequest:
-    """Return the request with a folder or file of this home in place of each URL, brought to what its bucket holds.
+    """Return the request with each URL replaced by a folder or file of this home, updated to the bucket's content.
 
     Raises:
         DatasetError: a URL cannot be read, holds nothing or an archive, or only folders may be read.
@@ -37,9 +37,9 @@ def reading_buckets(
     request: ImportRequest,
     note: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Iterator[ImportRequest]:
-    """Yield the request for its readers: as `with_listed_buckets`, with label files that are here during the block.
+    """Yield the request for readers: as `with_listed_buckets`, with label files available during the block.
 
-    `note` is called with the number of label files fetched and that of all to fetch, and may raise to end it.
+    `note` is called with the number of label files fetched and to fetch, and may raise to end it.
 
     Raises:
         DatasetError: as above, or the label files cannot be fetched.
@@ -56,9 +56,9 @@ def reading_buckets(
 
 
 def list_again(app_context: AppContext, dataset_id: int) -> None:
-    """Bring the buckets that a dataset comes from to what they hold now, where another home may have imported it last.
+    """Update the listings of a dataset's buckets, since another home may have imported it last.
 
-    Images that have gone from an emptied bucket are named when they are read.
+    Images missing in an emptied bucket are named when they are read.
 
     Raises:
         StorageError: the store cannot be used.
@@ -95,7 +95,7 @@ def as_in_rows(app_context: AppContext, request: ImportRequest) -> ImportRequest
 
 
 def path_in_rows(app_context: AppContext, path: str) -> str:
-    """Return a path as rows name it: homes that share their files have one name for what is listed of a bucket."""
+    """Return a path as rows name it: homes that share files use one name for a bucket's listing."""
     return path if app_context.shared is None else shared_path(app_context.files, path)
 
 
@@ -106,7 +106,7 @@ def find_bucket(app_context: AppContext, source: str) -> BucketFolder | None:
 
 @contextmanager
 def fetched_archive(app_context: AppContext, bucket: BucketFolder) -> Iterator[Path]:
-    """Yield a copy of the archive that a URL names, removed after the block.
+    """Yield a copy of the archive at a URL, removed after the block.
 
     Raises:
         DatasetError: there is none, there is no room for it, or no bucket may be read.

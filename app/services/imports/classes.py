@@ -1,4 +1,4 @@
-"""Classes of an import: spellings of one class, and classes whose images are all gone from a source.
+"""Classes of an import: spellings of one class, and classes without images in the source.
 
 A person decides on a class without images before anything is stored.
 """
@@ -20,12 +20,12 @@ from db.queries.decisions import class_acts
 from db.queries.incoming import LostLabels
 
 ONE_CLASS = "may be one class"  # kind of a problem
-QUESTION = "gone_classes"  # in the report of an import that ended with this question
+QUESTION = "gone_classes"  # key in the report of an import that ended with this question
 
 
 @dataclass(frozen=True, slots=True)
 class GoneClass:
-    """A class no image of the source has any more.
+    """A class that has no images in the source any more.
 
     Of its `images`, `moved` carry the label `now`, which is a new class if `renamed`; the others vanished, or differ.
     """
@@ -38,7 +38,7 @@ class GoneClass:
 
     @property
     def message(self) -> str:
-        """Say what became of its images."""
+        """Return a sentence on the whereabouts of its images."""
         if not self.moved:
             return f"the source has no image of the class {self.name} any more, which had {self.images:,}"
         now = f"the new class {self.now}" if self.renamed else f"the class {self.now}"
@@ -47,10 +47,10 @@ class GoneClass:
 
 
 class GoneClassesError(DatasetError):
-    """Classes without images in the source, whose fate is an open question; nothing was stored."""
+    """Open question about classes without images in the source; nothing was stored."""
 
     def __init__(self, gone: Sequence[GoneClass]) -> None:
-        """Name each class; `report` has what answers are made of."""
+        """Name each class; `report` has the values for answers."""
         self.gone = tuple(gone)
         super().__init__(
             f"{'; '.join(one.message for one in gone)}. Nothing was imported yet",
@@ -87,12 +87,12 @@ def rename_classes(classes: Sequence[str], renames: Sequence[str]) -> tuple[str,
 
 
 def refuse_gone(lost: LostLabels, classes: Sequence[str], known: int, kept: Sequence[str]) -> None:
-    """Check that every class that had images still has some, or is one of the `kept`.
+    """Check that every class with images still has some, or is one of the `kept`.
 
     `classes` are the dataset's `known` ones, then those that the import brings.
 
     Raises:
-        GoneClassesError: one has none, and the request does not say what became of it.
+        GoneClassesError: one has none, and the request has no answer for it.
     """
     before, moves = lost
     gone = []
@@ -111,20 +111,20 @@ def refuse_gone(lost: LostLabels, classes: Sequence[str], known: int, kept: Sequ
 
 
 def source_names(session: Session, info: DatasetInfo) -> Mapping[str, str]:
-    """Return the present name of a class by each name that its source may still call it."""
+    """Return the current name of a class by each name that its source may still use."""
     acts = (stored_act(number, live, note) for number, live, note, *_ in class_acts(session, info.id))
     return former_names(info.class_state, acts)
 
 
 def merge_spellings(samples: Iterator[SourceSample], merges: Sequence[str]) -> Iterator[SourceSample]:
-    """Yield the samples with the labels that are another class by `name=class`."""
+    """Yield the samples with labels mapped by `name=class`."""
     into = {name.strip(): to.strip() for name, _, to in (merge.partition("=") for merge in merges)}
     for sample in samples:
         yield replace(sample, label=into[sample.label]) if sample.label in into else sample
 
 
 def with_present_names(samples: Iterator[SourceSample], names: Mapping[str, str]) -> Iterator[SourceSample]:
-    """Yield the samples with the classes of their labels and tags by their present names."""
+    """Yield the samples with labels and tags mapped to current class names."""
     for sample in samples:
         label = None if sample.label is None else names.get(sample.label, sample.label)
         tags = None if sample.tags is None else [names.get(tag, tag) for tag in sample.tags]
@@ -148,7 +148,7 @@ def same_by_spelling(names: Sequence[str]) -> list[list[str]]:
 
 
 def warn_of_folders(names: Sequence[str], problems: Problems) -> None:
-    """Warn of classes whose folders in exports are called otherwise, since not every disk takes their names."""
+    """Warn of classes whose export folders get another name, since not every file system allows theirs."""
     for name, folder in folder_names(names).items():
         if folder != name:
             problems.warn(

@@ -1,4 +1,4 @@
-"""Imports: previewed, started, watched, repeated, cancelled, and the problems they found.
+"""Imports: preview, start, progress, repetition, cancellation, and the problems found.
 
 `run_import` does the work wherever it is called: by the worker, the command line, a test. `start_import` queues one for
 the worker; `add_import` stores a queued one, which the caller then runs.
@@ -55,11 +55,11 @@ _LONGEST_ID = 16  # digits; no database counts further
 
 
 def add_import(app_context: AppContext, request: ImportRequest) -> int:
-    """Queue an import and return its id; the same request twice is one. The caller runs it, or `start_import`.
+    """Queue an import and return its id; an equal request is queued once. The caller or `start_import` runs it.
 
     Raises:
         DatasetError: there is nothing to import, it must not be read, or the name belongs to another source.
-        AnnotatorError: masks are to be taken as edits of a person without a name.
+        AnnotatorError: masks are to be accepted as edits without a person's name.
     """
     request = with_listed_buckets(app_context, request)
     refuse_outside(app_context, Path(request.source))
@@ -85,7 +85,7 @@ def add_import(app_context: AppContext, request: ImportRequest) -> int:
 
 
 def repeat_request(app_context: AppContext, dataset_id: int, by: str = "") -> ImportRequest:
-    """Return the request that imports a dataset's source once more, as it was imported last."""
+    """Return the request to import a dataset's source again with its last options."""
     with app_context.database.read() as session:
         info = datasets.get_dataset(session, dataset_id)
     known = {"reading": 1} | {name: value for name, value in info.options.items() if name != imports.UNLABELLED_FOLDERS}
@@ -94,12 +94,12 @@ def repeat_request(app_context: AppContext, dataset_id: int, by: str = "") -> Im
 
 
 def move_request(app_context: AppContext, dataset_id: int, source: Path, by: str = "") -> ImportRequest:
-    """Return the request that imports a dataset from the place where its images lie now."""
+    """Return the request to import a dataset from the new location of its images."""
     return replace(repeat_request(app_context, dataset_id, by), source=str(source), moved=True)
 
 
 def request_with_answers(info: ImportInfo, *, renamed: Sequence[str], kept: Sequence[str]) -> ImportRequest:
-    """Return the request of an import that ended with a question about classes, with what became of them."""
+    """Return the request of an import that ended with a question about classes, with the answers."""
     request = ImportRequest.from_json(info.request)
     return replace(
         request,
@@ -136,7 +136,7 @@ def get_import(app_context: AppContext, import_id: int) -> ImportInfo:
 
 
 def find_ended_import(app_context: AppContext, text: str) -> ImportInfo | None:
-    """Return the import an address names, None where there is none, it goes on, or the text is no number."""
+    """Return the ended import with the id in an address, None if there is none or the text is no id."""
     if not (text.isascii() and text.isdigit() and len(text) < _LONGEST_ID):
         return None
     with app_context.database.read() as session:
@@ -151,9 +151,9 @@ def recent_imports(app_context: AppContext, limit: int = 20) -> list[ImportInfo]
 
 
 def imports_with_problems(app_context: AppContext, info: ImportInfo) -> list[int]:
-    """Return imports whose problems are shown with its own, oldest first: of a dataset's last one all that stand.
+    """Return imports whose problems are shown with this one's, oldest first.
 
-    They are of the dataset's other sources, which this import has not read.
+    For a dataset's last import, these are those of its other sources, which it has not read.
     """
     if info.dataset_id is None:
         return [info.id]
@@ -176,13 +176,13 @@ def problems(
     text: str = "",
     limit: int | None = 1_000,
 ) -> list[Problem]:
-    """Return the problems of these imports in the order they were met, those that fit."""
+    """Return the matching problems of these imports in the order of the files."""
     with app_context.database.read() as session:
         return imports.problems_of(session, import_ids, severity=severity, kind=kind, text=text, limit=limit)
 
 
 def problems_csv(found: list[Problem]) -> bytes:
-    """Return problems as a CSV file that spreadsheets open without running anything in it."""
+    """Return problems as a CSV file with formulas escaped for spreadsheets."""
     buffer = io.StringIO()
     writer = csv.writer(buffer)
     writer.writerow(["severity", "kind", "path", "message", "cure"])
@@ -191,7 +191,7 @@ def problems_csv(found: list[Problem]) -> bytes:
 
 
 def start_import(app_context: AppContext, request: ImportRequest) -> int:
-    """Queue an import, hand it to the worker and return its id; asking twice is asking once.
+    """Queue an import, hand it to the worker and return its id; an equal request is queued once.
 
     Raises:
         DatasetError: there is nothing to import, see `start_import`.
@@ -202,7 +202,7 @@ def start_import(app_context: AppContext, request: ImportRequest) -> int:
 
 
 def repeat_import(app_context: AppContext, dataset_id: int) -> int:
-    """Import a dataset's source once more, as it was imported last, and return the import's id.
+    """Import a dataset's source again with its last options, and return the import's id.
 
     Raises:
         DatasetError: the source is gone, see `start_import`.
@@ -211,7 +211,7 @@ def repeat_import(app_context: AppContext, dataset_id: int) -> int:
 
 
 def take_masks(app_context: AppContext, dataset_id: int, by: str) -> int:
-    """Import a dataset's source once more, take the masks that were mended there as edits, and return the import's id.
+    """Import a dataset's source again, accept masks corrected there as edits, and return the import's id.
 
     Raises:
         DatasetError: the source is gone, see `start_import`.
@@ -220,7 +220,7 @@ def take_masks(app_context: AppContext, dataset_id: int, by: str) -> int:
 
 
 def bring_back(app_context: AppContext, dataset_id: int) -> int:
-    """Import a dataset's source once more with the images that people removed, and return the import's id.
+    """Import a dataset's source again with the images that people removed, and return the import's id.
 
     Raises:
         DatasetError: the source is gone, see `start_import`.
@@ -229,7 +229,7 @@ def bring_back(app_context: AppContext, dataset_id: int) -> int:
 
 
 def move_dataset(app_context: AppContext, dataset_id: int, source: Path, image_root: str = "") -> int:
-    """Import a dataset from the place where its images lie now, and return the import's id.
+    """Import a dataset from the new location of its images, and return the import's id.
 
     `image_root` is the folder of a table's images, "" for the one that the dataset had.
 
@@ -241,7 +241,7 @@ def move_dataset(app_context: AppContext, dataset_id: int, source: Path, image_r
 
 
 def cancel_import(app_context: AppContext, import_id: int) -> None:
-    """End an import wherever it is; nothing of it is stored."""
+    """Cancel an import at any stage; nothing of it is stored."""
     end_import(app_context, import_id)
     jobs.cancel_import(app_context, import_id)
 
@@ -262,5 +262,5 @@ def _existing_root(request: ImportRequest, known: DatasetInfo | None) -> Path:
 
 
 def _unarmed(cell: str) -> str:
-    """Return a cell no spreadsheet takes for a formula."""
+    """Return a cell that no spreadsheet takes for a formula."""
     return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell

@@ -1,4 +1,4 @@
-"""Masks of an import: read on all cores, kept by content, fitted to their image's size, and taken as edits.
+"""Masks of an import: read on all cores, stored by content, checked against their image's size, accepted as edits.
 
 Mended masks were changed outside of Outfold and are taken as a person's edits when their dataset is imported again. The
 given mask stays as it was imported; the one that the source has now is an edit of it, all of one import in one act that
@@ -34,7 +34,7 @@ _CHUNK = 4_000  # rows in one statement or transaction
 
 @dataclass(frozen=True, slots=True)
 class ImportedMasks:
-    """The store of an import's masks, and in how many of its images and pixels each class is.
+    """The store of an import's masks, and the counts of images and pixels of each class.
 
     None: images without a mask, and pixels that are IGNORE.
     """
@@ -47,7 +47,7 @@ class ImportedMasks:
     def keep(
         self, rows: Rows, table: ClassTable, into: ClassTable, problems: Problems, note: Callable[[int], None]
     ) -> Iterator[tuple[str | None]]:
-        """Yield the hash of each row's mask in the ids of `into`; None: it has none that can be used."""
+        """Yield the hash of each row's mask in the ids of `into`; None: no usable mask."""
         warnings: dict[int, MaskError] = {}
         references = ((row[_MASK], row[_WIDTH], row[_HEIGHT]) for row in rows() if row[_MASK] is not None)
         masks = enumerate(read_masks(references, table, into=into, warn=warnings.__setitem__))
@@ -61,11 +61,11 @@ class ImportedMasks:
                 problems.error(mask.kind, row[_NAME], message, mask.cure)
             yield (self._kept(mask),)
             note(done)
-        os.sync()  # once, and not for each of them: from here on rows may name them
+        os.sync()  # all at once; from here on rows may name them
         self.store.publish(self.names)
 
     def count(self, name: str | None, times: int = 1) -> None:
-        """Count the classes of a stored mask so many times more."""
+        """Count the classes of a stored mask this many more times."""
         if name is None:
             self.images[None] += times
         else:
@@ -90,13 +90,13 @@ class ImportedMasks:
 
 @dataclass(frozen=True, slots=True)
 class MendedMask:
-    """An image whose source has another mask than the image has now."""
+    """An image whose mask in the source differs from its current one."""
 
     sample_id: int
     base: str  # the mask it began from
     version: str  # the mask that the source has
     decided: bool  # people have decided on the image here since, so it is left
-    painted: dict[int, bool]  # findings that are painted over by it, or no more
+    painted: dict[int, bool]  # findings that become painted over by it, or no longer are
 
 
 def with_present_class_names(table: ClassTable, names: Mapping[str, str]) -> ClassTable:
@@ -113,7 +113,7 @@ def with_present_class_names(table: ClassTable, names: Mapping[str, str]) -> Cla
 
 
 def extend_table(classes: tuple[str, ...], colours: tuple[str, ...], table: ClassTable) -> ClassTable:
-    """Return the known classes with those of `table` that are new at their end, each with a colour of its own."""
+    """Return the known classes followed by the new ones of `table`, each with its own colour."""
     new = [(name, colour) for name, colour in zip(table.names, table.colours, strict=True) if name not in set(classes)]
     return class_table([*classes, *(name for name, _ in new)], [*colours, *(colour for _, colour in new)])
 
@@ -152,7 +152,7 @@ def leave_out_resized(
 def find_mended(
     app_context: AppContext, session: Session, import_id: int, dataset_id: int, classes: Sequence[str]
 ) -> list[MendedMask]:
-    """Return the staged masks that differ from what their images have; `classes` as they are after the import."""
+    """Return the staged masks that differ from their images' current ones; `classes` are those after the import."""
     store = MaskStore(app_context.masks)
     taken = decisions.acts_noting(session, dataset_id, TAKEN)
     found = []
@@ -193,7 +193,7 @@ def take_mended(
         act=Act.VERDICT,
         decided_at=at,
         size=len(taken),
-        note={EDITED: f"{len(taken):,} masks mended elsewhere", TAKEN: import_id},
+        note={EDITED: f"{len(taken):,} masks corrected elsewhere", TAKEN: import_id},
     )
     changeset_id = decisions.add_changeset(session, act)
     new = [decisions.NewDecision(one.sample_id, None, Verdict.RELABEL, None, one.version, one.base) for one in taken]

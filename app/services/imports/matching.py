@@ -25,7 +25,7 @@ _LIKENESS: Sequence[Callable[[Address], object]] = (
 
 
 def match_known(app_context: AppContext, import_id: int, dataset_id: int) -> None:
-    """Match every staged image with the sample it is, in short transactions."""
+    """Match every staged image with its sample, in short transactions."""
     with app_context.database.read() as session:
         spans = incoming.spans(session, import_id, _CHUNK)
     for span in spans:
@@ -68,7 +68,7 @@ def pair_moved(known: Sequence[Address], found: Sequence[Address]) -> list[tuple
 
 
 def refuse_other_content(app_context: AppContext, import_id: int, dataset_id: int, *, moved: bool) -> None:
-    """Check that a dataset's images are in the folder that its import reads now in place of its former one.
+    """Check that a dataset's images are in the new folder that its import reads instead of the former one.
 
     Raises:
         DatasetError: none is there or, unless a move was announced, fewer than half of them.

@@ -1,4 +1,4 @@
-"""Preview of a source before it is imported: new and known images, examples, the problems so far."""
+"""Preview of a source before its import: new and known images, examples, problems found so far."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -35,7 +35,7 @@ from core.data.reading import find_window
 from core.data.windows import FULL, Window, parse_window, window_text
 from core.types import ClassTable, DatasetError, ImageFacts, IntArray, Problem, SourceSample, StorageError
 
-_LISTED = 200_000  # samples a preview looks at
+_LISTED = 200_000  # samples that a preview lists
 _SHOWN = 12  # images a preview opens
 _COUNTED = 32  # masks whose pixels a preview counts
 _EDGE, _SCENE_EDGE = 96, 240  # pixels of an image, and of one with a mask
@@ -45,7 +45,7 @@ Kind = tuple[str | None, str, bool]  # label, and of masks split and whether the
 
 @dataclass(frozen=True, slots=True)
 class Cover:
-    """Picture of one image as WebP, None where it cannot be read, and of its mask over it, as PNG."""
+    """One image as WebP, None if it cannot be read, and its mask as an overlay in PNG."""
 
     name: str
     label: str | None
@@ -74,14 +74,14 @@ class ImportPreview:
     masks: int | None = None
     shares: "Shares | None" = None
     meaning: MaskMeaning = NO_MEANING
-    annotators_differ: int = 0  # images that come up for a second opinion
+    annotators_differ: int = 0  # images that will await a second opinion
     window: str = FULL  # greys of more than 8 bits that become black and white
     remembered: Mapping[str, Any] = field(default_factory=dict)  # answers of earlier imports, by field of the request
 
 
 @dataclass(frozen=True, slots=True)
 class Shares:
-    """Of the masks that a preview read: in how many each class is, and its share of the pixels.
+    """Classes in the masks that a preview read: number of images and share of pixels of each.
 
     `unlabelled` is the share of IGNORE, `left_out` the number of masks that cannot be used.
     """
@@ -103,7 +103,7 @@ class Shares:
 
 
 def preview(app_context: AppContext, request: ImportRequest) -> ImportPreview:
-    """Look at a source without storing anything; a dozen images are opened, and a few dozen masks.
+    """Preview a source without storing anything; opens a dozen images and a few dozen masks.
 
     Raises:
         DatasetError: it cannot be read as that format, or must not be.
@@ -119,7 +119,7 @@ def _preview(app_context: AppContext, request: ImportRequest) -> ImportPreview:
     with app_context.database.read() as session:
         known = None if request.unlabelled else find_known(session, request)
     remembered: dict[str, Any] = {}
-    if known is not None and known.root == path_in_rows(app_context, str(root)):  # else the import is refused
+    if known is not None and known.root == path_in_rows(app_context, str(root)):  # otherwise the import is refused
         remembered = request.answers_in(known.options)
         remembered.pop("window", None)  # shown by itself
         request = with_former_options(request, known)
@@ -173,14 +173,14 @@ def _preview(app_context: AppContext, request: ImportRequest) -> ImportPreview:
 
 
 def _window(request: ImportRequest, paths: Sequence[str], problems: Problems) -> Window | None:
-    """Return how greys of more than 8 bits will be seen."""
+    """Return the window for greys of more than 8 bits."""
     window = parse_window(request.window) if request.window else find_window(paths)
     note_window(problems, window)
     return window
 
 
 class _EvenlySpread:
-    """A limited number of samples, evenly spread over a list whose length is not known before its end."""
+    """A limited number of samples, evenly spread over an iterable of unknown length."""
 
     def __init__(self, most: int) -> None:
         self.most = most
@@ -189,7 +189,7 @@ class _EvenlySpread:
         self.seen = 0
 
     def add(self, sample: SourceSample) -> None:
-        """Keep one of each `step`; once there are too many, every other one goes."""
+        """Keep one of each `step`; once there are too many, drop every other one."""
         if self.seen % self.step == 0:
             self.kept.append(sample)
             if len(self.kept) > self.most:
@@ -223,7 +223,7 @@ def _shares(samples: Sequence[SourceSample], table: ClassTable) -> Shares:
 
 
 def recognise(app_context: AppContext, source: Path) -> SourceFormat | None:
-    """Return the likeliest format of a source; None where there is none, or it cannot or must not be read."""
+    """Return the likeliest format of a source; None if there is none, or it cannot or must not be read."""
     try:
         request = ImportRequest(name=propose_name(source), source=str(source))
         with reading_buckets(app_context, request) as readable:
@@ -247,7 +247,7 @@ def _by_label(kinds: Counter[Kind]) -> dict[str | None, int]:
 
 
 def _spread(shown: dict[tuple[Kind, int], SourceSample]) -> Iterator[SourceSample]:
-    """Yield one image of each kind, then a second one of each, up to the number shown; those with a mask first."""
+    """Yield one image of each kind, then a second of each, up to the number shown; images with a mask first."""
 
     def place(key: tuple[Kind, int]) -> tuple[int, bool, str, str]:
         (label, split, masked), number = key
@@ -305,7 +305,7 @@ def _with_masks(
 
 
 def _shrunk(mask: IntArray) -> IntArray:
-    """Return the mask at a scene's edge, (h, w): each pixel the nearest one's class."""
+    """Return the mask reduced to the edge of a previewed scene, (h, w), by nearest neighbour."""
     share = min(1.0, _SCENE_EDGE / max(mask.shape))
     rows, columns = (
         np.arange(max(1, round(side * share))) * side // max(1, round(side * share)) for side in mask.shape

@@ -1,4 +1,4 @@
-"""Report of an import, known before it is stored: changes and warnings, with counts."""
+"""Report of an import, made before it is stored: changes and warnings, with counts."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -36,8 +36,8 @@ class StagedImport:
     classes: tuple[str, ...]
     problems: Problems
     masks: ImportedMasks | None  # where labels are masks
-    mending: Sequence[MendedMask] | None = None  # where the dataset is known and its labels are masks
-    taking: bool = False  # masks that were mended are taken
+    mending: Sequence[MendedMask] | None = None  # if the dataset exists and its labels are masks
+    taking: bool = False  # corrected masks are accepted
 
     @cached_property
     def mended(self) -> Mapping[int, MendedMask]:
@@ -46,16 +46,16 @@ class StagedImport:
 
     @cached_property
     def merges(self) -> Mapping[int, int]:
-        """Return the classes that people merged, and the one that each went into."""
+        """Return the merged classes with the target of each merge."""
         return merges_of(self.session, self.dataset_id)
 
     def meaning(self, label: int | None) -> int | None:
-        """Return the class that a label means now."""
+        """Return the current class of a label."""
         return None if label is None else self.merges.get(label, label)
 
 
 def report_of(staged: StagedImport) -> dict[str, Any]:
-    """Return the import's figures as JSON values; what deserves a look is added to its problems."""
+    """Return the import's counts as JSON values; warnings are added to its problems."""
     session, import_id = staged.session, staged.import_id
     changes = _changes(staged)
     _warn_of_duplicates(staged)
@@ -99,7 +99,7 @@ def whole_report(session: Session, dataset_id: int, request: ImportRequest, repo
 
 
 def note_window(problems: Problems, window: Window | None) -> None:
-    """Say how greys of more than 8 bits are seen, where they do not use their range."""
+    """Report the window of greys of more than 8 bits that do not use their full range."""
     if window is not None:
         low, high = window
         problems.warn(
@@ -111,7 +111,7 @@ def note_window(problems: Problems, window: Window | None) -> None:
 
 
 def _changes(staged: StagedImport) -> Counter[str]:
-    """Count new, changed, returned and gone images, and warn of changes that matter to people."""
+    """Count new, changed, returned and missing images, and warn of relevant changes."""
     images, known = incoming.known_count(staged.session, staged.import_id, staged.dataset_id)
     counts = Counter(added=images - known, changed=0, moved=0, unchanged=known, returned=0, vanished=0)
     for arrival in incoming.arrivals(staged.session, staged.import_id, staged.dataset_id):
@@ -183,7 +183,7 @@ def _warn_of_mask(staged: StagedImport, arrival: Arrival) -> None:
 
 
 def mended_counts(mending: Sequence[MendedMask], *, taking: bool) -> dict[str, int]:
-    """Return how many masks were taken, could be taken, and were left since people have decided on their images."""
+    """Count the corrected masks: accepted, acceptable, and left since people decided on their images."""
     takeable = sum(not one.decided for one in mending)
     counts = {"taken": takeable if taking else 0, "open": 0 if taking else takeable}
     return counts | {"left": len(mending) - takeable}
@@ -291,7 +291,7 @@ def _warn_of_pixels(staged: StagedImport, pixels: Mapping[int | None, int]) -> d
 
 
 def _counted(problems: Problems) -> dict[str, dict[str, int]]:
-    """Return how many problems there are by severity and kind, the most frequent first."""
+    """Count problems by severity and kind, most frequent first."""
     found: dict[str, dict[str, int]] = {}
     for (severity, kind), count in problems.counts.most_common():
         found.setdefault(severity.value, {})[kind] = count

@@ -17,7 +17,7 @@ from db.queries import imports
 from db.queries.datasets import DatasetInfo
 
 _LONGEST_NAME = 200
-_LASTING = (  # options that a repeated import keeps where they are not given anew
+_LASTING = (  # options that a repeated import keeps unless they are given anew
     *ANSWERS,
     "ignore_id",
     "image_root",
@@ -37,9 +37,9 @@ _ONCE = ("moved", "renamed_classes", "take_masks", "forget_answers", "bring_back
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportRequest:
-    """Import `source` as the dataset `name`; `format` None lets it be detected.
+    """Import of `source` as the dataset `name`; `format` None means detection.
 
-    The columns only matter for tables; empty means found by their usual names. Of masks, see `ReadOptions`: the colour
+    Columns are for tables; empty means found by their usual names. For masks, see `ReadOptions`: colour
     map, the classes' names, the pixel value of unlabelled pixels, and answers to a reader's questions.
     """
 
@@ -50,11 +50,11 @@ class ImportRequest:
     label_column: str = ""
     split_column: str = ""
     group_column: str = ""
-    image_root: str = ""  # where the images of a table lie that names them as another machine does
+    image_root: str = ""  # folder of the images of a table with paths of another machine
     class_level: int = (
         0  # of class folders: the one below the root that is the class; 0: an open question where it is ambiguous
     )
-    literal_labels: bool = False  # NA is a class, and 1.0 another one than 1
+    literal_labels: bool = False  # NA is a class, and 1.0 differs from 1
     merged_classes: tuple[str, ...] = ()  # each `name=class`: the source's name means that class
     colour_map: str = ""
     class_names: str = ""
@@ -72,11 +72,11 @@ class ImportRequest:
     unlabelled: bool = False  # images without labels, added to a dataset that exists
     moved: bool = False  # the dataset's images lie in `source` now, wherever they came from
     renamed_classes: tuple[str, ...] = ()  # each `old=new`
-    forget_answers: bool = False  # of earlier imports of the dataset: it is read anew
+    forget_answers: bool = False  # of earlier imports of the dataset: the source is read anew
     bring_back: bool = False  # images that people removed, and that the source still has
-    take_masks: bool = False  # masks that differ from the given ones are edits of `by`
-    kept_classes: tuple[str, ...] = ()  # that stay although the source has no image of them any more
-    dataset_id: int | None = None  # of an import into a dataset that exists, whatever it is called meanwhile
+    take_masks: bool = False  # masks that differ from the given ones become edits of `by`
+    kept_classes: tuple[str, ...] = ()  # classes that stay although the source has no images of them
+    dataset_id: int | None = None  # of an existing dataset, which may be renamed meanwhile
     by: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
@@ -121,16 +121,16 @@ class ImportRequest:
         )
 
     def remembering(self, options: Mapping[str, Any]) -> "ImportRequest":
-        """Return the request to import a dataset again, with what its own `options` have and it has not.
+        """Return the request to import a dataset again, completed by the dataset's stored `options`.
 
         A dataset that was imported before there were questions keeps the meaning its masks had, and labels are read as
         they were before.
 
         Raises:
-            DatasetError: the request wants labels to be read otherwise, which would make other classes of them.
+            DatasetError: the request changes how labels are read, which would change their classes.
         """
         kept = self.answers_in(options)
-        if self.forget_answers:  # greys are still seen as before: models were trained on them so
+        if self.forget_answers:  # greys keep their former window, since models were trained with it
             kept = {name: value for name, value in kept.items() if name == "window"}
         if "merged_classes" in kept:
             kept["merged_classes"] = tuple(kept["merged_classes"])
@@ -151,7 +151,7 @@ class ImportRequest:
         return replace(self, **kept, **former | {"class_level": level}, reading=options.get("reading", 1))
 
     def answers_in(self, options: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what a dataset's options answer that the request leaves open."""
+        """Return the answers of a dataset's options that the request leaves open."""
         open_ = (name for name in _LASTING if getattr(self, name) in ("", None, ()))
         return {name: options[name] for name in open_ if options.get(name) not in ("", None, [], ())}
 
@@ -171,12 +171,12 @@ class ImportRequest:
 
     @classmethod
     def remembered(cls, values: dict[str, Any]) -> dict[str, Any]:
-        """Return the part of a request, as JSON values, that holds for the next import of the same dataset too."""
+        """Return the part of a request, as JSON values, that also applies to later imports of the dataset."""
         return {name: value for name, value in values.items() if name not in _ONCE}
 
 
 def reading_options(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return how a dataset imported with these options is read; an earlier version took labels as written."""
+    """Return how a dataset with these options is read; earlier versions read labels literally."""
     return {
         "literal_labels": bool(options.get("literal_labels", True)),
         "class_level": int(options.get("class_level", 1)),

@@ -1,7 +1,7 @@
 """One import from its row to the stored samples.
 
 The source is listed, every image is read on all cores, and only then one transaction stores everything. Until then
-results wait in files and in a staging table, so memory stays flat, others hardly wait, and a kill at any moment
+results are kept in files and in a staging table, so memory stays flat, others hardly wait, and a kill at any moment
 leaves nothing half stored; the import is simply run again. Originals are only ever opened for reading.
 """
 
@@ -59,7 +59,7 @@ OPEN_QUESTIONS = "open_questions"  # in the report of an import that ended with 
 _sample_values = attrgetter(*(item.name for item in fields(SourceSample)))  # astuple copies deeply, ten times slower
 _facts_values = attrgetter(*(item.name for item in fields(ImageFacts)))
 _MISSING = "missing file"  # a kind of `ImageError`
-_EVERY_SECONDS = 0.4  # progress is written and a cancellation noticed this often
+_EVERY_SECONDS = 0.4  # seconds between writes of progress and checks for cancellation
 
 
 ReportImport = Callable[[int, int, str], None]
@@ -72,12 +72,12 @@ def run_import(
     report: ReportImport = lambda _done, _total, _stage: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> ImportInfo:
-    """Run a queued import, or again one that was killed, and return how it ended; bad data never raises."""
+    """Run a queued or killed import and return its end; bad data never raises."""
     with app_context.using_files(), job_lock(app_context, "import", import_id, should_stop):
         with app_context.database.read() as session:
             info = imports.get_import(session, import_id)
         if info.status.ended:
-            clear_staged(app_context, import_id)  # where the database went away right after its end
+            clear_staged(app_context, import_id)  # if the database was lost right after its end
         else:
             work = _ImportRun(app_context, import_id, ImportRequest.from_json(info.request), report, should_stop)
             work.run()
@@ -101,7 +101,7 @@ class OpenQuestionsError(DatasetError):
 
 
 class _ImportRun:
-    """One run: values shared by its steps, and its progress."""
+    """One run of an import: values shared by its steps, and its progress."""
 
     def __init__(
         self,
@@ -122,7 +122,7 @@ class _ImportRun:
         self.noted = 0.0
 
     def run(self) -> None:
-        """Read, store, and write how it ended."""
+        """Read and store the images, and write the end."""
         try:
             with _own_folder(self.app_context.files / "imports" / str(self.import_id)) as folder:
                 clear_staged(self.app_context, self.import_id)
@@ -206,7 +206,7 @@ class _ImportRun:
         return (replace(sample, path=path_in_rows(self.app_context, sample.path)) for sample in samples)
 
     def _find_window(self, listed: Path, total: int) -> None:
-        """Decide how greys of more than 8 bits are seen, where that is not known yet."""
+        """Choose the window of greys of more than 8 bits, unless it is known."""
         if not self.request.window:
             paths = [row[0] for row in islice(_unspool(listed), 0, None, max(1, -(-total // LOOKED_AT)))]
             window = find_window(paths)
@@ -214,7 +214,7 @@ class _ImportRun:
             note_window(self.problems, window)
 
     def _refuse_unanswered(self, meaning: MaskMeaning, root: Path) -> None:
-        """Check that nothing has to be guessed of a new dataset's masks; one that exists keeps its meaning.
+        """Check that a new dataset's masks leave no open question; an existing dataset keeps its meaning.
 
         Raises:
             DatasetError: a question is open.
@@ -295,7 +295,7 @@ class _ImportRun:
 
 @contextmanager
 def _own_folder(folder: Path) -> Iterator[Path]:
-    """Yield an empty folder; what a killed run left in it goes first, and it goes at the end."""
+    """Yield an empty folder, cleared of files of a killed run, and removed at the end."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     try:

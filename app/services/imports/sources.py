@@ -20,9 +20,9 @@ from core.data.formats.walk import is_ignored, is_image_name
 from core.data.storage import RESERVE, atomic_folder, is_within
 from core.types import DatasetError
 
-MOST_ENTRIES = 20_000  # of one folder that are looked at
-MOST_FOLDERS = 200  # that are listed
-MOST_COUNTED = 20_000  # entries that are looked at to count a listing's images
+MOST_ENTRIES = 20_000  # entries of one folder that are read
+MOST_FOLDERS = 200  # folders that are listed
+MOST_COUNTED = 20_000  # entries read to count the images of a listing
 MOST_RECENT = 5
 _BLOCK = 1 << 20  # bytes
 UPLOADED_FILES, UPLOADED_BYTES = 200_000, 4 << 30  # most in an uploaded archive, once unpacked
@@ -31,7 +31,7 @@ _MOST_FILES = 10_000_000
 
 @dataclass(frozen=True, slots=True)
 class FolderEntry:
-    """A folder with the images in it and below; `more` when counting stopped before all was seen."""
+    """A folder with the number of images in and below it; `more` if counting stopped early."""
 
     path: Path
     images: int
@@ -40,7 +40,7 @@ class FolderEntry:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """The folders of one folder; of None the allowed roots.
+    """The subfolders of a folder; for None, the allowed roots.
 
     `has_up`: `parent` can be listed; `cut`: there are more folders than are listed.
     """
@@ -53,7 +53,7 @@ class Listing:
 
 
 def list_folder(app_context: AppContext, path: Path | None) -> Listing:
-    """List the folders of `path` by name; None lists the allowed roots, or the home folder where any is allowed.
+    """List the folders of `path` by name; None lists the allowed roots, or the home folder if any is allowed.
 
     Raises:
         DatasetError: it lies outside the allowed folders, is no folder, or cannot be read.
@@ -88,7 +88,7 @@ def recent_folders(app_context: AppContext) -> list[Path]:
 
 
 def store_upload(app_context: AppContext, archive: IO[bytes], name: str) -> Path:
-    """Unpack a zip file whole or not at all and return its folder; the same one twice is unpacked once.
+    """Unpack a zip file completely or not at all and return its folder; an equal file is unpacked once.
 
     Raises:
         DatasetError: it is no safe zip file, see `core.data.formats.archive`.
@@ -97,7 +97,7 @@ def store_upload(app_context: AppContext, archive: IO[bytes], name: str) -> Path
 
 
 def store_archive(app_context: AppContext, path: Path) -> Path:
-    """Unpack an archive of this machine, as large as there is room for, and return its folder.
+    """Unpack a local archive of any size that fits on the disk, and return its folder.
 
     Raises:
         DatasetError: it is no safe zip or tar, cannot be read, or must not be.
@@ -114,7 +114,7 @@ def store_archive(app_context: AppContext, path: Path) -> Path:
 def _folders_in(folder: Path, roots: tuple[str, ...]) -> tuple[list[Path], bool]:
     """Return the visible folders of a folder in natural order, and whether there are more.
 
-    A link to a folder counts where it leads to one that is allowed.
+    A link to a folder counts if its target is allowed.
     """
     found: list[Path] = []
     with os.scandir(folder) as entries:
@@ -136,7 +136,7 @@ def _ordered(found: list[Path]) -> list[Path]:
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
-    """Return whether an entry is a folder; a link in a circle is none."""
+    """Return whether an entry is a folder; a circular link is not."""
     try:
         return entry.is_dir()
     except OSError:
@@ -144,13 +144,13 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def _counted(folders: list[Path]) -> tuple[FolderEntry, ...]:
-    """Count the images of folders, each with an equal part of the entries that may be looked at."""
+    """Count the images of folders, each with an equal share of the entries to read."""
     budget = MOST_COUNTED // max(len(folders), 1)
     return tuple(_count(folder, budget) for folder in folders)
 
 
 def _count(folder: Path, budget: int) -> FolderEntry:
-    """Count the images in a folder and below, no link followed; a folder that cannot be read holds none."""
+    """Count the images in and below a folder, without following links; 0 if it cannot be read."""
     images, waiting = 0, [str(folder)]
     while waiting:
         try:

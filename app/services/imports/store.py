@@ -1,4 +1,4 @@
-"""Storage of an import: staged in short transactions, then merged into the dataset in one that is short too.
+"""Storage of an import: staged in short transactions, then merged into the dataset in another short one.
 
 A re-import adds new images, corrects changed ones, notes missing and returned ones; it never touches a given label, a
 given mask or a decision. Class ids never change: new classes come after the known ones. Images are known by their
@@ -32,14 +32,14 @@ CHUNK = 4_000  # rows in one transaction: a few hundredths of a second of the wr
 
 @dataclass(frozen=True, slots=True)
 class TargetDataset:
-    """The dataset that an import goes into, as it is when the import begins; its last import is `last`."""
+    """The target dataset as it is when the import starts; its last import is `last`."""
 
-    dataset_id: int = 0  # which none has: a new one
+    dataset_id: int = 0  # no dataset's: a new one
     classes: tuple[str, ...] = ()
-    colours: tuple[str, ...] | None = None  # where its labels are masks
+    colours: tuple[str, ...] | None = None  # if its labels are masks
     last: int | None = None
     root: str = ""
-    format: str = ""  # that it was imported as
+    format: str = ""  # format of its import
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ def find_target(app_context: AppContext, request: ImportRequest, root: Path) -> 
 
 
 def extend_classes(known: tuple[str, ...], labels: set[str]) -> tuple[str, ...]:
-    """Return the classes with those of `labels` that are new at their end."""
+    """Return the classes followed by the new ones of `labels`."""
     return known + tuple(sorted(labels - set(known), key=natural_order))
 
 
@@ -116,7 +116,7 @@ def store(
                 f"another import of {request.name} ended or its classes changed while this one ran",
                 "import it once more",
             )
-        if mending is not None and acts != decisions.newest_changeset(session):  # people went on meanwhile
+        if mending is not None and acts != decisions.newest_changeset(session):  # people may have acted meanwhile
             mending = find_mended(app_context, session, import_id, number, classes)
             report["mended"] = mended_counts(mending, taking=request.take_masks)
         before = _columns(session, number) if number else None
@@ -147,7 +147,7 @@ def _columns(session: Session, dataset_id: int) -> dict[str, Any]:
 
 
 def _leave_removed(app_context: AppContext, import_id: int, request: ImportRequest, content: ImportContent) -> int:
-    """Leave out the staged images that people removed, unless they are to come back; return how many there were."""
+    """Leave out the staged images that people removed, unless they are to be restored; return their number."""
     number = content.target.dataset_id
     with app_context.database.read() as session:
         by_hand = deletions.removals_by_people(session, number)
@@ -162,7 +162,7 @@ def _leave_removed(app_context: AppContext, import_id: int, request: ImportReque
 
 
 def _bring_back(app_context: AppContext, session: Session, import_id: int, dataset_id: int, now: datetime) -> None:
-    """Show staged images again that were removed; those of an undone import with their present labels."""
+    """Restore staged images that were removed; those of an undone import with their current labels."""
     by_hand = deletions.removals_by_people(session, dataset_id)
     found = incoming.removed_ones(session, import_id, dataset_id)
     own = {"import_id": import_id, "vanished_at": None}
@@ -184,7 +184,7 @@ def clear_staged(app_context: AppContext, import_id: int) -> None:
 
 
 def write_problems(app_context: AppContext, import_id: int, problems: Problems) -> None:
-    """Write an import's problems in place of those of an earlier try."""
+    """Write an import's problems, replacing those of an earlier attempt."""
     with app_context.database.write() as session:
         imports.remove_problems(session, import_id)
     for start in range(0, len(problems.kept), CHUNK):
@@ -193,7 +193,7 @@ def write_problems(app_context: AppContext, import_id: int, problems: Problems) 
 
 
 def refuse_other_root(known: DatasetInfo | None, root: Path, *, moved: bool) -> None:
-    """Check that a re-import comes from where the dataset came from, or that this place is gone or leads here.
+    """Check that a re-import has the source of the dataset, or that the former source is gone or links here.
 
     Raises:
         DatasetError: it does not; every sample would seem to have vanished.
@@ -209,7 +209,7 @@ def refuse_other_root(known: DatasetInfo | None, root: Path, *, moved: bool) -> 
 
 
 def refuse_other_labels(target: TargetDataset, table: ClassTable | None) -> None:
-    """Check that a re-import brings the kind of labels the dataset has.
+    """Check that a re-import has the dataset's kind of labels.
 
     Raises:
         DatasetError: it does not.
@@ -223,7 +223,7 @@ def refuse_other_labels(target: TargetDataset, table: ClassTable | None) -> None
 
 
 def with_former_options(request: ImportRequest, known: DatasetInfo) -> ImportRequest:
-    """Return the request to read a dataset's source as it was read before.
+    """Return the request to read a dataset's source as before.
 
     The format is not detected anew, since files that were put beside the images may look like another one; but images
     that were imported without labels may have been sorted into classes since.
@@ -235,7 +235,7 @@ def with_former_options(request: ImportRequest, known: DatasetInfo) -> ImportReq
 
 
 def find_known(session: Session, request: ImportRequest) -> DatasetInfo | None:
-    """Return the dataset a request is about: the one it names by its id, else the one of its name."""
+    """Return the dataset of a request: by id if given, else by name."""
     if request.dataset_id is not None:
         return datasets.get_dataset(session, request.dataset_id)
     return datasets.find_dataset(session, request.name)
@@ -255,7 +255,7 @@ def _target(session: Session, request: ImportRequest, root: Path) -> TargetDatas
 
 
 def former_class_names(app_context: AppContext, request: ImportRequest) -> Mapping[str, str]:
-    """Return the present name of each class that people renamed, by what its source may still call it."""
+    """Return the current name of each renamed class, by the names that its source may still use."""
     with app_context.database.read() as session:
         known = find_known(session, request)
         return {} if known is None else source_names(session, known)
@@ -294,7 +294,7 @@ def refuse_class_acts(
 
 
 def _match(app_context: AppContext, import_id: int, request: ImportRequest, content: ImportContent) -> None:
-    """Find the dataset's images among those staged, and refuse what a person has to be asked about first."""
+    """Match staged images with the dataset's, and refuse an import with open questions."""
     number = content.target.dataset_id
     match_known(app_context, import_id, number)
     if request.unlabelled:

@@ -1,4 +1,4 @@
-"""Undo of an import: its added images are removed, its changes of others are put back; restorable for a week.
+"""Undo of an import: its added images are removed, its other changes reverted; restorable for a week.
 
 Recorded at the import are the images it added, the labels, masks, splits and groups it wrote, the tags it brought, and
 where its dataset comes from. Later changes stay. Files are as they are: an image that moved or changed on disk stays
@@ -33,14 +33,14 @@ _LABELS = ("label", "mask_hash")
 
 @dataclass(frozen=True, slots=True)
 class ImportEffect:
-    """Effect of an undo: counts attached to the added images, and of the changes put back."""
+    """Effect of an undo: counts of the removed images' data and of the reverted changes."""
 
     info: ImportInfo
     dataset: DatasetInfo
     held: dict[str, int]  # that goes
-    back: dict[str, int]  # counts of the changes put back, by their kind
-    rounds: int  # with findings of the images that go
-    judged: int  # verdicts on images that stay and whose label or mask is put back
+    back: dict[str, int]  # counts of the reverted changes by kind
+    rounds: int  # rounds with findings of the removed images
+    judged: int  # verdicts on remaining images whose label or mask is reverted
 
     @property
     def text(self) -> str:
@@ -57,9 +57,9 @@ class ImportEffect:
 
 
 def list_imports(app_context: AppContext, dataset_id: int) -> list[tuple[ImportInfo, str]]:
-    """Return every import of a dataset that ended well and was not undone, newest first.
+    """Return every successful import of a dataset that was not undone, newest first.
 
-    Each with the reason why it cannot be undone, "" where it can.
+    Each with the reason why it cannot be undone, "" if it can.
     """
     with app_context.database.read() as session:
         dataset = datasets.get_dataset(session, dataset_id)
@@ -68,7 +68,7 @@ def list_imports(app_context: AppContext, dataset_id: int) -> list[tuple[ImportI
 
 
 def preview_undo(app_context: AppContext, import_id: int) -> ImportEffect:
-    """Return what the undo of an import would do.
+    """Return the effect of undoing an import.
 
     Raises:
         DatasetError: there is no such import, or it cannot be undone.
@@ -104,7 +104,7 @@ def undo(app_context: AppContext, import_id: int, by: str) -> Deletion:
 
 
 def restore(app_context: AppContext, session: Session, deletion: Deletion, now: datetime) -> None:
-    """Do again what an undone import did."""
+    """Redo an undone import."""
     import_id, dataset_id = deletion.import_id or 0, deletion.dataset_id
     imports.set_undone(session, import_id, None)
     _write(session, dataset_id, import_id, imports.changes_of_import(session, import_id), now, forward=True)
@@ -122,7 +122,7 @@ def _write(
 
 
 def _possible(app_context: AppContext, import_id: int) -> list[ImportChange]:
-    """Return an import's changes without those of images that are still missing on disk."""
+    """Return an import's changes without those of images missing on disk."""
     with app_context.database.read() as session:
         changes = imports.changes_of_import(session, import_id)
     return [one for one in changes if imports.VANISHED not in one[2] or os.path.exists(one[1])]  # noqa: PTH110 quicker, of thousands

@@ -1,4 +1,4 @@
-"""Present masks of images: read, edited, handed to the next round.
+"""Current masks of images: read, edited, used by the next round.
 
 A mask's version is its hash in the store (see `history`), so an edit names the version it began from. An edit that
 returns a mask to what it was before a person's last edits undoes these.
@@ -31,7 +31,7 @@ from db.queries import decisions, findings, masks, projection, tags
 from db.queries.decisions import EDITED
 from db.queries.masks import FoundRegion, MaskedSample
 
-_NEVER = 0  # the number of no decision
+_NEVER = 0  # no decision has this number
 _EDITS = 50  # returned of an image, newest first
 
 
@@ -45,7 +45,7 @@ class ResolvedMask:
 
 @dataclass(frozen=True, slots=True)
 class LastEdit:
-    """An edit that can be taken back: its annotator, and the version it began from."""
+    """An edit that can be undone: its annotator, and the version it started from."""
 
     by: str
     base: str
@@ -57,18 +57,18 @@ class OpenedMask:
 
     sample: MaskedSample
     version: str
-    given: str | None  # the version it came with
+    given: str | None  # the version of the import
     regions: list[FoundRegion]
     previous: int | None
     next: int | None
     tags: list[int] | None  # the tagged classes, None: untagged
     edits: list[LastEdit]  # the uninterrupted edits that led to `version`, newest first
-    merged_since: bool  # the edit before these was made before classes were merged
+    merged_since: bool  # the edit before these precedes a merge of classes
 
 
 @dataclass(frozen=True, slots=True)
 class SavedEdit:
-    """A stored edit: act, the mask's version now, time, and the statuses of its region and of those it changed."""
+    """A stored edit: act, current version of the mask, time, and the statuses of its region and of the changed ones."""
 
     changeset: int | None
     version: str
@@ -78,18 +78,18 @@ class SavedEdit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EditContext:
-    """Context of an edit: a finding, else a round in which it was made, else neither (there was no round yet)."""
+    """Context of an edit: a finding, else the round in which it was made, else neither (before the first round)."""
 
     finding_id: int | None = None
     round_id: int | None = None
 
 
 def view_mask(app_context: AppContext, sample_id: int, round_id: int | None) -> OpenedMask:
-    """Return an image with its present mask and what a round found in it: nothing where there is no round yet.
+    """Return an image with its current mask and the findings of a round in it, none before the first round.
 
     Raises:
         DeletedError: the dataset is deleted and can be restored.
-        NotFoundError: there is no such image, or its labels are no masks.
+        NotFoundError: there is no such image, or its labels are not masks.
     """
     with app_context.database.read() as session:
         sample = _find_sample(session, sample_id)
@@ -107,7 +107,7 @@ def view_mask(app_context: AppContext, sample_id: int, round_id: int | None) -> 
 
 
 def read_mask(app_context: AppContext, sample_id: int, version: str | None = None) -> tuple[str, IntArray]:
-    """Return the present mask of an image, or the one of a version, with its version.
+    """Return the current mask of an image, or that of a version, with its version.
 
     Raises:
         NotFoundError: there is no such image.
@@ -121,7 +121,7 @@ def read_mask(app_context: AppContext, sample_id: int, version: str | None = Non
 
 
 def read_mask_file(app_context: AppContext, sample_id: int, version: str | None = None) -> tuple[str, bytes]:
-    """Return the same as `read_mask` as the grey PNG that is kept of it.
+    """Return the result of `read_mask` as its stored grey PNG.
 
     Raises:
         NotFoundError: there is no such image.
@@ -191,7 +191,7 @@ def save_edit(
             projection.project(session, decisions.findings_affected_by(Act.VERDICT, changeset_id))
             after = load_history(session, store, sample)
             moved.extend(note_edit(session, after, (base, version)))
-            after.remember(version)  # the present one, being an edit of the former present mask
+            after.remember(version)  # now the current one, as an edit of the former current mask
         return changeset_id
 
     saved = store_once(app_context, by, key, act, [] if about.finding_id is None else [about.finding_id])
@@ -203,7 +203,7 @@ def save_edit(
 
 
 def resolved_masks(app_context: AppContext, dataset_id: int) -> Mapping[int, ResolvedMask]:
-    """Return the mask as it is now of every image of a dataset that people have decided on, by the sample's id."""
+    """Return the current mask of every image of a dataset that people decided on, by the sample's id."""
     found: dict[int, ResolvedMask] = {}
     store = MaskStore(app_context.masks)
     with app_context.database.read() as session:
@@ -218,14 +218,14 @@ def resolved_masks(app_context: AppContext, dataset_id: int) -> Mapping[int, Res
 
 
 def _find_version(app_context: AppContext, sample_id: int, version: str | None) -> tuple[MaskHistory, str]:
-    """Return the history of an image's mask and this version of it, by default the present one."""
+    """Return the history of an image's mask and one of its versions, by default the current one."""
     with app_context.database.read() as session:
         history = load_history(session, MaskStore(app_context.masks), _find_sample(session, sample_id))
         return history, version or history.present()
 
 
 def _last_edits(history: MaskHistory, version: str) -> list[LastEdit]:
-    """Return the edits that led to a version one after another, newest first, up to `_EDITS`."""
+    """Return the consecutive edits that led to a version, newest first, up to `_EDITS`."""
     found: list[LastEdit] = []
     for decision in (one.decision for one in reversed(history.decisions[-_EDITS:])):
         if decision.mask_hash != version or decision.mask_base is None:
@@ -272,7 +272,7 @@ def _round_of(session: Session, sample: MaskedSample, about: EditContext) -> int
 
 
 def _keep_painted(app_context: AppContext, history: MaskHistory, packed: bytes, base: str) -> str:
-    """Keep the mask `base` with tiles painted on it and return its hash."""
+    """Store the mask `base` with tiles painted on it and return its hash."""
     store = history.store
     try:
         former = history.read(base)
@@ -299,9 +299,9 @@ def _find_sample(session: Session, sample_id: int) -> MaskedSample:
 
 
 def _edits_to_undo(history: MaskHistory, edit: Edit, *, by: str) -> list[Decision]:
-    """Return a person's edits that an edit of the present mask takes back, newest first; none where others edited too.
+    """Return a person's edits that an edit of the current mask reverts, newest first; none if others edited too.
 
-    Otherwise a region whose strokes were all taken back would stay edited, and no later round would show it again.
+    Otherwise a region whose strokes were all reverted would stay edited, and no later round would show it again.
     """
     found: list[Decision] = []
     present, version = edit
@@ -319,7 +319,7 @@ def _edits_to_undo(history: MaskHistory, edit: Edit, *, by: str) -> list[Decisio
 def _undo_edits(
     app_context: AppContext, session: Session, actor: Actor, dataset_id: int, edits: Sequence[Decision]
 ) -> tuple[int, list[int]]:
-    """Undo these edits, one at least, and return the id of the last act and the findings whose status may change."""
+    """Undo these edits, at least one, and return the id of the last act and the findings whose status may change."""
     moved: list[int] = []
     changeset_id = 0
     for edit in edits:
@@ -328,7 +328,7 @@ def _undo_edits(
         projection.project(session, decisions.findings_affected_by(Act.VERDICT, number))
         moved += note_act(app_context, session, number)
         moved += [] if edit.finding_id is None else [edit.finding_id]
-        acting = actor if edit is edits[-1] else replace(actor, key=None)  # a browser's number names one act
+        acting = actor if edit is edits[-1] else replace(actor, key=None)  # the number of a browser identifies one act
         undone = acting.changeset(Act.UNDO, edit.round_id, dataset_id, size=1, target_id=number)
         changeset_id = decisions.add_changeset(session, undone)
     return changeset_id, moved

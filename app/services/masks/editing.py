@@ -1,4 +1,4 @@
-"""Opening of the mask editor: its first image, and the images it can go to, with a round or without."""
+"""Opening of the mask editor: its first image and the reachable images, with or without a round."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ LISTED = 60  # images shown at once
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """An image of a dataset of masks, and the finished round whose findings are shown; None: it has none yet."""
+    """An image of a dataset of masks, and the finished round whose findings are shown; None before the first one."""
 
     dataset_id: int
     round_id: int | None
@@ -27,10 +27,10 @@ class Opening:
 def find_opening(
     app_context: AppContext, round_id: int | None = None, sample_id: int | None = None, dataset_id: int | None = None
 ) -> Opening | None:
-    """Return where to begin: the round, dataset and image asked for where they can be.
+    """Return the start of the editor: the requested round, dataset and image if possible.
 
-    Else the newest round's worst image, or the first image of the newest dataset that has no round yet. None: what was
-    asked for, or everything, is not about masks.
+    Else the newest round's worst image, or the first image of the newest dataset without a round. None if the request,
+    or every dataset, is not about masks.
     """
     with app_context.database.read() as session:
         wanted = None if sample_id is None else masks.find_sample(session, sample_id)
@@ -43,9 +43,9 @@ def find_opening(
 
 
 def opening_problem(app_context: AppContext, opening: Opening, address: Mapping[str, str]) -> tuple[str, str] | None:
-    """Return why the address is not opened, and the name of what is opened instead; None if it is opened.
+    """Return the reason why the address is not opened, and the name of the replacement; None if it is opened.
 
-    `address` holds the address's values for these three, by their names; "" where it has none.
+    `address` holds the values for these three by name; "" for missing ones.
     """
     with app_context.database.read() as session:
         known = {info.id: info for info in datasets.datasets(session)}
@@ -65,9 +65,9 @@ def opening_problem(app_context: AppContext, opening: Opening, address: Mapping[
 def list_images(
     app_context: AppContext, dataset_id: int, round_id: int | None, text: str = "", after: int | None = None
 ) -> list[tuple[Sample, int, int]]:
-    """Return images by name, those whose name contains `text`; `after` is the last one of the page before.
+    """Return the images whose name contains `text`, by name; `after` is the last one of the previous page.
 
-    Each with how many regions the round found in it, and how many of these are not settled.
+    Each comes with its number of regions found by the round, and of those not settled.
 
     Raises:
         NotFoundError: there is no image `after`.
@@ -90,7 +90,7 @@ def _why_not(info: DatasetInfo | None, dataset: str) -> str:
 
 
 def _places(session: Session, round_id: int | None, dataset_id: int | None) -> Iterator[tuple[int, int | None]]:
-    """Yield (dataset, round) in which something could be painted, the most wanted first."""
+    """Yield each (dataset, round) with masks to edit, in order of preference."""
     masked = masks.masked_datasets(session)
     known = rounds.list_rounds(session)  # the newest first
     done = [info for info in known if info.is_reviewable and info.dataset_id in masked]

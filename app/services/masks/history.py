@@ -1,11 +1,11 @@
-"""Masks of images after their decisions, each computed once, and the regions that edits painted over whole.
+"""Masks of images after their decisions, each computed once, and regions completely painted over by edits.
 
 A version is a mask's hash in the store, so equal versions are equal masks. A computed version is found again by a
 pointer beside the store, named by the given mask and the content of the decisions that count. Given masks, edits and
 verdicts are resolved as they were stored; pixels of merged classes are exchanged in the result.
 
-A bulk act never paints what a person's edit painted. So a region that an edit painted over whole is neither open nor
-accepted in bulk: nothing is left of it to accept, and no count includes it. That is noted when an edit is made, undone
+A bulk act never changes pixels of a person's edit. So a region completely painted over by an edit is neither open nor
+accepted in bulk: nothing is left of it to accept, and no count includes it. This is stored when an edit is made, undone
 or redone.
 """
 
@@ -42,7 +42,7 @@ _ROWS = 256  # compared at once
 
 @dataclass(frozen=True, slots=True)
 class MaskHistory:
-    """The mask of one image, from the given one through the decisions that count, oldest first.
+    """The mask of one image: the given one and the decisions that count, oldest first.
 
     Masks are (H, W), in the dtype of the dataset's classes, and read-only.
     """
@@ -60,32 +60,32 @@ class MaskHistory:
         return replace(self, decisions=[*self.decisions, decision])
 
     def read(self, version: str) -> IntArray:
-        """Return a mask of the store as the dataset's classes need it now."""
+        """Return a stored mask in the dtype of the dataset's current classes."""
         return widen(read_recent(self.store, version), len(self.sample.classes))
 
     def given(self) -> IntArray:
-        """Return the mask the image came with; all IGNORE where it came without one."""
+        """Return the given mask of the image; all IGNORE without one."""
         if self.sample.mask_hash is not None:
             return self.read(self.sample.mask_hash)
         dtype = mask_dtype(len(self.sample.classes))
         return np.full((self.sample.height, self.sample.width), np.iinfo(dtype).max, dtype=dtype)
 
     def present(self) -> str:
-        """Return the version of the present mask, which lies in the store then."""
+        """Return the version of the current mask, computed and stored if necessary."""
         if not self.decisions and self.sample.mask_hash is not None:
             return seen_version(self.store, self.sample.mask_hash, self.sample.state)
         return self._computed(self._present_facts(), self._resolved)
 
     def settled(self) -> str:
-        """Return the version of the pixels people settled; "" where only bulk acts decided."""
+        """Return the version of the pixels settled by people; "" if only bulk acts decided."""
         if all(one.decision.bulk for one in self.decisions):
             return ""
         return self._computed("settled", lambda: settled_pixels(self.given(), self.decisions, self.read))
 
     def exported(self, as_given: Sequence[Verdict]) -> str:
-        """Return the version that an export writes; regions of the verdicts `as_given` are as if they were kept.
+        """Return the version for an export; regions with the verdicts `as_given` are treated as kept.
 
-        Its values are the places of the classes in the list that is exported.
+        Its values are the positions of the classes in the exported list.
         """
         if any(one.decision.verdict in as_given for one in self.decisions):
             what = f"mask with {' '.join(as_given)} kept{_merges(self.sample.state)}"
@@ -95,7 +95,7 @@ class MaskHistory:
         return _numbered_version(self.store, version, self.sample.state)
 
     def remember(self, version: str) -> None:
-        """Note the version of the present mask, known from an edit."""
+        """Store the version of the current mask, known from an edit."""
         write_atomically(_pointer(self.store, self._facts(self._present_facts())), version.encode(), durable=False)
 
     def edited_pixels(self, window: tuple[slice, slice]) -> ByteArray:
@@ -113,9 +113,9 @@ class MaskHistory:
         return f"mask{_merges(self.sample.state)}"
 
     def _facts(self, what: str) -> bytes:
-        """Return all that a computed mask depends on.
+        """Return everything that a computed mask depends on.
 
-        Numbers of rows alone would not do: they begin anew when a database is lost and its files are not.
+        Row numbers alone would not suffice: they start anew if a database is lost and its files are not.
         """
         sample = self.sample
         facts = [f"{what} {mask_dtype(len(sample.classes))} {sample.mask_hash} {sample.width} {sample.height}".encode()]
@@ -128,17 +128,17 @@ class MaskHistory:
 
 
 def load_history(session: Session, store: MaskStore, sample: MaskedSample) -> MaskHistory:
-    """Return the history of an image's mask by the decisions that count now."""
+    """Return the history of an image's mask with the decisions that count now."""
     return MaskHistory(store, sample, masks.live_region_decisions(session, sample.id))
 
 
 def exported_given(store: MaskStore, name: str, state: ClassState) -> str:
-    """Return the hash of a given mask with the values that an export gives to its classes."""
+    """Return the hash of a given mask with the class values of an export."""
     return _numbered_version(store, seen_version(store, name, state), state)
 
 
 def seen_version(store: MaskStore, name: str, state: ClassState) -> str:
-    """Return the hash of a kept mask as it is seen: in the dtype of the classes, merged ones exchanged."""
+    """Return the hash of a stored mask as displayed: in the dtype of the classes, with merged ones replaced."""
     wide = widened_version(store, name, len(state.names))
     if not state.merged:
         return wide
@@ -148,14 +148,14 @@ def seen_version(store: MaskStore, name: str, state: ClassState) -> str:
 
 
 def widened_version(store: MaskStore, name: str, classes: int) -> str:
-    """Return the hash of a kept mask in the dtype of so many classes: another one once they outgrew a byte."""
+    """Return the hash of a stored mask in the dtype of this number of classes; it changes above 255."""
     if mask_dtype(classes) == np.uint8:
         return name
     return _pointed(store, f"widened {name}".encode(), lambda: widen(store.get(name), classes))
 
 
 def _numbered_version(store: MaskStore, name: str, state: ClassState) -> str:
-    """Return the hash of a mask of present classes with their places in the list of the offered ones as values."""
+    """Return the hash of a mask whose values are the positions of its classes in the offered list."""
     if state.is_plain:
         return name
     places, count = state.places, len(state.offered)
@@ -164,7 +164,7 @@ def _numbered_version(store: MaskStore, name: str, state: ClassState) -> str:
 
 
 def _merges(state: ClassState) -> str:
-    """Return a text that differs between merges; "" for none."""
+    """Return a text that identifies the merges; "" for none."""
     return "".join(f" {one}>{into}" for one, into in sorted(state.merged.items()))
 
 
@@ -186,7 +186,7 @@ def _pointed(store: MaskStore, facts: bytes, compute: Callable[[], IntArray]) ->
 
 
 def note_edit(session: Session, history: MaskHistory, edit: Edit) -> list[int]:
-    """Note which regions are painted over after an edit was made, undone or redone; return those where that changed.
+    """Store the painted-over regions after an edit was made, undone or redone; return those that changed.
 
     The history is the present one.
     """
@@ -194,12 +194,12 @@ def note_edit(session: Session, history: MaskHistory, edit: Edit) -> list[int]:
 
 
 def painted_after(session: Session, history: MaskHistory, edit: Edit) -> dict[int, bool]:
-    """Return what `note_edit` would note, without noting it."""
+    """Return the result of `note_edit` without storing it."""
     return _moved(session, history, _changed_box(history, edit))
 
 
 def note_act(app_context: AppContext, session: Session, changeset_id: int) -> list[int]:
-    """Note the same after an act was undone or redone; most acts have no edits."""
+    """Store the same after an act was undone or redone; most acts have no edits."""
     moved: list[int] = []
     for sample_id, *edit in masks.edits_in(session, changeset_id):
         history = _find_history(app_context, session, sample_id)
@@ -209,20 +209,20 @@ def note_act(app_context: AppContext, session: Session, changeset_id: int) -> li
 
 
 def note_round(app_context: AppContext, session: Session, round_id: int) -> None:
-    """Note the same for the findings of a round that is about to be shown: people may have painted while it ran."""
+    """Store the same for the findings of a round about to be shown: people may have edited while it ran."""
     info = rounds.get_round(session, round_id)
     for sample_id in masks.edited_since(session, info.dataset_id, info.started_at or info.created_at):
         _note_image(app_context, session, sample_id)
 
 
 def note_samples(app_context: AppContext, session: Session, sample_ids: Iterable[int]) -> None:
-    """Note the same for all of these images that were edited: edits may have been undone while they were removed."""
+    """Store the same for the edited ones of these images: edits may have been undone while they were removed."""
     for sample_id in sample_ids:
         _note_image(app_context, session, sample_id)
 
 
 def _differing_box(one: IntArray, other: IntArray) -> Box | None:
-    """Return the smallest box around the pixels in which two masks, (H, W), differ; None where they are equal.
+    """Return the smallest box around the pixels in which two masks, (H, W), differ; None if they are equal.
 
     Compared a few rows at a time: two states of a large mask are equal nearly everywhere.
     """
@@ -248,7 +248,7 @@ def _changed_box(history: MaskHistory, edit: Edit) -> Box | None:
 
 
 def _note_image(app_context: AppContext, session: Session, sample_id: int) -> None:
-    """Note the regions of a whole image."""
+    """Store the painted-over regions of a whole image."""
     history = _find_history(app_context, session, sample_id)
     if history is not None:
         _note(session, history, (0, 0, history.sample.width, history.sample.height))
@@ -261,7 +261,7 @@ def _note(session: Session, history: MaskHistory, box: Box | None) -> list[int]:
 
 
 def _moved(session: Session, history: MaskHistory, box: Box | None) -> dict[int, bool]:
-    """Return the regions within a box that are painted over now and were not, or the other way round."""
+    """Return the regions within a box whose painted-over state changed."""
     regions = {} if box is None else masks.regions_within(session, history.sample.id, box)
     if not regions:
         return {}
@@ -276,7 +276,7 @@ def _moved(session: Session, history: MaskHistory, box: Box | None) -> dict[int,
 
 
 def _window_around(regions: Sequence[Region]) -> tuple[slice, slice]:
-    """Return the rows and columns that hold these regions, one at least."""
+    """Return the rows and columns that contain these regions, at least one."""
     boxes = np.array([one.box for one in regions])
     left, top = boxes[:, :2].min(axis=0).tolist()
     right, bottom = (boxes[:, :2] + boxes[:, 2:]).max(axis=0).tolist()

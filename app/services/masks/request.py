@@ -1,4 +1,4 @@
-"""Masks as a browser sends them: whole, or the changed tiles alone. Both are checked before anything is stored.
+"""Masks as a browser sends them: whole, or only the changed tiles. Both are checked before anything is stored.
 
 Labels travel row by row, little-endian, deflated by zlib. A tile is preceded by its number, 4 bytes, little-endian;
 tiles are numbered along the rows from the top left, and those at the right and the lower edge may be smaller.
@@ -26,7 +26,7 @@ class Painted:
 
 
 def whole_mask(packed: bytes, sample: MaskedSample) -> IntArray:
-    """Return the mask of an image that a body holds; nothing larger is ever unpacked.
+    """Return the mask in a request body; nothing larger than the image is ever unpacked.
 
     Raises:
         RefusedError: it is no mask of this image.
@@ -40,7 +40,7 @@ def whole_mask(packed: bytes, sample: MaskedSample) -> IntArray:
 
 
 def painted_tiles(packed: bytes, sample: MaskedSample, base: IntArray) -> Painted:
-    """Return the mask `base`, (H, W), after the tiles that a body holds were painted on it.
+    """Return the mask `base`, (H, W), with the tiles of a request body applied.
 
     Raises:
         RefusedError: it does not hold tiles of this image's mask.
@@ -84,7 +84,7 @@ def _inflated(packed: bytes, most: int) -> bytes:
 def _labels(data: bytes, sample: MaskedSample) -> IntArray:
     """Return labels as numbers, all of which are classes of the dataset or IGNORE.
 
-    Those of merged classes, of an editor opened before the merge, are exchanged for the class they mean now.
+    Merged classes, from an editor opened before the merge, are replaced by the target of the merge.
     """
     dtype = mask_dtype(len(sample.classes)).newbyteorder("<")
     labels: IntArray = np.frombuffer(data, dtype).astype(dtype.newbyteorder("="), copy=False)

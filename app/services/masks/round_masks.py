@@ -1,4 +1,4 @@
-"""Masks of a round: those it opened with, its predictions, and pictures of its findings.
+"""Masks of a round: snapshot, predictions, and pictures of its findings.
 
 Pictures are kept by what they show, beside the thumbnails.
 """
@@ -37,7 +37,7 @@ class Layer(StrEnum):
 
 
 class Overlay(StrEnum):
-    """Mask over a whole image: the one a round opened with, that with its suggestion, or the difference."""
+    """Mask over a whole image: that of the snapshot, with a suggestion, or the difference."""
 
     GIVEN = "given"
     SUGGESTED = "suggested"
@@ -53,12 +53,12 @@ class _Card:
 
 
 def crop_of(finding: Finding) -> pictures.Box | None:
-    """Return the part of its image that a finding's pictures show, (x, y, width, height); None for no region."""
+    """Return the crop of a finding's pictures, (x, y, width, height); None without a region."""
     return None if finding.box is None else pictures.crop_around(finding.box, finding.width, finding.height)
 
 
 def picture_version(finding: Finding) -> str:
-    """Return 8 hex digits that stand for what a finding's pictures show."""
+    """Return 8 hex digits that identify the content of a finding's pictures."""
     facts = f"{finding.content_hash} {finding.box} {finding.area} {finding.given} {finding.pseudo}"
     return blake2b(facts.encode(), digest_size=4).hexdigest()
 
@@ -68,7 +68,7 @@ def picture(
 ) -> tuple[bytes, str]:
     """Return one layer of a region with its surroundings as WebP, and its version.
 
-    Greys of more than 8 bits are seen through `window`, or as in the dataset.
+    Greys of more than 8 bits are shown through `window`, or through that of the dataset.
 
     Raises:
         NotFoundError: there is no such region, or its image is gone or has changed since the import.
@@ -107,7 +107,7 @@ def overlay(app_context: AppContext, finding_id: int, which: Overlay) -> tuple[b
 
 
 def opened_mask(app_context: AppContext, round_id: int, sample: MaskedSample) -> IntArray:
-    """Return the mask of an image that a round opened with, (H, W).
+    """Return the mask of an image in a round's snapshot, (H, W).
 
     Raises:
         RoundError: the round's folder is gone.
@@ -121,7 +121,7 @@ def opened_mask(app_context: AppContext, round_id: int, sample: MaskedSample) ->
 
 
 def predicted_mask(app_context: AppContext, round_id: int, sample_id: int) -> IntArray:
-    """Return the class a round predicted for each pixel of an image, (H, W).
+    """Return the predicted class of each pixel of an image in a round, (H, W).
 
     Raises:
         NotFoundError: there is no such image, or the round did not see it, or keeps no predictions of masks any more.
@@ -146,7 +146,7 @@ def predicted_mask(app_context: AppContext, round_id: int, sample_id: int) -> In
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Seen:
-    """The masks a round opened with, by their names in the store, and where each image lies in the round's arrays."""
+    """The masks of a round's snapshot, by their names in the store, and the position of each image in its arrays."""
 
     rows: Mapping[int, int]
     labels: list[str]

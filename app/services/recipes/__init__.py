@@ -1,6 +1,6 @@
 """Registry of recipes: a module for each, with its settings and its work.
 
-The facts of a recipe (goal, kinds of labels, what it finds) are those of its member of `core.types.Recipe`, and the
+The properties of a recipe (goal, kinds of labels, findings) are those of its member of `core.types.Recipe`, and the
 fields of its form in `app.components.recipe_form`.
 """
 

@@ -25,7 +25,7 @@ _ORIGINAL, _JUDGED, _RESULT = "original", "judged.npz", "worth.json"
 
 
 def _refuse(session: Session, request: RequestedRound) -> None:
-    """Raise `RoundError` if there is nothing to measure on, or both sides would learn the same."""
+    """Raise `RoundError` if there is nothing to measure on, or both sides would be trained alike."""
     refuse_incomparable(session, request.dataset_id)
 
 
@@ -119,7 +119,7 @@ def _comparison_input(context: RoundContext) -> ComparisonInput:
 
 
 def _refuse_identical(comparison: ComparisonInput, least: int) -> None:
-    """Raise `RoundError` where both sides would be trained on the same labels, or too few images are judged."""
+    """Raise `RoundError` if both sides would be trained on the same labels, or too few images are judged."""
     plan = plan_comparison(comparison)
     if len(plan.judged) < least:
         raise RoundError(

@@ -20,7 +20,7 @@ from db.queries import datasets, snapshots
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CrossFoldSettings(RecipeSettings):
-    """Settings of a round that may extend a finished one: it then takes over its labels and its networks."""
+    """Settings of a round, which may extend a finished one with its labels and networks."""
 
     extends: int = 0  # that round's number; 0: none
 
@@ -32,7 +32,7 @@ class CrossFoldSettings(RecipeSettings):
 def _refuse(session: Session, request: RequestedRound) -> None:
     """Raise `RoundError` if the labels cannot be cross-validated.
 
-    Where people labelled images that came without a label, the worker counts when it opens the round.
+    Labels that people gave to unlabelled images are counted by the worker when it opens the round.
     """
     if not snapshots.labels_were_added(session, request.dataset_id):
         counts = snapshots.label_counts(session, request.dataset_id)

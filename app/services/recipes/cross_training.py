@@ -24,9 +24,9 @@ STAGES = ("baseline", "baseline_tagged", "hybrid", "pseudo", "retrained", "retra
 
 
 def _refuse(session: Session, request: RequestedRound) -> None:
-    """Raise `RoundError` if there is no mask to learn from, or no image with tags alone to be painted.
+    """Raise `RoundError` if there is no mask to train on, or no image with only tags to predict.
 
-    Splits and lists may leave none of them; the worker checks that when it opens the round.
+    Splits and lists may leave none; the worker checks that when it opens the round.
     """
     settings = request.settings
     if not isinstance(settings, CrossTrainingSettings):

@@ -1,6 +1,6 @@
 """Entry of a recipe in the registry, the request of a round with its usual refusals, and the round worked on.
 
-A round is requested, opened, learnt piece by piece, and judged. The worker's jobs (`app.worker.steps`) are the same for
+A round is requested, opened, trained in pieces, and judged. The worker's jobs (`app.worker.steps`) are the same for
 all recipes; each may be killed and repeated. Each fold is a piece; every other recipe is one piece, which resumes from
 the files in the round's folder.
 """
@@ -65,7 +65,7 @@ class RoundContext:
 
 @dataclass(frozen=True, slots=True)
 class StageResults:
-    """Results of the networks of a running round that are done, and the ceiling that an earlier round sets."""
+    """Results of the finished networks of a running round, and the ceiling set by a former round."""
 
     scores: list[StageScore] = field(default_factory=list)
     ceiling: Ceiling | None = None
@@ -74,12 +74,12 @@ class StageResults:
 def prepare_nothing(
     _app_context: AppContext, _dataset_id: int, settings: RecipeSettings, config: RoundConfig
 ) -> tuple[RecipeSettings, dict[str, Any]]:
-    """Return the settings as they are, and the facts that are stored as the round's config."""
+    """Return the settings unchanged, and the facts that are stored as the round's config."""
     return settings, config.to_json()
 
 
 def no_stages(_info: RoundInfo, _folder: Path) -> StageResults:
-    """Return the results of a recipe whose networks are no stages."""
+    """Return no results, for a recipe without stages."""
     return StageResults()
 
 
@@ -92,7 +92,7 @@ def plan_shards(context: RoundContext, snapshot: Snapshot) -> None:
 
 
 def refuse_unlearnable(name: str, classes: Sequence[str], counts: LabelCounts, config: RoundConfig) -> None:
-    """Raise `RoundError` where these labels, or the classes in these masks, cannot be cross-validated."""
+    """Raise `RoundError` if these labels, or the classes in these masks, cannot be cross-validated."""
     found = [label for label, count in counts.images.items() if count > 0]
     if not found:
         raise RoundError(f"{name} has no labels to learn from", "label some images, or import a folder with classes")
@@ -107,7 +107,7 @@ def refuse_unlearnable(name: str, classes: Sequence[str], counts: LabelCounts, c
 
 
 def refuse_inseparable(name: str, apart: int, config: RoundConfig) -> None:
-    """Raise `RoundError` where fewer images and groups may be held out apart from each other than there are folds."""
+    """Raise `RoundError` if there are fewer independent images and groups than folds."""
     if apart < config.folds:
         cure = f"choose at most {apart} folds" if apart >= LEAST_FOLDS else "give its images more than one group"
         raise RoundError(
@@ -119,10 +119,10 @@ def refuse_inseparable(name: str, apart: int, config: RoundConfig) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecipeEntry:
-    """Settings and work of a recipe; its facts are those of the member of `Recipe`.
+    """Settings and work of a recipe; its properties are those of the member of `Recipe`.
 
     `refuse` raises `RoundError` or `ConfigError` for a request; `refuse_labels` for the labels that the round opens
-    with: dataset, classes, counts, config. `open` stores the inputs beside the snapshot, which is stored already;
+    with: dataset, classes, counts, config. `open` stores the inputs beside the stored snapshot;
     `learn` does the piece with this number; `judge` returns findings and figures.
     """
 

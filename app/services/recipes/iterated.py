@@ -30,7 +30,7 @@ _PARTS = ("labelled", "unlabelled", "validation", "test")
 def _refuse(session: Session, request: RequestedRound) -> None:
     """Raise `RoundError` if every image has a label, `ConfigError` if a split of the settings does not exist.
 
-    Whether there are enough labels to learn from and to choose by is known when the worker opens the round.
+    The worker checks that there are enough labels for training and validation when it opens the round.
     """
     counted = snapshots.label_counts(session, request.dataset_id)
     images = sum(count for *_, count in snapshots.image_sizes(session, request.dataset_id))
@@ -47,7 +47,7 @@ def _refuse(session: Session, request: RequestedRound) -> None:
 
 
 def _open(context: RoundContext, snapshot: Snapshot) -> None:
-    """Assign each image to its part, and store the parts, and the ceiling that an earlier round sets, if one does."""
+    """Assign each image to its part, and store the parts and the ceiling set by a former round, if any."""
     parts = iterated_parts(snapshot, context.splits_of(snapshot), _settings(context.info), context.config.seed)
     parts.save(context.folder)
     with context.app_context.database.read() as session:
@@ -136,7 +136,7 @@ def as_one_piece(report: Report, settings: IteratedSettings, folder: Path) -> Re
 
 
 def _stages(info: RoundInfo, folder: Path) -> StageResults:
-    """Return the results of the networks that are done, and the ceiling of an earlier round."""
+    """Return the results of the finished networks, and the ceiling of a former round."""
     return StageResults(stage_scores(_settings(info), folder), read_ceiling(folder))
 
 

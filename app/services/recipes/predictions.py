@@ -1,4 +1,4 @@
-"""Predictions of the user's own models as a round: nothing is trained, judging is that of folds."""
+"""Predictions of the user's own models as a round: nothing is trained, judging is that of rounds by folds."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

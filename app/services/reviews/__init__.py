@@ -1,7 +1,7 @@
 """Review of findings: reads, verdicts, undo.
 
-`reading` reads, `acts` and `classes` store acts by `store`, `audits` draw random samples, `evidence` and `precision`
-estimate from these how right a set or a bulk act is; `by` is always an annotator's name.
+`reading` reads, `acts` and `classes` store acts by `store`, `audits` draws random samples, `evidence` and `precision`
+estimate the precision of sets and bulk acts; `by` is always an annotator's name.
 """
 
 from app.services.reviews.acts import (

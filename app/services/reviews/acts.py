@@ -1,6 +1,6 @@
 """Verdicts, bulk acts, notes, second opinions, undo and redo: one transaction each, safe to send twice.
 
-The same verdict by the same person on the same card twice makes one decision, unless the region's mask was edited in
+A repeated verdict by the same person on the same card makes one decision, unless the region's mask was edited in
 between: then the second verdict is a new decision.
 """
 
@@ -108,15 +108,15 @@ def accept_all(
     key: ActKey | None = None,
     report: Callable[[int, int], None] = lambda _done, _size: None,
 ) -> Saved:
-    """Accept the pseudo label of every open finding of a filter as one act; those of evaluation splits stay open.
+    """Accept the pseudo label of every open finding of a filter as one act; findings of evaluation splits stay open.
 
     The act's note keeps what was known of the set's precision at that moment, `certified` or not. A large act is stored
     in parts (`app.services.reviews.parts`); `report` is called after each with the number accepted and of how many.
 
     Raises:
-        CountChangedError: `expected` is given and another number of findings would change.
+        CountChangedError: `expected` is given and a different number of findings would change.
         NotFoundError: the round does not exist.
-        RefusedError: it is not finished, the filter is of an evaluation split alone, or `certified` is asked for and
+        RefusedError: it is not finished, the filter is of an evaluation split only, or `certified` is required and
             the set has no certificate.
     """
 
@@ -162,13 +162,13 @@ def undo(
     key: ActKey | None = None,
     own_only: bool = False,
 ) -> Saved:
-    """Take back the annotator's newest act in the dataset, or the one named; later verdicts stay.
+    """Undo the annotator's newest act in the dataset, or the named one; later verdicts stay.
 
     A named act may be a bulk act or one on classes of another person, unless `own_only`.
 
     Raises:
-        NotFoundError: the act named does not exist in this dataset.
-        RefusedError: the act named is another person's verdict, or does not count any more.
+        NotFoundError: the named act does not exist in this dataset.
+        RefusedError: the named act is another person's verdict, or no longer counts.
     """
 
     def act(session: Session, actor: Actor) -> int | None:
@@ -182,7 +182,7 @@ def undo(
 
 
 def redo(app_context: AppContext, dataset_id: int, *, by: str, key: ActKey | None = None) -> Saved:
-    """Bring back the act that the annotator undid last, unless they have acted anew since."""
+    """Redo the act that the annotator undid last, unless they have acted since."""
 
     def act(session: Session, actor: Actor) -> int | None:
         target = decisions.find_redoable(session, dataset_id, actor.annotator_id)
@@ -192,9 +192,9 @@ def redo(app_context: AppContext, dataset_id: int, *, by: str, key: ActKey | Non
 
 
 def open_part(chosen: FindingFilter, protected: Sequence[str]) -> FindingFilter | None:
-    """Return the part of a filter that a bulk act may change: open findings, none of the splits that are `protected`.
+    """Return the part of a filter that a bulk act may change: open findings outside `protected` splits.
 
-    None when the filter names other statuses only.
+    None if the filter names only other statuses.
     """
     if chosen.statuses and Status.OPEN not in chosen.statuses:
         return None
@@ -206,7 +206,7 @@ def with_class_thresholds(app_context: AppContext, chosen: FindingFilter) -> Fin
 
     Raises:
         NotFoundError: there is no such round.
-        RefusedError: it measured no thresholds, or the filter holds labelled images, of which they say nothing.
+        RefusedError: it has no thresholds, or the filter includes labelled images, to which they do not apply.
     """
     if chosen.kinds != frozenset({FindingKind.UNLABELLED}):
         raise RefusedError(
@@ -223,7 +223,7 @@ def with_class_thresholds(app_context: AppContext, chosen: FindingFilter) -> Fin
 
 
 def add_note(app_context: AppContext, finding_id: int, text: str, *, by: str, key: ActKey | None = None) -> Saved:
-    """Store a person's note on a card; white space is made plain, an empty text takes the note before back.
+    """Store a person's note on a card; white space is normalised, an empty text removes the former note.
 
     Raises:
         DeletedError: the round is deleted and can be restored.
@@ -250,7 +250,7 @@ def add_note(app_context: AppContext, finding_id: int, text: str, *, by: str, ke
 
 
 def current_notes(app_context: AppContext, cards: Sequence[Finding]) -> dict[int, str]:
-    """Return the notes that stand on these findings, by the finding's id."""
+    """Return the current notes on these findings, by the finding's id."""
     with app_context.database.read() as session:
         return notes.notes_on_findings(session, cards)
 
@@ -259,7 +259,7 @@ def _refuse_protected(in_round: ReviewedRound, chosen: FindingFilter) -> None:
     """Refuse a bulk act on an evaluation split alone.
 
     Raises:
-        RefusedError: it is one; its labels would drift to the models that they are there to judge.
+        RefusedError: it is one; its labels would drift towards the models that they should judge.
     """
     if chosen.split and chosen.split in in_round.evaluation_splits:
         raise RefusedError(
@@ -272,7 +272,7 @@ def _turn(
     app_context: AppContext, session: Session, actor: Actor, act: Act, *, dataset_id: int, target_id: int | None
 ) -> int | None:
     target = decisions.find_changeset(session, target_id) if target_id else None
-    if target is None:  # stored all the same: a retry must not turn decisions made in between
+    if target is None:  # stored anyway: a retry must not undo decisions made in between
         rounds = findings.rounds_of(session, dataset_id) if actor.key else []
         return decisions.add_changeset(session, actor.changeset(act, rounds[0][0], dataset_id)) if rounds else None
     if act is Act.REDO and target.act is Act.ACCEPT_ALL:
@@ -293,7 +293,7 @@ def _turn(
 
 
 def _refuse_protected_again(session: Session, target: decisions.Changeset) -> None:
-    """Refuse to redo a bulk accept of a split that was protected since."""
+    """Refuse to redo a bulk accept of a split that was protected later."""
     protected = evaluation.count_protected(session, target.id)
     if protected:
         raise RefusedError(

@@ -1,6 +1,6 @@
-"""Audits: random samples of fixed sets of findings, begun, handed out card by card, closed.
+"""Audits: random samples of fixed sets of findings, started, handed out card by card, closed.
 
-A set has one random order for good, so a stored audit can be continued but never drawn anew. `evidence` turns the
+The random order of a set never changes, so a stored audit can be continued but not redrawn. `evidence` turns the
 verdicts into estimates.
 """
 
@@ -39,17 +39,17 @@ from db.queries.audits import Audit
 
 LEASE = timedelta(minutes=15)
 LARGEST_HAND = 200  # cards handed out at once
-_SEED_BYTES = 7  # a seed is a whole number that every database can hold
+_SEED_BYTES = 7  # a seed is an integer that every database can hold
 _drawing = Lock()
 
 
 @again_once_fetched
 def start(app_context: AppContext, chosen: FindingFilter, *, by: str, target: str = TARGET) -> AuditView:
-    """Return the audit of a filter's set, made now if it has none.
+    """Return the audit of a filter's set, created if necessary.
 
     Raises:
         NotFoundError: the round does not exist.
-        RefusedError: it is not finished, the set is empty or cannot be fixed, or is audited against another target.
+        RefusedError: it is not finished, the set is empty or cannot be fixed, or has an audit with another target.
     """
     why = sampling_problem(chosen)
     if why:
@@ -129,7 +129,7 @@ def view_audit(app_context: AppContext, audit_id: int) -> AuditView:
 
 
 def list_audits(app_context: AppContext, round_id: int) -> list[AuditView]:
-    """Return the audits of a round, oldest first; those of quarters stand inside their whole set's."""
+    """Return the audits of a round, oldest first; those of quarters are nested in the audit of the whole set."""
     with app_context.database.read() as session:
         return [
             view(app_context, session, one) for one in queries.audits_of_round(session, round_id) if not one.parent_id
@@ -140,13 +140,13 @@ def list_audits(app_context: AppContext, round_id: int) -> list[AuditView]:
 def hand_out(
     app_context: AppContext, audit_id: int, *, by: str, after: int = -1, limit: int = 24, judged: bool = False
 ) -> tuple[list[tuple[int, Finding]], int | None]:
-    """Lease the next cards of an audit to a person and return (place, finding), and where to go on, None at the end.
+    """Lease the next cards of an audit to a person; return (place, finding) and the next place, None at the end.
 
-    Left out are cards leased to other people, and judged ones unless asked for with `judged`.
+    Cards leased to others are left out, and judged ones unless `judged` is set.
 
     Raises:
         NotFoundError: there is no such audit.
-        RefusedError: more cards than are handed out at once.
+        RefusedError: too many cards are requested.
     """
     if not 1 <= limit <= LARGEST_HAND:
         raise RefusedError(f"limit is {limit}", f"ask for 1 to {LARGEST_HAND} cards")
@@ -187,7 +187,7 @@ def first_cards(app_context: AppContext, audit_id: int, size: int) -> list[Findi
 
 @again_once_fetched
 def close(app_context: AppContext, audit_id: int, *, closed: bool = True) -> AuditView:
-    """Close an audit: cards skipped before the last judged one count as wrong until they are judged; or open it again.
+    """Close an audit, so that cards skipped before the last judged one count as wrong until judged; or reopen it.
 
     Raises:
         NotFoundError: there is no such audit.
@@ -201,7 +201,7 @@ def close(app_context: AppContext, audit_id: int, *, closed: bool = True) -> Aud
 
 @again_once_fetched
 def split_into_quarters(app_context: AppContext, audit_id: int, *, by: str) -> AuditView:
-    """Offer the quarters of a set by confidence, each with a quarter of alpha, in the order of the set's permutation.
+    """Split a set into quarters by confidence, each with a quarter of alpha and the order of the set's permutation.
 
     Raises:
         NotFoundError: there is no such audit.
@@ -221,7 +221,7 @@ def split_into_quarters(app_context: AppContext, audit_id: int, *, by: str) -> A
 
 
 def refuse_strangers(app_context: AppContext, session: Session, audit_id: int, finding_ids: Sequence[int]) -> None:
-    """Refuse verdicts of an audit whose set does not hold these findings.
+    """Refuse verdicts of an audit on findings outside its set.
 
     Raises:
         NotFoundError: there is no such audit.
@@ -234,14 +234,14 @@ def refuse_strangers(app_context: AppContext, session: Session, audit_id: int, f
 
 
 def order_seed(round_id: int, identity: str) -> int:
-    """Return the seed of a set's one random order."""
+    """Return the seed of a set's random order."""
     return int.from_bytes(blake2b(f"{round_id}:{identity}".encode(), digest_size=_SEED_BYTES).digest())
 
 
 def _number(session: Session, chosen: FindingFilter, ids: IntArray) -> int:
-    """Return k for the k-th set of its kind in a round, 1 where it shares no finding with an earlier one.
+    """Return k for the k-th set of its kind in a round, 1 if it shares no finding with an earlier one.
 
-    Counting only the sets it overlaps would give any number of sets that overlap one and the same the k of 2.
+    Counting only overlapping sets would give k = 2 to any number of sets that overlap the same one.
     """
     audits = queries.audits_of_round(session, chosen.round_id)
     earlier = [one for one in audits if one.kind in chosen.kinds and not one.parent_id]

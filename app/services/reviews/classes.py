@@ -37,7 +37,7 @@ _LabelUses = tuple[Counter[int], Counter[int], Counter[int]]  # by class: images
 
 @dataclass(frozen=True, slots=True)
 class AddedClass:
-    """A class by its id; `saved` is None where it was there already and nothing was stored."""
+    """A class by its id; `saved` is None if it existed already and nothing was stored."""
 
     id: int
     name: str
@@ -46,9 +46,9 @@ class AddedClass:
 
 @dataclass(frozen=True, slots=True)
 class ListedClass:
-    """One class with the number of images that were given it; of masks None.
+    """One class with the number of images given it; None for masks.
 
-    `merged_into` is the class that it went into. Labels may be given a class that is neither `retired` nor merged.
+    `merged_into` is the target of its merge. Only a class that is neither `retired` nor merged can be assigned.
     """
 
     id: int
@@ -60,7 +60,7 @@ class ListedClass:
 
 @dataclass(frozen=True, slots=True)
 class ClassUse:
-    """Counts of labels, decisions and tags with one class now.
+    """Current counts of labels, decisions and tags with one class.
 
     `images` have it as their label, or in the mask that the last import read; `decided` of them, of masks so many
     regions, have it by a verdict. `regions` of the newest round are given it or suggested to be it, 0 where labels are
@@ -78,7 +78,7 @@ class ClassUse:
 
 @dataclass(frozen=True, slots=True)
 class MergePreview:
-    """Effect of a merge: the classes that would go, the one they go into, and the findings that would agree then."""
+    """Effect of a merge: the merged classes, the target, and the findings that would then agree."""
 
     merged: tuple[ClassUse, ...]
     into: ClassUse
@@ -87,7 +87,7 @@ class MergePreview:
 
 @dataclass(frozen=True, slots=True)
 class PastClassAct:
-    """One act on classes, in words; `live`: it counts."""
+    """One act on classes, in words; `live`: it is not undone."""
 
     changeset: int
     kind: str
@@ -97,7 +97,7 @@ class PastClassAct:
     live: bool
 
     def as_json(self) -> dict[str, object]:
-        """Return it as JSON values, as manifests hold it."""
+        """Return JSON values, as in manifests."""
         return {
             "changeset": self.changeset,
             "kind": self.kind,
@@ -108,7 +108,7 @@ class PastClassAct:
 
 
 def list_classes(app_context: AppContext, dataset_id: int) -> list[ListedClass]:
-    """Return a dataset's classes in their order, those that are not offered too."""
+    """Return all of a dataset's classes in their order."""
     with app_context.database.read() as session:
         info = datasets.get_dataset(session, dataset_id)
         given = _LABELS[info.task].given(session, info)
@@ -126,13 +126,13 @@ def list_classes(app_context: AppContext, dataset_id: int) -> list[ListedClass]:
 
 
 def class_uses(app_context: AppContext, dataset_id: int) -> list[ClassUse]:
-    """Return what carries each offered class, in their order."""
+    """Return the uses of each offered class, in their order."""
     with app_context.database.read() as session:
         return _uses(session, datasets.get_dataset(session, dataset_id))
 
 
 def preview_merge(app_context: AppContext, dataset_id: int, class_ids: Sequence[int], into: int) -> MergePreview:
-    """Return what a merge of classes into another one would change.
+    """Return the effect of merging classes into another one.
 
     Raises:
         RefusedError: the merge is refused.
@@ -149,7 +149,7 @@ def preview_merge(app_context: AppContext, dataset_id: int, class_ids: Sequence[
 
 
 def add_class(app_context: AppContext, dataset_id: int, name: str, *, by: str, key: ActKey | None = None) -> AddedClass:
-    """Add a class at the end, bring back a retired one, or find the one that is there, in whatever case.
+    """Add a class at the end, restore a retired one, or find an existing one, ignoring case.
 
     Raises:
         RefusedError: the name is empty or too long.
@@ -183,7 +183,7 @@ def rename_class(
     """Give a class another name; its id, and with it every label, stays.
 
     Raises:
-        RefusedError: there is no such class, the name is empty, too long, or another class's in whatever case.
+        RefusedError: there is no such class, or the name is empty, too long, or another class's, ignoring case.
     """
     wanted = _clean(name)
 
@@ -206,7 +206,7 @@ def rename_class(
 def merge_classes(
     app_context: AppContext, dataset_id: int, class_ids: Sequence[int], into: int, *, by: str, key: ActKey | None = None
 ) -> Saved:
-    """Merge classes into another one: as long as the act counts, every label that carries them means that class.
+    """Merge classes into another one: until the act is undone, every label of them means that class.
 
     Raises:
         RefusedError: a class is none that is offered, or is the one that the others go into, or a bulk act is running.
@@ -231,7 +231,7 @@ def merge_classes(
 def reorder_classes(
     app_context: AppContext, dataset_id: int, order: Sequence[int], *, by: str, key: ActKey | None = None
 ) -> Saved:
-    """Put the offered classes into an order, in which they are listed and exported; ids stay.
+    """Set the order in which the offered classes are listed and exported; ids stay.
 
     Raises:
         RefusedError: `order` does not name each offered class once.
@@ -265,7 +265,7 @@ def past_acts(session: Session, dataset_id: int) -> list[PastClassAct]:
 
 
 def refuse_unknown(class_id: int, class_state: ClassState) -> None:
-    """Check that labels may carry a class; a merged one means the class it went into.
+    """Check that labels may have a class; a merged class means the target of its merge.
 
     Raises:
         RefusedError: there is none with this id, or its addition was undone.
@@ -277,13 +277,13 @@ def refuse_unknown(class_id: int, class_state: ClassState) -> None:
 
 
 def first_names(session: Session, info: DatasetInfo) -> tuple[str, ...]:
-    """Return the names that a dataset's source has for its classes, by their ids: those before every act."""
+    """Return the original names of a dataset's classes, by id: those before every act."""
     undone = [replace(act, live=False) for act in _acts(session, info.id)]
     return resolve_classes(info.classes, undone).names
 
 
 def refuse_turn(app_context: AppContext, session: Session, target: decisions.Changeset, act: Act) -> None:
-    """Check that an act may be undone or redone as far as classes go.
+    """Check that classes allow an act to be undone or redone.
 
     Raises:
         RefusedError: a class to take back is used, a verdict to bring back names a retired one, a name that would come
@@ -324,7 +324,7 @@ def _refuse_accepting(session: Session, dataset_id: int) -> None:
 
 
 def write_state(session: Session, dataset_id: int) -> None:
-    """Write the classes that follow from all acts, and move what rounds found where classes were merged or parted."""
+    """Write the classes that follow from all acts, and update findings of merged or separated classes."""
     info = datasets.get_dataset(session, dataset_id)
     state = resolve_classes(info.classes, _acts(session, dataset_id))
     values = {
@@ -433,7 +433,7 @@ class _LabelFunctions:
     """Functions on the classes of one kind of label."""
 
     uses: Callable[[Session, int, int | None], _LabelUses]  # of a dataset's labels, and of its newest round
-    given: Callable[[Session, DatasetInfo], list[int | None]]  # images that were given each class; of masks None
+    given: Callable[[Session, DatasetInfo], list[int | None]]  # images given each class; None for masks
     grown: Callable[[DatasetInfo, str], dict[str, object]]  # columns of the dataset with a further class
 
 

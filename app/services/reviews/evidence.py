@@ -1,6 +1,6 @@
 """Evidence of audits: estimates and certificates of a fixed set from random verdicts.
 
-A set holds the unjudged findings of a filter at the time it was fixed, but for evaluation splits. Only
+A set contains the findings of a filter outside evaluation splits that were unjudged when it was fixed. Only
 verdicts on the longest prefix of its random order in which every card is judged are evidence
 (`core.judge.certificate`); where a verdict was given, in the audit or in the queue, does not matter.
 """
@@ -37,7 +37,7 @@ _AREAS = (("min_area", "at least"), ("max_area", "at most"))
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """The first card of the order without a verdict: it ends the evidence. `by` has it at the moment."""
+    """The first card of the order without a verdict: it ends the evidence. `by` holds its lease."""
 
     place: int
     finding: int
@@ -52,13 +52,13 @@ class Certificate:
     audit: int
     number: int
     target: float
-    share: float  # at least this share of the set is right once its open part is accepted
+    share: float  # lower bound on the share of right labels once the open part is accepted
     sure: float  # 1 - alpha
     judged: int
     size: int
     open: int
-    waiting: int  # for a second opinion: they are not accepted, so they count as wrong
-    removed: int  # with their images: they count as wrong too
+    waiting: int  # findings awaiting a second opinion: they are not accepted, so they count as wrong
+    removed: int  # findings removed with their images: they count as wrong too
 
     @property
     def text(self) -> str:
@@ -90,13 +90,13 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class AuditView:
-    """An audit in its present state: its evidence, and the claims that follow."""
+    """An audit in its current state: its evidence, and the claims that follow."""
 
     audit: Audit
     evidence: Evidence
     judged: int  # verdicts that count
     right: int
-    beyond: int  # verdicts behind the gap: they do not count yet
+    beyond: int  # verdicts after the gap: they do not count yet
     gap: Gap | None
     estimate: Share | None
     pixels: Share | None  # of masks: the share of right pixels
@@ -105,7 +105,7 @@ class AuditView:
 
     @property
     def state(self) -> str:
-        """Return one word: certified, failed, closed or open."""
+        """Return the state in one word: certified, failed, closed or open."""
         if self.certificate:
             return "certified"
         if self.evidence.failed or self.evidence.flawless_needed is None:
@@ -205,7 +205,7 @@ def filter_of(stored: Mapping[str, Any]) -> FindingFilter:
 
 
 def sampling_problem(chosen: FindingFilter) -> str:
-    """Return why no random sample of a filter can be drawn for good; "" where one can."""
+    """Return the reason why no fixed random sample of a filter can be drawn; "" if it can."""
     if len(chosen.kinds) != 1:
         return "a random sample is of one kind of findings: choose suspicious, agreeing or unlabelled"
     if chosen.annotator is not None:
@@ -216,7 +216,7 @@ def sampling_problem(chosen: FindingFilter) -> str:
 
 
 def order_of(app_context: AppContext, session: Session, audit: Audit) -> IntArray:
-    """Return the ids of an audit's set in its random order, (N,); it never changes, so it is read once a process."""
+    """Return the ids of an audit's set in its random order, (N,); it never changes, so it is read once per process."""
     key = (app_context.database.url, audit.id, audit.identity)
     known = _ORDERS.get(key)
     if known is None:
@@ -250,10 +250,10 @@ def view(app_context: AppContext, session: Session, audit: Audit) -> AuditView:
 
 
 def prefix_of(app_context: AppContext, session: Session, audit: Audit) -> tuple[list[Card], Gap | None]:
-    """Return the cards that are evidence, in random order, and what comes first without a verdict.
+    """Return the cards that are evidence, in random order, and the first one without a verdict.
 
-    A card whose image was removed counts as not right: whoever removes wrong ones does not make the rest look better.
-    Once an audit is closed they reach to the last card that was judged of those handed out; the skipped ones before it
+    A card whose image was removed counts as not right, so that removing wrong cards does not improve the rest.
+    Once an audit is closed they reach to the last judged card of those handed out; skipped cards before it
     count as not right.
     """
     ids = order_of(app_context, session, audit)
@@ -267,7 +267,7 @@ def prefix_of(app_context: AppContext, session: Session, audit: Audit) -> tuple[
 
 
 def sample_of(prefix: Sequence[Card]) -> JudgedCards:
-    """Return the verdicts of a prefix as the recalibration takes them; cards of removed images say nothing there."""
+    """Return the verdicts of a prefix for the recalibration, without cards of removed images."""
     prefix = [card for card in prefix if not card.removed]
     outcome = [
         CardVerdict.RIGHT if card.right else CardVerdict.KEPT if card.kept else CardVerdict.OTHER for card in prefix
@@ -277,7 +277,7 @@ def sample_of(prefix: Sequence[Card]) -> JudgedCards:
 
 
 def estimates(prefix: Sequence[Card], audit: Audit) -> tuple[Share | None, Share | None]:
-    """Return the share of right suggestions in a set by its own random sample, and of masks that of right pixels."""
+    """Return the share of right suggestions in a set by its own random sample, and for masks that of right pixels."""
     prefix = [card for card in prefix if not card.removed]
     if len(prefix) < min(LEAST_VERDICTS, audit.size - audit.removed) or not prefix:
         return None, None
@@ -298,7 +298,7 @@ def share_of(interval: Interval, verdicts: int, of: str = "this set", *, counted
 
 
 def cards_to_certify(size: int, target: str = TARGET, number: int = 1) -> int | None:
-    """Return how many flawless cards a set needs from its first card on."""
+    """Return the number of flawless cards that a set needs from its first card on."""
     return flawless_needed(Claim(size=size, target=Fraction(target), alpha=alpha_of(number, ALPHA))) if size else None
 
 
@@ -319,7 +319,7 @@ def whole_kind(in_round: ReviewedRound, kind: FindingKind) -> FindingFilter:
 
 
 def find_audit(session: Session, fixed: FindingFilter) -> Audit | None:
-    """Return the audit of a set, None where it has none."""
+    """Return the audit of a set, None if it has none."""
     return queries.find_by_identity(session, fixed.round_id, identity_of(fixed))
 
 
@@ -339,7 +339,7 @@ def set_name(stored: Mapping[str, Any], classes: Sequence[str]) -> str:
 def _share(sample: JudgedCards, levels: IntArray, pixels: Any, *, labelled: bool) -> Share:  # noqa: ANN401  (L,) or None
     arrays = (sample.level, sample.outcome, levels, *(() if pixels is None else (sample.pixels, pixels)))
     key = (labelled, *(array.tobytes() for array in arrays if array is not None))
-    known = _SHARES.get(key)  # the page asks again after every verdict of anybody, and a fit takes tens of milliseconds
+    known = _SHARES.get(key)  # the page requests this after every verdict, and a fit takes tens of milliseconds
     if known is None:
         findings = Findings(levels, pixels)
         known = share_right(fit(sample, labelled=labelled), findings, sample, level=LEVEL)
@@ -348,7 +348,7 @@ def _share(sample: JudgedCards, levels: IntArray, pixels: Any, *, labelled: bool
 
 
 def _keep(kept: dict[Any, Any], key: object, value: object) -> None:
-    """Remember a value that never changes; the oldest goes where there are too many."""
+    """Cache a value that never changes; the oldest is dropped if there are too many."""
     kept[key] = value
     while len(kept) > _MOST_KEPT:
         kept.pop(next(iter(kept)), None)
@@ -358,7 +358,7 @@ def _certificate(
     session: Session, audit: Audit, evidence: Evidence, status: dict[Status, int], removed_in_prefix: int
 ) -> Certificate | None:
     waiting = status.get(Status.SECOND_OPINION, 0)
-    lost = waiting + audit.removed + removed_in_prefix  # those in the prefix count as found wrong, but none was mended
+    lost = waiting + audit.removed + removed_in_prefix  # removed ones in the prefix were not corrected
     share = evidence.least_right_share - lost / audit.size
     if not evidence.certified or share < float(Fraction(audit.target)) or queries.voided(session, audit.id):
         return None
@@ -384,7 +384,7 @@ def _gap(session: Session, audit: Audit, place: int, card: Card) -> Gap:
 
 
 def _shown(session: Session, audit: Audit, ids: IntArray) -> int:
-    """Return how many cards from the first on reach to the last one that was handed out and judged."""
+    """Return the number of cards up to the last one that was handed out and judged."""
     handed = queries.handed_out(session, audit.id)
     judged = [card.id for card in queries.cards(session, handed) if card.judged]
     places = np.flatnonzero(np.isin(ids, judged))

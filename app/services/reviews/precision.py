@@ -2,7 +2,7 @@
 
 Nothing here is estimated from given labels alone: from one label per image and one set of probabilities, wrong labels
 cannot be told from a network's structured mistakes (Liu, Cheng & Zhang, arXiv 2202.02016). Without a random sample
-everything is unknown; the model's own opinion is passed on as just that.
+everything is unknown; the model's own estimate is reported as such.
 """
 
 import json
@@ -25,7 +25,7 @@ from db.loading import percent_of, whole_percent
 from db.queries import audits as queries, findings
 from db.queries.findings import ReviewedRound
 
-NEXT = 100  # cards whose errors are foretold
+NEXT = 100  # next cards whose errors are predicted
 _FALLS = (
     "In the random sample suggestions with higher confidence were right less often: the order by confidence shows the "
     "less reliable ones first, and a threshold keeps them."
@@ -38,7 +38,7 @@ class Known:
     """Known precision of accepting a set.
 
     `precision` and `certificate` rest on random samples of people's verdicts; `model` is the model's own estimate,
-    unverified; `to_certify` counts the flawless random cards a certificate of the set takes from the
+    unverified; `to_certify` counts the flawless random cards that a certificate of the set needs from the
     first one on.
     """
 
@@ -48,7 +48,7 @@ class Known:
     audit: AuditView | None
     size: int
     to_certify: int | None
-    why_not: str  # why no random sample of the set can be drawn; "" where one can
+    why_not: str  # reason why no random sample of the set can be drawn; "" if it can
 
     @property
     def text(self) -> str:
@@ -65,7 +65,7 @@ class Known:
         return "Precision unknown: no random sample of this set has been judged."
 
     def as_note(self) -> dict[str, Any]:
-        """Return it as JSON values, to be kept with an act that was made on this knowledge."""
+        """Return JSON values to be stored with an act as its evidence."""
         certificate = self.certificate
         return {
             "precision": asdict(self.precision) if self.precision else None,
@@ -96,12 +96,12 @@ class WrongLabels:
 
     @property
     def counted(self) -> bool:
-        """Every one of them is judged: a count, without an interval."""
+        """All of them are judged: a count, without an interval."""
         return self.verdicts == self.size
 
     @property
     def short(self) -> str:
-        """Return "90 (71 to 118)", "90" where all are judged, or "unknown"."""
+        """Return "90 (71 to 118)", "90" if all are judged, or "unknown"."""
         if self.errors is None:
             return "unknown"
         if self.counted:
@@ -110,7 +110,7 @@ class WrongLabels:
 
     @property
     def basis(self) -> str:
-        """Return what the number rests on: "estimated from 80 random verdicts"."""
+        """Return the basis of the number: "estimated from 80 random verdicts"."""
         if self.errors is None:
             return ""
         return (
@@ -121,7 +121,7 @@ class WrongLabels:
 
     @property
     def text(self) -> str:
-        """Return it in a sentence; unknown with the way to know."""
+        """Return a sentence; if unknown, with the next step to know."""
         what = label_kind(self.task).reviewed
         if self.errors is None:
             needed = [f"{n:,} {kind.name.lower()}" for n, kind in zip(self.missing, _JUDGED, strict=True) if n]
@@ -138,7 +138,7 @@ class WrongLabels:
         )
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as JSON values; `estimate` is None where it is unknown."""
+        """Return JSON values; `estimate` is None if unknown."""
         bounds = asdict(self.errors) if self.errors else dict.fromkeys(("estimate", "low", "high"))
         return {
             "round": self.round,
@@ -153,7 +153,7 @@ class WrongLabels:
 
 @dataclass(frozen=True, slots=True)
 class Recalibration:
-    """A round's confidences as random verdicts recalibrate them; what has too few of them is None.
+    """A round's confidences recalibrated by random verdicts; None for parts with too few verdicts.
 
     `curve` is of suspicious findings, in whole percents from 0 on; `next_errors` are expected among the next cards of
     the queue. `wrong` is None for a round that judges no labels.
@@ -164,7 +164,7 @@ class Recalibration:
     share: Share | None  # of all suspicious findings
     curve: tuple[Point, ...]
     proposed: Point | None
-    reason: str  # why a threshold is proposed, or why none is
+    reason: str  # reason for the proposed threshold, or for none
     wrong: WrongLabels | None
     next_errors: Interval | None
     next_cards: int
@@ -172,7 +172,7 @@ class Recalibration:
 
     @property
     def proposed_threshold(self) -> float | None:
-        """Return the threshold that is proposed, if any."""
+        """Return the proposed threshold, if any."""
         return self.proposed.threshold if self.proposed else None
 
     def as_json(self) -> dict[str, Any]:
@@ -215,7 +215,7 @@ def known_precision(app_context: AppContext, session: Session, in_round: Reviewe
 
 
 def recalibration(app_context: AppContext, round_id: int) -> Recalibration | None:
-    """Return a round's recalibration, None where the round does not exist."""
+    """Return a round's recalibration, None if the round does not exist."""
     with app_context.database.read() as session:
         in_round = findings.find_round(session, round_id)
         return None if in_round is None else recalibrated(app_context, session, in_round)
@@ -253,7 +253,7 @@ def recalibrated(app_context: AppContext, session: Session, in_round: ReviewedRo
 
 
 def wrong_labels(app_context: AppContext, session: Session, in_round: ReviewedRound) -> WrongLabels | None:
-    """Return the estimated number of wrong labels a round began with; None where it judges no labels."""
+    """Return the estimated number of wrong labels at the start of a round; None if it judges no labels."""
     suspicious, agreeing = (_sample_of_kind(app_context, session, in_round, kind) for kind in _JUDGED)
     return _wrong_labels(in_round, suspicious, agreeing)
 
@@ -272,7 +272,7 @@ def _wrong_labels(in_round: ReviewedRound, suspicious: "_JudgedKind", agreeing: 
 
 
 def wrong_labels_of_dataset(app_context: AppContext, session: Session, dataset_id: int) -> WrongLabels | None:
-    """Return the same of a dataset's newest finished round that judges labels; None before the first."""
+    """Return the same for a dataset's newest finished round that judges labels; None before the first."""
     for round_id, _, status in findings.rounds_of(session, dataset_id):
         in_round = findings.find_round(session, round_id) if status is JobStatus.DONE else None
         if in_round is not None and not in_round.recipe.proposes:
@@ -281,7 +281,7 @@ def wrong_labels_of_dataset(app_context: AppContext, session: Session, dataset_i
 
 
 def share_text(share: Share) -> str:
-    """Return the share in words; where every card is judged it is a count, no estimate."""
+    """Return the share in words; if every card is judged it is a count and not an estimate."""
     if share.counted:
         return f"{share.share * 100:.0f} % right (a count: all {share.verdicts:,} cards of {share.of} are judged)"
     return (
@@ -311,7 +311,7 @@ def _from_the_round(
 
 
 def _errors(suspicious: "_JudgedKind", agreeing: "_JudgedKind") -> Interval | None:
-    """Return how many given labels are wrong by the samples of both parts; None while one of them is too small."""
+    """Estimate the wrong given labels from the samples of both parts; None while one of them is too small."""
     parts = [(one, good) for one, good in ((suspicious, CardVerdict.KEPT), (agreeing, CardVerdict.RIGHT)) if one.size]
     if not parts or not all(one.is_enough for one, _ in parts):
         return None
@@ -319,7 +319,7 @@ def _errors(suspicious: "_JudgedKind", agreeing: "_JudgedKind") -> Interval | No
 
 
 def _fit(app_context: AppContext, session: Session, in_round: ReviewedRound, kind: FindingKind) -> Fit | None:
-    """Return the fit to a round's own sample, with the round before as its prior; None while that is too small."""
+    """Return the fit to a round's own sample, with the previous round as prior; None while the sample is too small."""
     sample = _sample_of_kind(app_context, session, in_round, kind)
     if not sample.is_enough:
         return None
@@ -351,7 +351,7 @@ def _fit_before(app_context: AppContext, session: Session, in_round: ReviewedRou
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _JudgedKind:
-    """The random verdicts on all findings of a kind, and how many of these have each percent of confidence, (L,)."""
+    """The random verdicts on all findings of a kind, and the counts of these by percent of confidence, (L,)."""
 
     cards: JudgedCards
     levels: IntArray
@@ -366,12 +366,12 @@ class _JudgedKind:
 
     @property
     def missing(self) -> int:
-        """Return how many more verdicts an estimate needs."""
+        """Return the number of further verdicts that an estimate needs."""
         return max(0, min(LEAST_VERDICTS, self.size) - self.verdicts)
 
     @property
     def is_enough(self) -> bool:
-        """Return whether there are enough verdicts for an estimate, or all there can be."""
+        """Return whether there are enough verdicts for an estimate, or all are given."""
         return self.size > 0 and not self.missing
 
 
@@ -392,7 +392,7 @@ def _next_levels(session: Session, in_round: ReviewedRound) -> IntArray:
 
 
 def _next_number(session: Session, round_id: int, fixed: FindingFilter) -> int:
-    """Return k of a new set that overlaps an earlier one of its kind: the smallest error rate it may get."""
+    """Return k of a new set that overlaps an earlier one of its kind: the smallest error rate that it can get."""
     kinds = [one for one in queries.audits_of_round(session, round_id) if one.kind in fixed.kinds and not one.parent_id]
     return 1 + len(kinds)
 

@@ -54,14 +54,14 @@ _LARGEST_PAGE = 500
 _LIKELIEST = 20
 _SHOWN_BEFORE_BULK = 24
 _ALIKE_STEPS = 3  # from neighbour to neighbour
-_HAND_LABELLED_STEPS = 1  # where no suggestion keeps the classes apart
+_HAND_LABELLED_STEPS = 1  # without suggestions, which separate the classes
 MOST_ALIKE = 200  # findings: an address names each
 _MOST_OVERRULED = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Findings in order, and where the next ones begin (None: these were the last)."""
+    """Findings in order, and the cursor of the next page (None: these were the last)."""
 
     items: list[Finding]
     next: str | None
@@ -71,9 +71,9 @@ class Page:
 class Counts:
     """Counts under a filter. `total`, `todo`, `decided` and `by_status` disregard its statuses.
 
-    `kinds`, `pairs` and `histogram` count what is still to do, each disregarding the part of the filter it is about.
-    `kept_out` is the part of the histogram that no bulk act touches: what is of evaluation splits, and what waits for
-    a second opinion. `labels` has the number of labelled images of each class and `images` all images, of a round
+    `kinds`, `pairs` and `histogram` count open findings, each disregarding its own part of the filter.
+    `kept_out` is the part of the histogram that no bulk act changes: findings of evaluation splits, or awaiting
+    a second opinion. `labels` has the number of labelled images of each class and `images` all images, in a round
     for labelling, whatever the filter; empty and 0 for others.
     """
 
@@ -92,7 +92,7 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class BulkPreview:
-    """A bulk act before it happens: how many findings it changes, from which class to which, and its known precision.
+    """Preview of a bulk act: the number of findings it changes, by class pair, and its known precision.
 
     `sample` holds the first 24 findings of the set's random order, whatever their status; `left_out` open ones are of
     the evaluation splits, which no bulk act touches. `threshold` is None where each class has its own.
@@ -108,7 +108,7 @@ class BulkPreview:
 
     @property
     def left_out_words(self) -> str:
-        """Return a sentence on the findings left out and the way to judge them; "" where there are none."""
+        """Return a sentence on the findings left out and how to judge them; "" without any."""
         if not self.left_out:
             return ""
         verb = "is" if self.left_out == 1 else "are"
@@ -131,7 +131,7 @@ class Story:
 
 @dataclass(frozen=True, slots=True)
 class RoundView:
-    """A round, what its filters can be set to, and where else to go: (id, number, status), (id, name, newest round)."""
+    """A round, its filter values, and other rounds and datasets: (id, number, status), (id, name, newest round)."""
 
     round: finding_queries.ReviewedRound
     rounds: list[tuple[int, int, JobStatus]]
@@ -145,7 +145,7 @@ class RoundView:
 
 @dataclass(frozen=True, slots=True)
 class Overruled:
-    """An own verdict that another annotator changed: the present finding, and the own verdict."""
+    """An own verdict that another annotator changed: the current finding, and the own verdict."""
 
     finding_id: int
     name: str
@@ -158,7 +158,7 @@ class Overruled:
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """Number of the newest act, whether another client acted since the one asked about, and own verdicts overruled."""
+    """Number of the newest act, whether another client acted since the requested one, and overruled own verdicts."""
 
     state: int
     acted: bool
@@ -166,7 +166,7 @@ class News:
 
 
 def view_round(app_context: AppContext, round_id: int) -> RoundView:
-    """Return a round as the review page needs it.
+    """Return a round with the values of the review page.
 
     Raises:
         DeletedError: it is deleted and can be restored.
@@ -196,7 +196,7 @@ def page(
     after: str | None = None,
     limit: int = 50,
 ) -> Page:
-    """Return the findings after the cursor `after`; without an order by similarity, by suspicion.
+    """Return the findings after the cursor `after`; by suspicion if there is no order by similarity.
 
     Raises:
         RefusedError: the cursor is not one of this order, or the limit is out of range.
@@ -213,19 +213,19 @@ def page(
 
 
 def findings(app_context: AppContext, ids: Sequence[int]) -> list[Finding]:
-    """Return these findings in the order asked for; unknown ids are left out."""
+    """Return these findings in the requested order; unknown ids are left out."""
     with app_context.database.read() as session:
         return finding_queries.findings_by_ids(session, ids[:_LARGEST_PAGE])
 
 
 def count(app_context: AppContext, chosen: FindingFilter) -> int:
-    """Return how many findings a filter holds."""
+    """Count the findings of a filter."""
     with app_context.database.read() as session:
         return finding_queries.count(session, chosen)
 
 
 def counts(app_context: AppContext, chosen: FindingFilter) -> Counts:
-    """Return every number on the review page, of one moment."""
+    """Return every number on the review page, from one consistent state."""
     unpaired = replace(chosen, given=None, pseudo=None, statuses=counting.TODO)
     with app_context.database.read() as session:
         by_status = finding_queries.count_by_status(session, chosen)
@@ -250,7 +250,7 @@ def counts(app_context: AppContext, chosen: FindingFilter) -> Counts:
 
 
 def preview(app_context: AppContext, chosen: FindingFilter) -> BulkPreview:
-    """Return the changes of accepting everything a filter holds, and the known precision of these.
+    """Return the changes of accepting all findings of a filter, and their known precision.
 
     Raises:
         NotFoundError: there is no such round.
@@ -277,14 +277,14 @@ def preview(app_context: AppContext, chosen: FindingFilter) -> BulkPreview:
 
 
 def hints(app_context: AppContext, round_id: int) -> list[Hint]:
-    """Return the hints on a round: what calls for a look before anything is accepted; none of them is a verdict."""
+    """Return the hints on a round: reasons to look before accepting anything; none of them is a verdict."""
     with app_context.database.read() as session:
         found = finding_queries.find_round(session, round_id)
     return hints_on(merged_metrics(found.metrics or {}, found.class_state)) if found else []
 
 
 def history(app_context: AppContext, finding_id: int) -> Story:
-    """Return everything known of a finding's sample, oldest first; of a region, what concerns that region.
+    """Return the history of a finding's sample, oldest first; of a region, only that region's.
 
     Raises:
         NotFoundError: there is no such finding.
@@ -314,7 +314,7 @@ def history(app_context: AppContext, finding_id: int) -> Story:
 
 
 def resolved_labels(app_context: AppContext, dataset_id: int) -> dict[int, Resolution]:
-    """Return what the label of every sample of a dataset is now."""
+    """Return the current label of every sample of a dataset."""
     with app_context.database.read() as session:
         given = decisions.given_labels(session, dataset_id)
         live = decisions.live_decisions(session, dataset_id)
@@ -322,9 +322,9 @@ def resolved_labels(app_context: AppContext, dataset_id: int) -> dict[int, Resol
 
 
 def likeliest_classes(app_context: AppContext, shown: Sequence[Finding]) -> dict[int, list[list[float]]]:
-    """Return, per finding, [class, probability] likeliest first: 20 of them, or the five kept where that is all.
+    """Return, per finding, [class, probability], likeliest first: up to 20, or the five that are stored.
 
-    Only offered classes; one that others went into has their probabilities too.
+    Only offered classes; the target of a merge has the probabilities of the merged ones too.
     """
     best = {finding.id: finding.top for finding in shown}
     for round_id in {finding.round_id for finding in shown}:
@@ -392,7 +392,7 @@ def _first_of_order(
     in_round: finding_queries.ReviewedRound,
     known: Known,
 ) -> list[int]:
-    """Return the first ids of a set's random order, whether its audit has begun or not."""
+    """Return the first ids of a set's random order, whether or not its audit has started."""
     if known.audit:
         order = evidence.order_of(app_context, session, known.audit.audit)
         return [int(one) for one in order[:_SHOWN_BEFORE_BULK]]
@@ -416,9 +416,9 @@ def _nearest(app_context: AppContext, finding: Finding) -> list[int]:
 
 
 def _alike(app_context: AppContext, session: Session, finding: Finding) -> tuple[int, ...]:
-    """Return the ids of a finding and of the open ones of its pair of classes that resemble it; none without others.
+    """Return the ids of a finding and of similar open ones of its class pair; none without similar ones.
 
-    Findings resemble it that few steps from nearest neighbour to nearest neighbour lead to; of too many the nearest.
+    Similar findings are a few nearest-neighbour steps away; of too many, the nearest are returned.
     """
     if finding.area is not None:
         return ()
@@ -479,7 +479,7 @@ def _read_cursor(cursor: str, order: Order) -> list[float]:
 
 def _differs(status: Status, label: int | None, own_verdict: Verdict, own_label: int | None) -> bool:
     if not own_verdict.settles:
-        return False  # a second opinion was wanted, and given
+        return False  # a second opinion was requested and given
     if label is not None or own_label is not None:
         return label != own_label
     return status.name != own_verdict.name

@@ -1,7 +1,7 @@
 """Storage of acts: one transaction each, stored once however often an act arrives; their answers, and their refusals.
 
 A browser numbers its acts (`ActKey`). Answers are built from stored rows, so an act that arrives again gets the answer
-of its first arrival, also when both arrive at once. A refusal is a `ReviewError`, with its cure.
+of its first arrival, even if both arrive at once. A refusal is a `ReviewError`, with its cure.
 """
 
 from collections.abc import Callable, Sequence
@@ -32,7 +32,7 @@ _VERDICT_WORDS = {
 
 
 class ReviewError(OutfoldError):
-    """A request that cannot be answered."""
+    """Invalid request."""
 
 
 class NotFoundError(ReviewError):
@@ -40,43 +40,43 @@ class NotFoundError(ReviewError):
 
 
 class DeletedError(NotFoundError):
-    """The round was deleted, or its dataset, and can be restored; verdicts on it are stored after that.
+    """The round or its dataset is deleted and can be restored; verdicts on it are stored afterwards.
 
-    `images` are the names of the images that the request was about.
+    `images` are the names of the images in the request.
     """
 
     def __init__(self, what: str, by: str, days: int, images: Sequence[str] = ()) -> None:
-        """Name what was deleted, by whom, and for how many more days it can be restored."""
+        """Name the deleted object, who deleted it, and the days left to restore it."""
         left = f"{days} days" if days > 1 else "a day"
         super().__init__(f"{what} was deleted by {by}", f"restore it on the Datasets page within {left}")
         self.images = list(images)
 
 
 class RefusedError(ReviewError):
-    """A request that makes no sense, or is not allowed in the present state."""
+    """A request that is invalid, or not allowed in the current state."""
 
 
 class CountChangedError(ReviewError):
-    """A bulk act would change another number of findings than the person was shown."""
+    """A bulk act would change a different number of findings than shown."""
 
     def __init__(self, expected: int, count: int) -> None:
-        """Say both numbers."""
+        """Name both numbers."""
         super().__init__(f"{count} findings would change, not {expected}", "look at the new set and accept again")
         self.count = count
 
 
 class StaleMaskError(ReviewError):
-    """An edit began from a mask that is not the present one any more."""
+    """An edit started from a mask that is no longer the current one."""
 
     def __init__(self, version: str) -> None:
-        """Say which the present one is."""
+        """Name the current version."""
         super().__init__("this mask was changed meanwhile", "load it again; nothing of it was stored")
         self.version = version
 
 
 @dataclass(frozen=True, slots=True)
 class Undone:
-    """The act that an undo or redo was about, in words too: "accepted 214"."""
+    """The act that an undo or redo refers to, also in words: "accepted 214"."""
 
     changeset: int
     act: Act
@@ -86,10 +86,10 @@ class Undone:
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """Stored result of an act; `changeset` is None when there was nothing to undo or redo.
+    """Stored result of an act; `changeset` is None if there was nothing to undo or redo.
 
     `items` are the findings as they are now: the cards of a verdict, the first 500 an undo or redo moved, none after
-    a bulk act. `known` is what was known of a bulk act's precision when it was made.
+    a bulk act. `known` is the known precision of a bulk act at its time.
     """
 
     changeset: int | None
@@ -118,7 +118,7 @@ class Actor:
     key: ActKey | None
 
     def changeset(self, act: Act, round_id: int | None, dataset_id: int, **rest: Any) -> decisions.NewChangeset:  # noqa: ANN401
-        """Return this act, about to be stored; `rest` are more of its columns."""
+        """Return the changeset row of this act, about to be stored; `rest` are further columns."""
         return decisions.NewChangeset(
             dataset_id=dataset_id,
             round_id=round_id,
@@ -154,7 +154,7 @@ def store_once(
 
     try:
         return attempt()
-    except IntegrityError:  # the same act or annotator was stored a moment before: now it is found
+    except IntegrityError:  # the same act or annotator was stored a moment ago: now it is found
         return attempt()
 
 
@@ -165,7 +165,7 @@ def answer(app_context: AppContext, changeset_id: int) -> Saved:
 
 
 def refuse_without_suggestions(in_round: findings.ReviewedRound) -> None:
-    """Refuse what needs suggestions in a round that has none.
+    """Refuse an act that needs suggestions in a round without any.
 
     Raises:
         RefusedError: it is a round for labelling by hand.
@@ -175,17 +175,17 @@ def refuse_without_suggestions(in_round: findings.ReviewedRound) -> None:
 
 
 def refuse_deleted(session: Session, round_id: int, images: Sequence[str] = ()) -> None:
-    """Raise `DeletedError` where a round is deleted, by itself or with its dataset, and can be restored."""
+    """Raise `DeletedError` if a round is deleted, itself or with its dataset, and can be restored."""
     _refuse_while(deletions.find_round_deletion(session, round_id), images)
 
 
 def refuse_deleted_dataset(session: Session, dataset_id: int, images: Sequence[str] = ()) -> None:
-    """Raise `DeletedError` where a dataset is deleted and can be restored."""
+    """Raise `DeletedError` if a dataset is deleted and can be restored."""
     _refuse_while(deletions.find_dataset_deletion(session, dataset_id), images)
 
 
 def refuse_deleted_image(session: Session, sample_id: int) -> None:
-    """Raise `DeletedError` where the dataset of an image is deleted and can be restored."""
+    """Raise `DeletedError` if the dataset of an image is deleted and can be restored."""
     found = deletions.find_image_deletion(session, sample_id)
     if found is not None:
         deletion, name = found
@@ -193,7 +193,7 @@ def refuse_deleted_image(session: Session, sample_id: int) -> None:
 
 
 def finished_round(session: Session, round_id: int, cards: Sequence[Finding] = ()) -> findings.ReviewedRound:
-    """Return a round whose findings, these `cards` among them, can be decided on.
+    """Return a round whose findings, including these `cards`, can be decided on.
 
     Raises:
         DeletedError: it can be restored.
@@ -204,13 +204,13 @@ def finished_round(session: Session, round_id: int, cards: Sequence[Finding] = (
     if found is None:
         refuse_deleted(session, round_id, [card.name for card in cards])
         raise NotFoundError(f"there is no round {round_id}", "choose a round on the Rounds page")
-    if found.status is not JobStatus.DONE:  # its findings are still being written, and written anew after a kill
+    if found.status is not JobStatus.DONE:  # its findings are still being written, or rewritten after a kill
         raise RefusedError(f"round {found.number} is {found.status}", "decide on the findings of a finished round")
     return found
 
 
 def _build_answer(session: Session, changeset_id: int | None, cards: Sequence[int], now: datetime) -> Saved:
-    """Return the answer to an act that was stored as `changeset_id`, made on these cards."""
+    """Return the answer to an act on these cards, stored as `changeset_id`."""
     stored = decisions.find_changeset(session, changeset_id) if changeset_id else None
     if stored is None:
         return Saved(None, 0, now, [])
@@ -231,7 +231,7 @@ def _in_words(session: Session, act: decisions.Changeset) -> str:
     if act.act is Act.NOTE:
         return "wrote a note"
     if act.note.get(TAKEN):
-        return f"took {act.size:,} masks mended elsewhere"
+        return f"took {act.size:,} masks corrected elsewhere"
     if act.note.get(EDITED):
         return "edited a mask"
     if act.note.get(DIFFERING):

@@ -1,6 +1,6 @@
 """History of a dataset's rounds: changes of labels and settings from each round to the next.
 
-None: not measured by the round, or opened before it was noted.
+None: not measured by the round, or from a release that did not store it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,14 +24,14 @@ NOT_RECORDED = "Precision unknown: what was known of it then was not recorded."
 class BulkAct:
     """A bulk accept that counts, with the precision known when it was made.
 
-    `known` is as `Known.as_note` of the reviews writes it; None: the act is older than such notes.
+    `known` is the value of `Known.as_note`; None: the act is older than such notes.
     """
 
     changeset: int
     round: int  # its number
-    size: int  # labels, or regions, that it accepted
-    set: str  # what it accepted, in words
-    threshold: float | None  # None: each class had its own
+    size: int  # number of accepted labels or regions
+    set: str  # the accepted set, in words
+    threshold: float | None  # None: each class had its own threshold
     annotator: str
     decided_at: datetime
     known: Mapping[str, Any] | None
@@ -43,12 +43,12 @@ class BulkAct:
 
     @property
     def text(self) -> str:
-        """Return the certificate, or "Not certified" with the precision known then."""
+        """Return the certificate, or "Not certified" with the precision known at that time."""
         text = str(self.known["text"]) if self.known else NOT_RECORDED
         return text if self.certified else f"Not certified. {text}"
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as JSON values, as manifests hold it."""
+        """Return JSON values, as in manifests."""
         known = self.known or {}
         return {
             "changeset": self.changeset,
@@ -67,16 +67,16 @@ class BulkAct:
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """One round and what changed in it; `settings` are those that differ from the round before, as (then, now)."""
+    """One round and its changes; `settings` are those that differ from the previous round, as (then, now)."""
 
     round: RoundInfo
     compared: RoundComparison | None  # None: it is not finished
     settings: dict[str, tuple[Any, Any]]
     given: Mapping[str, Any] | None  # `core.judge.label_changes` against the labels the dataset came with
-    before: Mapping[str, Any] | None  # the same against the round before, with its number as `round`
-    verdicts: Mapping[str, int] | None  # what people decided since that one opened, by the names of `Status`
-    is_first: bool  # no round before it was finished, so nothing can have changed since
-    bulk_acts: tuple[BulkAct, ...]  # on its findings, oldest first; those undone are left out
+    before: Mapping[str, Any] | None  # the same against the previous round, with its number as `round`
+    verdicts: Mapping[str, int] | None  # decisions of people since the previous round opened, by the names of `Status`
+    is_first: bool  # no previous round was finished, so nothing can have changed
+    bulk_acts: tuple[BulkAct, ...]  # bulk acts on its findings, oldest first, without undone ones
 
     @property
     def changed_settings(self) -> str:
@@ -85,7 +85,7 @@ class Past:
 
 
 def history(app_context: AppContext, listed: Sequence[RoundInfo]) -> list[Past]:
-    """Return the past of each round in `listed`, all of a dataset's rounds, newest first as they are."""
+    """Return the history of each round in `listed`, which are all of a dataset's rounds, newest first."""
     past, finished = [], {one.round.id: one for one in compare(app_context, [info.id for info in listed])}
     acts: list[BulkAct] = []
     if listed:
@@ -123,7 +123,7 @@ def bulk_acts(session: Session, dataset_id: int) -> list[BulkAct]:
 
 
 def _differing(earlier: RoundInfo, info: RoundInfo) -> dict[str, tuple[Any, Any]]:
-    """Return the settings that differ; those of the recipes only if the recipe is the same."""
+    """Return the differing settings; those of recipes only if the recipe is the same."""
     alike = earlier.recipe is info.recipe
     then, now = (_settings(one, with_own=alike) for one in (earlier, info))
     return {name: (then.get(name), value) for name, value in now.items() if then.get(name) != value}

@@ -18,8 +18,8 @@ from db.queries.rounds import FoldRun
 class Samples:
     """Random samples of a round's findings, and the estimates that follow.
 
-    `sizes` counts the findings of each kind that a sample is, or would be, drawn from; `whole` holds the samples of all
-    of a kind, `listed` every sample, oldest first.
+    `sizes` counts the findings of each kind from which a sample is drawn; `whole` has the samples of all findings
+    of a kind, `listed` all samples, oldest first.
     """
 
     sizes: Mapping[FindingKind, int]
@@ -49,7 +49,7 @@ def samples(app_context: AppContext, round_id: int) -> Samples:
 
 
 def start_sample(app_context: AppContext, round_id: int, kind: FindingKind, *, by: str) -> AuditView:
-    """Return the random sample of all findings of a kind, drawn now if there is none.
+    """Return the random sample of all findings of a kind, drawn if there is none.
 
     Raises:
         RefusedError: there are none of this kind.
@@ -58,9 +58,9 @@ def start_sample(app_context: AppContext, round_id: int, kind: FindingKind, *, b
 
 
 def worst_images(app_context: AppContext, metrics: dict[str, Any], most: int = 12) -> list[tuple[int, str, str, float]]:
-    """Return (sample, name, content hash, score) of the images a round of masks trusts least, the worst first.
+    """Return (sample, name, content hash, score) of the images with the lowest score in a round of masks, worst first.
 
-    Scores are from 0, surely wrong, to 1. Without measured masks there are no such images.
+    Scores range from 0, surely wrong, to 1. Empty without measured masks.
     """
     found = []
     with app_context.database.read() as session:
@@ -72,7 +72,7 @@ def worst_images(app_context: AppContext, metrics: dict[str, Any], most: int = 1
 
 
 def mean_iou_so_far(app_context: AppContext, round_id: int, folds: Sequence[FoldRun]) -> float | None:
-    """Return the mean IoU over a round's folds that are done; None before, and where labels are no masks."""
+    """Return the mean IoU over a round's finished folds; None before the first, and for classes."""
     total = None
     done = [fold.fold for fold in folds if fold.status is JobStatus.DONE]
     folder = app_context.round_folder(round_id) if done else app_context.own_round_folder(round_id)

@@ -1,6 +1,6 @@
-"""Rounds: proposed, started, watched, cancelled, listed, compared.
+"""Rounds: proposal, progress, cancellation, lists and comparison.
 
-A round is a row; the worker does it (`app.worker`). A refusal at the start names the cure.
+A round is a row; the worker runs it (`app.worker`). A refusal at the start names the cure.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,7 +24,7 @@ from db.queries import evaluation, findings, rounds, snapshots
 from db.queries.evaluation import Split
 from db.queries.rounds import WAITING, FoldRun, RoundInfo, ShardRun
 
-_TELLING = 0.1  # share of a fold from which on its own speed predicts better than that of the finished ones
+_TELLING = 0.1  # share of a fold from which on its own speed predicts better than that of finished folds
 UNVERIFIED = frozenset({"estimated_errors", "estimated_error_rate", "proposed_threshold"})  # metrics
 
 __all__ = [
@@ -41,14 +41,14 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class RoundProposal:
-    """Configs that suit a dataset, the first choice first, with their reason, the kind of its labels, its splits."""
+    """Configs that suit a dataset, best first, with their reason, the kind of its labels, and its splits."""
 
     task: Task
     configs: tuple[RoundConfig, ...]
-    images: str  # how many pixels they have, and whether colour
+    images: str  # their size in pixels, and whether they are coloured
     models: tuple[str, ...]
     splits: tuple[Split, ...]
-    remembered: RoundConfig | None = None  # of the last round, where its network or weights were another choice
+    remembered: RoundConfig | None = None  # of the last round, if its network or weights were chosen differently
 
     @property
     def config(self) -> RoundConfig:
@@ -60,8 +60,8 @@ class RoundProposal:
 class RoundProgress:
     """Progress of a round; `ahead` unfinished rounds were started before it, `seconds_left` is None while unknown.
 
-    `mean_iou` is of the folds that are done, None before and where labels are no masks; `scores` are of the networks
-    of teacher and student that are done, `ceiling` is that of an earlier round, where one learnt nearly all labels.
+    `mean_iou` is of the finished folds, None before the first and for classes; `scores` are of the finished networks
+    of teacher and student, `ceiling` is that of a former round trained on nearly all labels, if any.
     """
 
     round: RoundInfo
@@ -77,31 +77,31 @@ class RoundProgress:
 
     @property
     def is_at_work(self) -> bool:
-        """Return whether a worker runs it; else it waits."""
+        """Return whether a worker runs it; otherwise it is queued."""
         return self.round.status is JobStatus.RUNNING and self.round.stage != WAITING and self.worker.is_alive
 
     @property
     def current(self) -> FoldRun | None:
-        """Return the fold at work."""
+        """Return the running fold."""
         return next((fold for fold in self.folds if fold.status is JobStatus.RUNNING), None)
 
     @property
     def current_shards(self) -> list[ShardRun]:
-        """Return the shards at work."""
+        """Return the running shards."""
         return [shard for shard in self.shards if shard.status is JobStatus.RUNNING]
 
     @property
     def shards_done(self) -> int:
-        """Return how many shards are done."""
+        """Return the number of finished shards."""
         return sum(shard.status is JobStatus.DONE for shard in self.shards)
 
 
 @dataclass(frozen=True, slots=True)
 class RoundComparison:
-    """One finished round beside others: what it found, how much of that is decided, and what it measured.
+    """One finished round for comparison: its findings, how many are decided, and its metrics.
 
-    `proposed` counts suggestions for unlabelled images or regions; the rest contradicts labels. `wrong` is what
-    random samples tell of wrong labels, None where it judges none.
+    `proposed` counts suggestions for unlabelled images or regions; the rest contradicts labels. `wrong` estimates, by
+    random samples, the wrong labels; None if it judges none.
     """
 
     round: RoundInfo
@@ -114,7 +114,7 @@ class RoundComparison:
 
     @property
     def numbers(self) -> dict[str, int | float]:
-        """Return the figures it measured, without what the model merely believes."""
+        """Return the measured metrics, without the model's own estimates."""
         return {
             name: value
             for name, value in self.metrics.items()
@@ -123,12 +123,12 @@ class RoundComparison:
 
     @property
     def model_count(self) -> int | None:
-        """Return the wrong labels, or regions, that the model itself counts, unverified."""
+        """Return the model's own, unverified count of wrong labels or regions."""
         return self.metrics.get("estimated_errors")
 
     @property
     def looked_for(self) -> tuple[int, int]:
-        """Return the number of findings of the round's own kind, and how many of them are decided."""
+        """Return the number of findings of the round's main kind, and of the decided ones."""
         if self.round.recipe.proposes:
             return self.proposed, self.proposed_decided
         return self.suspicious, self.decided
@@ -174,7 +174,7 @@ def propose(app_context: AppContext, dataset_id: int) -> RoundProposal:
 
 
 def _network(config: RoundConfig) -> tuple[str, str, str]:
-    """Return the choices that distinguish a network: model, weights, file."""
+    """Return the values that identify a network: model, weights, file."""
     return config.model, config.weights, config.weights_file
 
 
@@ -184,7 +184,7 @@ def propose_config(app_context: AppContext, dataset_id: int) -> RoundConfig:
 
 
 def cancel_round(app_context: AppContext, round_id: int) -> bool:
-    """Stop a round; False when it had ended already."""
+    """Stop a round; False if it had ended already."""
     with app_context.database.write() as session:
         stopped = rounds.end_round(session, round_id, JobStatus.CANCELLED, "", datetime.now(UTC))
     if stopped:
@@ -217,7 +217,7 @@ def classes_of(app_context: AppContext, dataset_id: int) -> list[str]:
 
 
 def progress(app_context: AppContext, round_id: int) -> RoundProgress:
-    """Return the progress of a round and whether a worker is at it."""
+    """Return the progress of a round and whether a worker runs it."""
     with app_context.database.read() as session:
         info = rounds.get_round(session, round_id)
         folds = rounds.folds_of(session, round_id)
@@ -234,7 +234,7 @@ def progress(app_context: AppContext, round_id: int) -> RoundProgress:
 
 
 def compare(app_context: AppContext, round_ids: Iterable[int]) -> list[RoundComparison]:
-    """Return these rounds side by side, in the order asked for; unfinished ones are left out."""
+    """Return these rounds for comparison, in the requested order, without unfinished ones."""
     compared = []
     with app_context.database.read() as session:
         totals = rounds.finding_totals(session, round_ids := list(round_ids))
@@ -254,20 +254,20 @@ def compare(app_context: AppContext, round_ids: Iterable[int]) -> list[RoundComp
 
 
 def _of_offered(metrics: dict[str, Any]) -> dict[str, Any]:
-    """Return metrics with rows of the classes that are offered alone."""
+    """Return metrics with rows of only the offered classes."""
     if "per_class" not in metrics:
         return metrics
     return {**metrics, "per_class": [row for row in metrics["per_class"] if row.get("class") in metrics["offered"]]}
 
 
 def _of_kind(counts: Mapping[tuple[int, int], int], wanted: FindingKind) -> tuple[int, int]:
-    """Return how many findings of a kind there are, and how many of them are decided."""
+    """Return the number of findings of a kind, and of the decided ones."""
     of_kind = {status: count for (kind, status), count in counts.items() if kind == wanted}
     return sum(of_kind.values()), sum(count for status, count in of_kind.items() if Status(status).settled)
 
 
 def duration(info: RoundInfo, now: datetime | None = None) -> float | None:
-    """Return the seconds a round took, or has taken up to `now`, without its pauses; None before it began."""
+    """Return the seconds a round took, or has taken until `now`, without pauses; None before it started."""
     end = info.finished_at or now
     if info.started_at is None or end is None:
         return None
@@ -275,10 +275,10 @@ def duration(info: RoundInfo, now: datetime | None = None) -> float | None:
 
 
 def round_seconds_left(folds: list[FoldRun], in_shards: list[ShardRun], now: datetime) -> float | None:
-    """Return how long a round still takes, None before there is any sign.
+    """Return the remaining seconds of a round, None without data.
 
-    Until its shards are done it is their time alone, divided by the number of those at work at once: nothing is known
-    of the folds, which take far less.
+    Until its shards are done, only their time, divided by the number of running ones, since nothing is known
+    of the folds, which take far less time.
     """
     if all(map(_is_done, in_shards)):
         return seconds_left(folds, now)
@@ -288,10 +288,10 @@ def round_seconds_left(folds: list[FoldRun], in_shards: list[ShardRun], now: dat
 
 
 def seconds_left(folds: Sequence[FoldRun | ShardRun], now: datetime) -> float | None:
-    """Return how long folds, or shards, still take one after another; it falls with every second that passes.
+    """Return the remaining seconds of folds, or shards, one after another; it decreases with every second.
 
-    None before there is any sign. A fold takes as long as the mean of the finished ones, the one at work as long as its
-    own share says once there is one. Shares come now and then, so a fold's time is estimated at its last report.
+    None without data. A fold takes as long as the mean of the finished ones, the running one as long as its
+    reported progress suggests. Reports are rare, so a fold's time is estimated at its last report.
     """
     took = [
         (fold.finished_at - fold.started_at).total_seconds()
@@ -307,7 +307,7 @@ def seconds_left(folds: Sequence[FoldRun | ShardRun], now: datetime) -> float | 
 
 
 def _left_of(fold: FoldRun | ShardRun, each: float, now: datetime) -> float:
-    """Return the seconds left of an unfinished fold, where one takes `each` seconds."""
+    """Return the remaining seconds of an unfinished fold, if one takes `each` seconds."""
     if fold.status is not JobStatus.RUNNING or fold.started_at is None:
         return each
     own = _whole_seconds(fold, now) if fold.fraction >= _TELLING else None
@@ -315,7 +315,7 @@ def _left_of(fold: FoldRun | ShardRun, each: float, now: datetime) -> float:
 
 
 def _whole_seconds(fold: FoldRun | ShardRun, now: datetime) -> float | None:
-    """Return how long a fold at work takes in all, by its share at its last report."""
+    """Return the total seconds of a running fold, by its progress at its last report."""
     if fold.started_at is None:
         return None
     return ((fold.updated_at or now) - fold.started_at).total_seconds() / fold.fraction

@@ -1,7 +1,7 @@
-"""Labelling from nothing: images without labels, ordered by similarity and labelled in the review grid.
+"""Labelling from scratch: images without labels, ordered by similarity and labelled in the review grid.
 
-A round for labelling suggests nothing. Its findings are the images without a label; verdicts on them are decisions like
-others, so that the next round learns from them.
+A round for labelling suggests nothing. Its findings are the unlabelled images; verdicts on them are decisions like
+others, so that the next round trains on them.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from db.queries.rounds import RoundInfo
 
 _SHOWN = 40  # characters of a name that is refused
 _ENDED_EARLY = (JobStatus.CANCELLED, JobStatus.FAILED)
-ENOUGH = 60  # labels that a first round learns from
+ENOUGH = 60  # labels that suffice for a first round
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +37,8 @@ class LabellingState:
     classes: list[str]
     unlabelled: int
     is_bare: bool
-    newest: RoundInfo | None  # the newest round for labelling that waits, runs or is done
-    is_under_way: bool  # no other round was done or is at work since
+    newest: RoundInfo | None  # the newest round for labelling that is queued, running or done
+    is_under_way: bool  # no other round was finished or is running since
 
     @property
     def in_grid(self) -> bool:
@@ -68,13 +68,13 @@ def labelling_state(app_context: AppContext, dataset_id: int) -> LabellingState:
 
 
 def start_labelling(app_context: AppContext, dataset_id: int, by: str, classes: Sequence[str] = ()) -> RoundInfo:
-    """Start the round in which a dataset's unlabelled images are labelled, and return it.
+    """Start the round for labelling a dataset's unlabelled images, and return it.
 
-    A round for labelling that is at work, or that holds all of these images, is returned as it is. `classes` name those
-    of a dataset that has none yet.
+    A running round for labelling, or one that contains all of these images, is returned. `classes` names those
+    of a dataset without classes.
 
     Raises:
-        RoundError: the labels are masks, every image has a label, there is no class, or another round is at work.
+        RoundError: the labels are masks, every image has a label, there is no class, or another round is running.
     """
     now = labelling_state(app_context, dataset_id)
     if not now.in_grid:
@@ -92,7 +92,7 @@ def start_labelling(app_context: AppContext, dataset_id: int, by: str, classes: 
 
 
 def use_masks(app_context: AppContext, dataset_id: int, classes: Sequence[str] = ()) -> None:
-    """Let the labels of a dataset without any be masks, of the classes it has or of those named.
+    """Make the labels of an unlabelled dataset masks, with its classes or the named ones.
 
     Raises:
         RoundError: it has labels or rounds already, or there is no class.
@@ -115,7 +115,7 @@ def use_masks(app_context: AppContext, dataset_id: int, classes: Sequence[str] =
 
 
 def class_names(lines: Sequence[str]) -> list[str]:
-    """Return the names of classes without empty and repeated ones; the first spelling of a name is kept.
+    """Return class names without empty and repeated ones; the first spelling of a name is kept.
 
     Raises:
         RoundError: a name is too long or has control characters.
@@ -134,7 +134,7 @@ def class_names(lines: Sequence[str]) -> list[str]:
 
 
 def _is_bare(session: Session, dataset_id: int) -> bool:
-    """Return whether no image came with a label or mask, nor was given one."""
+    """Return whether no image has a given or decided label or mask."""
     return not snapshots.has_labels(session, dataset_id) and not snapshots.labels_were_added(session, dataset_id)
 
 
@@ -147,7 +147,7 @@ def _name_classes(app_context: AppContext, now: LabellingState, names: list[str]
 
 
 def _holds_all(app_context: AppContext, newest: RoundInfo) -> bool:
-    """Return whether a round for labelling has a finding of every image that is still unlabelled."""
+    """Return whether a round for labelling has a finding of every unlabelled image."""
     with app_context.database.read() as session:
         return not snapshots.count_unlabelled(session, newest.dataset_id, apart_from=newest.id)
 

@@ -1,6 +1,6 @@
-"""Networks that rounds kept: listing, asking about new images, and removal.
+"""Kept networks of rounds: listing, use for predictions, and removal.
 
-Those of a dataset's newest finished rounds are kept, as many rounds as the settings say. Users of networks
+Those of a dataset's newest finished rounds are kept, for a number of rounds in the settings. Users of networks
 share their round's lock, so none is removed that is in use.
 """
 
@@ -24,19 +24,19 @@ __all__ = ["KeptNetwork", "RoundNetworks", "hold_networks", "networks_of", "netw
 
 @dataclass(frozen=True, slots=True)
 class RoundNetworks:
-    """A round and the networks that are kept of it."""
+    """A round and its kept networks."""
 
     round: RoundInfo
     networks: list[KeptNetwork]
 
     @property
     def predicting(self) -> list[KeptNetwork]:
-        """Return those that predict new images."""
+        """Return the networks that predict new images."""
         return [kept for kept in self.networks if kept.about.predicts]
 
 
 def networks_of(app_context: AppContext, dataset_id: int) -> list[RoundNetworks]:
-    """Return the finished rounds of a dataset that keep networks, newest first."""
+    """Return the finished rounds of a dataset with kept networks, newest first."""
     with app_context.database.read() as session:
         listed = rounds.list_rounds(session, dataset_id)
     found = [networks_of_round(app_context, info) for info in listed if info.status is JobStatus.DONE]
@@ -50,10 +50,10 @@ def networks_of_round(app_context: AppContext, info: RoundInfo) -> RoundNetworks
 
 @contextmanager
 def hold_networks(app_context: AppContext, dataset_id: int, number: int | None = None) -> Iterator[RoundNetworks]:
-    """Hold the networks of the round with this number, or of the newest one that has any, for the block.
+    """Lock the networks of the round with this number, or of the newest one with networks, for the block.
 
     Raises:
-        RoundError: there are none, or not those that the round ended with; the text names them and the cure.
+        RoundError: there are none, or not those of the round's end; the text names them and the cure.
     """
     known = [one for one in networks_of(app_context, dataset_id) if one.predicting]
     chosen = next((one for one in known if number in (None, one.round.number)), None)
@@ -63,7 +63,7 @@ def hold_networks(app_context: AppContext, dataset_id: int, number: int | None =
     if handle is None:
         raise RoundError(f"the networks of {chosen.round.name} are being removed", "choose a newer round")
     try:
-        chosen = networks_of_round(app_context, chosen.round)  # as they are now that they cannot be removed
+        chosen = networks_of_round(app_context, chosen.round)  # read again now that they cannot be removed
         _refuse_others(app_context, chosen)
         yield _coloured(app_context, chosen)
     finally:
@@ -71,7 +71,7 @@ def hold_networks(app_context: AppContext, dataset_id: int, number: int | None =
 
 
 def prune_networks(app_context: AppContext, dataset_id: int) -> int:
-    """Remove the networks of a dataset's older rounds, but none in use; return the bytes freed."""
+    """Remove the networks of a dataset's older rounds, except those in use; return the bytes freed."""
     with app_context.database.read() as session:
         ended = [info for info in rounds.list_rounds(session, dataset_id) if info.status.ended]
     freed, left = 0, app_context.settings.keep_rounds
@@ -98,12 +98,12 @@ def _keeps_networks(app_context: AppContext, info: RoundInfo, folder: Path) -> b
 
 
 def _refuse_others(app_context: AppContext, chosen: RoundNetworks) -> None:
-    """Check that the networks are those whose hashes the database has."""
+    """Check that the networks have the hashes in the database."""
     with app_context.database.read() as session:
         runs = rounds.folds_of(session, chosen.round.id)
     found = {kept.hash for kept in chosen.networks}
     config = RoundConfig.from_json(chosen.round.config)
-    for number in range(len(config.networks) if config.members else 0):  # a mix of some of them is not the round's
+    for number in range(len(config.networks) if config.members else 0):  # some of them are not the round's mix
         own = network_folder(app_context.round_folder(chosen.round.id), number)
         if sum(kept.folder == own for kept in chosen.predicting) != config.folds:
             raise RoundError(
@@ -122,7 +122,7 @@ def _refuse_others(app_context: AppContext, chosen: RoundNetworks) -> None:
 
 
 def _coloured(app_context: AppContext, chosen: RoundNetworks) -> RoundNetworks:
-    """Return the networks with the colours of the dataset's classes, where they do not know any."""
+    """Return the networks, with the colours of the dataset's classes if they have none."""
     with app_context.database.read() as session:
         info = datasets.get_dataset(session, chosen.round.dataset_id)
     colours = info.colours or ()

@@ -1,8 +1,8 @@
 """Import of predictions as rounds, and export of a round's predictions.
 
-A file of class probabilities is read and checked, and its rows on the dataset's images are stored, when its round is
-started, so that a fault shows at once and the round does not change with the file. Of a folder of masks it is checked
-then that it has each image once; its pixels are read by the worker when the round opens.
+A file of class probabilities is read and checked, and its rows for the dataset's images are stored, when its round is
+started, so that a fault shows at once and the round does not change with the file. A folder of masks is checked
+then for having each image once; the worker reads its pixels when the round opens.
 """
 
 import time
@@ -57,8 +57,8 @@ from db.queries import datasets, findings, rounds, snapshots
 from db.queries.rounds import RoundInfo
 
 ISSUE_COLUMNS = ("image", "is_label_issue", "label_score", "given_label", "predicted_label")
-_ABANDONED_SECONDS = 3600.0  # a copy this old has its round, or never will
-_FEW = 50  # labels, too few to check the order of columns
+_ABANDONED_SECONDS = 3600.0  # a copy of this age is used by its round, or never will be
+_FEW = 50  # too few labels to check the order of columns
 
 
 def prepare_predictions(
@@ -68,7 +68,7 @@ def prepare_predictions(
 
     Raises:
         ConfigError: no file is named.
-        DatasetError: the file must not be read, is damaged, or does not fit the dataset.
+        DatasetError: the file must not be read, is damaged, or does not match the dataset.
     """
     with app_context.database.read() as session:
         task = snapshots.task_of(session, dataset_id)
@@ -99,7 +99,7 @@ def _prepare_masks(
 def _prepare_labels(
     app_context: AppContext, dataset_id: int, settings: PredictionsSettings, _config: RoundConfig
 ) -> tuple[PredictionsSettings, dict[str, Any]]:
-    """Store the file's rows on the dataset's images; the settings name the copy."""
+    """Store the file's rows for the dataset's images; the settings name the copy."""
     if not settings.file:
         raise ConfigError("no file of probabilities is named", "name a .csv, .parquet, .jsonl, .npz or .npy file")
     path = Path(settings.file).expanduser()
@@ -119,7 +119,7 @@ def _prepare_labels(
     _refuse_other_order(path, found, given, labels, [classes.names[one] for one in columns])
     probs = _added_up(given, columns, classes.merged, len(classes.names))
     sample_ids = np.array([sample.id for sample in samples], np.int64)
-    stored = uuid4().hex  # no two rounds share a copy, which goes with its round
+    stored = uuid4().hex  # each round has its own copy, which is removed with it
     with atomic_path(stored_path(app_context, stored)) as partial, partial.open("wb") as file:
         np.savez(file, sample_ids=sample_ids, probs=probs)
     app_context.publish([stored_path(app_context, stored)])
@@ -127,7 +127,7 @@ def _prepare_labels(
 
 
 def _of_classes(path: Path, classes: ClassState, ids: Path | None) -> tuple[Probabilities, list[int]]:
-    """Return the probabilities in a file and the class of each column: the offered ones, or merged ones too."""
+    """Return the probabilities in a file and the class of each column: the offered ones, or also merged ones."""
     try:
         return read_probabilities(path, classes.offered_names, ids), list(classes.offered)
     except DatasetError as error:
@@ -141,7 +141,7 @@ def _of_classes(path: Path, classes: ClassState, ids: Path | None) -> tuple[Prob
 
 
 def _added_up(probs: FloatArray, columns: Sequence[int], merged: Mapping[int, int], classes: int) -> FloatArray:
-    """Return probabilities by class id, (N, K), those of merged classes added to the ones they went into."""
+    """Return probabilities by class id, (N, K), those of merged classes added to the targets."""
     found = np.zeros((len(probs), classes), np.float32)
     for place, one in enumerate(columns):
         found[:, merged.get(one, one)] += probs[:, place]
@@ -152,7 +152,7 @@ _PREPARE = {Task.CLASSIFICATION: _prepare_labels, Task.SEGMENTATION: _prepare_ma
 
 
 def _remove_abandoned(app_context: AppContext, waiting: Collection[str | None]) -> None:
-    """Remove copies that no waiting round needs: of rounds that were cancelled, failed or refused."""
+    """Remove copies of cancelled, failed or refused rounds, which no queued round needs."""
     for path in stored_path(app_context, "").parent.glob("*.npz"):
         with suppress(FileNotFoundError):
             if path.stem not in waiting and time.time() - path.stat().st_mtime > _ABANDONED_SECONDS:
@@ -162,7 +162,7 @@ def _remove_abandoned(app_context: AppContext, waiting: Collection[str | None]) 
 def _refuse_other_order(
     path: Path, found: Probabilities, probs: FloatArray, labels: IntArray, classes: list[str]
 ) -> None:
-    """Raise `DatasetError` where columns without names fit the labels much better in another order."""
+    """Raise `DatasetError` if unnamed columns match the labels much better in another order."""
     known = labels != NO_LABEL
     if found.named or known.sum() < _FEW:
         return
@@ -180,12 +180,12 @@ def _refuse_other_order(
 def export(app_context: AppContext, round_id: int, target: Path, *, archives: bool = False) -> int:
     """Write the out-of-fold predictions of a finished round so that they can be imported; return the number of images.
 
-    Those of class labels become a file, in the format of its ending, those of masks a folder of PNGs, or of a
-    `.npz` an image where `archives`.
+    Those of class labels become a file, in the format of its extension, those of masks a folder of PNGs, or of a
+    `.npz` per image with `archives`.
 
     Raises:
         RoundError: the round has none.
-        ExportError: something lies there already, or its name has no known ending.
+        ExportError: the target exists, or its name has no known extension.
     """
     refuse_outside(app_context, target)
     with app_context.database.read() as session:
@@ -196,7 +196,7 @@ def export(app_context: AppContext, round_id: int, target: Path, *, archives: bo
 
 
 def exports_likeliest(app_context: AppContext, round_id: int) -> bool:
-    """Return whether a round keeps the likeliest classes alone, so that its export estimates the others."""
+    """Return whether a round stores only the likeliest classes, so that its export estimates the others."""
     return keeps_likeliest(app_context.round_folder(round_id))
 
 
@@ -254,7 +254,7 @@ def _export_masks(
     masks = masks_of(snapshot)
     count, classes = len(snapshot.classes), dataset.class_state
     colours = dataset.colours or ()
-    shown = classes.among(count)  # others came after the round
+    shown = classes.among(count)  # others were added after the round
     table = ClassTable(tuple(classes.names[one] for one in shown), tuple(colours[one] for one in shown))
     places = {one: shown.index(classes.merged.get(one, one)) for one in range(count) if one not in classes.retired}
     kept = [row for row, one in enumerate(snapshot.sample_ids.tolist()) if one in names]
@@ -272,7 +272,7 @@ def _export_masks(
             return WrittenMask(name, fold, shown_as, confidence)
         height, width = sizes[row].tolist()
         given = renumber_mask(read_mask(store, labels[row], height, width, count), places, len(table))
-        agreed = np.where(given == shown_as, confidence, likely)  # where merged classes are one now
+        agreed = np.where(given == shown_as, confidence, likely)  # if classes are merged now
         return WrittenMask(name, fold, shown_as, confidence, given, agreed)
 
     paths = [names[int(snapshot.sample_ids[row])] for row in kept]
@@ -283,14 +283,14 @@ _EXPORT = {Task.CLASSIFICATION: _export_labels, Task.SEGMENTATION: _export_masks
 
 
 def export_issues(app_context: AppContext, round_id: int, target: Path) -> int:
-    """Write what a finished round of class labels found in the columns of cleanlab's Datalab; return the row count.
+    """Write the issues of a finished round of class labels in the columns of cleanlab's Datalab; return the row count.
 
     Rows are in the order of the images' names; `label_score` is the probability of the given label. Images without a
     label are left out.
 
     Raises:
         RoundError: the round's labels are masks, or it is not finished.
-        ExportError: something lies there already.
+        ExportError: the target exists.
     """
     refuse_outside(app_context, target)
     refuse_target(target, (".csv",))

@@ -1,6 +1,6 @@
-"""Preview of a round: how long it will take, and how much it will download.
+"""Preview of a round: estimated duration, and size of its downloads.
 
-A child interpreter answers both questions, since it may import what the web process must not, torch first of all
+A child interpreter answers both questions, since it may import torch, which the web process must not
 (`_ask_child`); threads wait for the answers.
 
 Times are estimated by a trial on the dataset's first images. An estimate is kept as JSON below the files' folder, by
@@ -35,30 +35,30 @@ from db.queries import datasets, rounds, snapshots
 
 log = logging.getLogger("outfold.timings")
 _LIBRARIES = ("torch", "torchvision", "timm", "pillow", "numpy", "segmentation-models-pytorch")
-_TRIED_IMAGES = {Task.CLASSIFICATION: 64, Task.SEGMENTATION: 8}  # images; those of masks are large
+_TRIED_IMAGES = {Task.CLASSIFICATION: 64, Task.SEGMENTATION: 8}  # images; scenes with masks are large
 _LONGEST_TRIAL_SECONDS = 300.0  # a longer trial ends too late to be of use
 _MODULE = "app.worker.estimates"
 _MINUTE, _HOUR = 60, 3600
-_trials_running: set[Path] = set()  # where the answers of trials will lie that run in this process
+_trials_running: set[Path] = set()  # paths of the answers of trials that run in this process
 _trials_failed: set[Path] = set()
 _trial_lock, _trials_lock = Lock(), Lock()
 _LONGEST_QUESTION_SECONDS = 60.0
-_SIZE_HOLDS_SECONDS = 300.0  # an answer, since a round may download the weights meanwhile
+_SIZE_HOLDS_SECONDS = 300.0  # seconds of validity, since a round may download the weights meanwhile
 _MEGABYTE = 1e6
 _UNKNOWN_SIZE = (
     "the hub does not say how much is downloaded; check the connection, or download the weights elsewhere and choose "
     "a local file"
 )
-_sizes: dict[str, tuple[str, float]] = {}  # network -> the last answer in words, and when it came
+_sizes: dict[str, tuple[str, float]] = {}  # network -> the last answer in words, and its time
 _sizes_pending: set[str] = set()
 _size_lock = Lock()
 
 
 @dataclass(frozen=True, slots=True)
 class Estimates:
-    """Seconds of each config in folds, and costs of its parts, None where unknown.
+    """Seconds of each config in folds, and costs of its parts, None if unknown.
 
-    `pending` while a trial that will tell runs or waits.
+    `pending` while a trial is queued or running.
     """
 
     seconds: tuple[float | None, ...]
@@ -67,7 +67,7 @@ class Estimates:
 
 
 def known_times(app_context: AppContext, dataset_id: int, configs: Sequence[RoundConfig]) -> Estimates:
-    """Return known times, and begin a trial for the rest in the background; a trial that failed stays unknown."""
+    """Return known times, and start a trial for the rest in the background; after a failed trial they stay unknown."""
     place, question = _trial_question(app_context, dataset_id, configs)
     found = _read_estimate(place)
     if found is not None:
@@ -86,7 +86,7 @@ def known_times(app_context: AppContext, dataset_id: int, configs: Sequence[Roun
 
 
 def estimate_times(app_context: AppContext, dataset_id: int, configs: Sequence[RoundConfig]) -> Estimates:
-    """Return the times of each config, by a trial now where nothing is known.
+    """Return the times of each config, running a trial for unknown ones.
 
     Raises:
         ConfigError: the trial failed, with the reason.
@@ -100,7 +100,7 @@ def estimate_times(app_context: AppContext, dataset_id: int, configs: Sequence[R
 
 
 def about_time(seconds: float) -> str:
-    """Return an estimate as coarsely as it is known: about 40 s, about 25 min, about 3 h."""
+    """Return a rounded estimate: about 40 s, about 25 min, about 3 h."""
     if seconds < _MINUTE - 2.5:
         return f"about {max(5, 5 * round(seconds / 5))} s"
     minutes = seconds / _MINUTE
@@ -110,9 +110,9 @@ def about_time(seconds: float) -> str:
 
 
 def ask_size(model: str) -> None:
-    """Begin to ask the hub for the size of a network's published weights, unless that is going on.
+    """Start a request to the hub for the size of a network's published weights, unless one is running.
 
-    The question takes seconds and may meet no network; nothing is downloaded.
+    The request takes seconds and may fail without a connection; nothing is downloaded.
     """
     with _size_lock:
         if model in _sizes_pending:
@@ -123,23 +123,23 @@ def ask_size(model: str) -> None:
 
 
 def is_asking(model: str) -> bool:
-    """Return whether the answer for a network is still to come."""
+    """Return whether the answer for a network is pending."""
     with _size_lock:
         return model in _sizes_pending
 
 
 def known_size(model: str) -> str:
-    """Return the last answer for a network in words, "" where there is none of the last minutes."""
+    """Return the last answer for a network in words, "" without one from the last minutes."""
     with _size_lock:
         words, since = _sizes.get(model, ("", 0.0))
     return words if time.monotonic() - since < _SIZE_HOLDS_SECONDS else ""
 
 
 def _ask_child(module: str, question: object, longest_seconds: float) -> list[dict[str, Any]]:
-    """Return the answers of a module run as a program; fewer where it ended early or was killed for taking too long.
+    """Return the answers of a module run as a program; fewer if it ended early or was killed for taking too long.
 
     The question is a line of JSON on the child's input, each answer one on its output. The child ends with the process
-    that asked, because its input ends then.
+    that started it, because its input ends then.
     """
     process = start(module, ())
     assert process.stdin is not None  # started with pipes
@@ -147,9 +147,9 @@ def _ask_child(module: str, question: object, longest_seconds: float) -> list[di
     latest = Timer(longest_seconds, process.kill)
     latest.start()
     try:
-        with suppress(BrokenPipeError):  # it died at once; its answer is missing then
+        with suppress(BrokenPipeError):  # it died immediately; its answer is missing then
             process.stdin.write(json.dumps(question).encode() + b"\n")
-            process.stdin.flush()  # and not closed: that would end it
+            process.stdin.flush()  # not closed, which would end it
         return [json.loads(line) for line in process.stdout]
     finally:
         latest.cancel()
@@ -163,7 +163,7 @@ def _ask_child(module: str, question: object, longest_seconds: float) -> list[di
 def _trial_question(
     app_context: AppContext, dataset_id: int, configs: Sequence[RoundConfig]
 ) -> tuple[Path, dict[str, Any]]:
-    """Return the path of the kept answer, and the question."""
+    """Return the path of the stored answer, and the question."""
     with app_context.database.read() as session:
         task = snapshots.task_of(session, dataset_id)
         _, classes = snapshots.dataset_of(session, dataset_id)
@@ -239,7 +239,7 @@ def _name_of_images(app_context: AppContext, dataset_id: int) -> str:
 
 
 def _parse_estimates(answers: list[dict[str, Any]]) -> Estimates | None:
-    """Return the estimates that answers hold, None where one is no finite number."""
+    """Return the estimates in answers, None for one that is not finite."""
     costs = [{name: float(value) for name, value in (one["costs"] or {}).items()} for one in answers]
     seconds = tuple(float(one["seconds"]) for one in answers)
     if not all(map(isfinite, [*seconds, *(value for one in costs for value in one.values())])):
@@ -251,7 +251,7 @@ def _read_estimate(place: Path) -> Estimates | None:
     try:
         return _parse_estimates(json.loads(place.read_text(encoding="utf-8"))["configs"])
     except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
-        return None  # absent, damaged, or of an earlier version: measured anew
+        return None  # missing, damaged, or of an earlier version: measured again
 
 
 def _write_estimate(place: Path, known: Estimates) -> None:

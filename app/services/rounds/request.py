@@ -1,7 +1,7 @@
-"""Request of a round: checked, stored as the row that the worker then works on, and handed over to it.
+"""Request of a round: checked, stored as a row, and handed over to the worker.
 
-The worker checks the labels again on the round's snapshot. Names of networks are known without loading any; timm's are
-read from its source, since importing it would bring torch into the web process. A network that learns masks is one of
+The worker checks the labels again on the round's snapshot. Names of networks are listed without loading any; timm's are
+read from its source, since importing it would load torch in the web process. A network for masks is one of
 Outfold's own, or DeepLabV3+ on any of timm's (`deeplabv3plus-resnet18`).
 """
 
@@ -55,13 +55,13 @@ _REGISTERED = re.compile(r"^@register_model\s*\ndef (\w+)\(", re.MULTILINE)
 
 
 def model_names(task: Task = Task.CLASSIFICATION) -> tuple[str, ...]:
-    """Return the name of every network that learns such labels, those often used first."""
+    """Return the names of all networks for such labels, frequently used ones first."""
     own, before = _BEFORE[task]
     return (*own, *(before + name for name in _timm_names()))
 
 
 def refuse_unknown_model(name: str, task: Task = Task.CLASSIFICATION) -> None:
-    """Raise `RoundError` where no network for such labels has this name.
+    """Raise `RoundError` if no network for such labels has this name.
 
     A pretrained variant's tag (`resnet18.a1_in1k`) is allowed.
     """
@@ -74,7 +74,7 @@ def refuse_unknown_model(name: str, task: Task = Task.CLASSIFICATION) -> None:
 
 
 def refuse_unfinished(name: str, existing: Sequence[RoundInfo]) -> None:
-    """Raise `RoundError` where one of a dataset's rounds is at work, or waits to be."""
+    """Raise `RoundError` if one of a dataset's rounds is queued or running."""
     unfinished = next((info for info in existing if not info.status.ended), None)
     if unfinished is not None:
         raise RoundError(f"{unfinished.name} of {name} is still {unfinished.status}", "wait for it or cancel it first")
@@ -92,8 +92,8 @@ def start_round(
     """Add the dataset's next round and hand it over to the worker; `recipe_config` are the recipe's own settings.
 
     Raises:
-        RoundError: one is unfinished, there is no such network, or the recipe cannot learn from these labels.
-        ConfigError: the recipe is none for such labels, it cannot probe or mix networks, or a setting cannot work.
+        RoundError: one is unfinished, there is no such network, or the recipe cannot train on these labels.
+        ConfigError: the recipe does not support such labels, probes or several networks, or a setting is invalid.
         DatasetError: a file that the settings name must not be read.
     """
     with app_context.database.read() as session:
@@ -123,7 +123,7 @@ def start_round(
                 recipe_config=settings.to_json(),
             )
             started = rounds.get_round(session, round_id)
-    except IntegrityError as error:  # where several may write at once, the database refuses the later one
+    except IntegrityError as error:  # if several write concurrently, the database refuses the later one
         raise RoundError("another round of this dataset was started at the same moment", "watch that one") from error
     jobs.enqueue_round(app_context, round_id, rounds.pieces(recipe, started.config))
     return started

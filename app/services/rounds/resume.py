@@ -1,8 +1,8 @@
 """Continued rounds: cancelled and failed ones resumed, finished ones extended by a network.
 
 Resumption: finished folds stay, the others are trained on the same snapshot. Extension: a new round with the old one's
-labels and what its networks learnt; only the added network is trained, and the predictions of all are mixed anew. The
-old round stays as it is. Decisions since then are no labels of the new round, as they were none of the old one.
+labels and the results of its networks; only the added network is trained, and all predictions are mixed anew. The
+old round stays unchanged. Decisions made since are not labels of the new round, as they were not of the old one.
 """
 
 from collections.abc import Iterator
@@ -29,22 +29,22 @@ _ENDED = (JobStatus.CANCELLED, JobStatus.FAILED)
 
 
 def resume_round(app_context: AppContext, round_id: int) -> RoundInfo:
-    """Let a cancelled or failed round go on where it was, and return it.
+    """Resume a cancelled or failed round, and return it.
 
     Raises:
-        RoundError: it cannot go on, with the reason.
+        RoundError: it cannot be resumed, with the reason.
     """
     with app_context.database.read() as session:
         info = rounds.get_round(session, round_id)
     _refuse_resumption(app_context, info)
-    jobs.cancel_round(app_context, round_id)  # folds of the failed job that wait would be taken for the resumed round's
+    jobs.cancel_round(app_context, round_id)  # queued folds of the failed job would be taken for the resumed round's
     try:
         with app_context.database.write() as session:
             refuse_unfinished(info.dataset, rounds.list_rounds(session, info.dataset_id))
             if not rounds.reopen_round(session, round_id):
                 raise RoundError(f"{info.name} of {info.dataset} was resumed already", "watch it")
             resumed = rounds.get_round(session, round_id)
-    except IntegrityError as error:  # where several may write at once, the database refuses the later one
+    except IntegrityError as error:  # if several write concurrently, the database refuses the later one
         raise RoundError("another round of this dataset was started at the same moment", "watch that one") from error
     pieces = rounds.pieces(resumed.recipe, resumed.config)
     jobs.enqueue_round(app_context, round_id, pieces, resumed.finished_at)
@@ -65,7 +65,7 @@ def add_network(app_context: AppContext, round_id: int, member: Member, by: str)
 
     Raises:
         RoundError: the round cannot be extended, or another one is unfinished.
-        ConfigError: the network cannot work, or the round's labels are no classes.
+        ConfigError: the network is invalid, or the round's labels are not classes.
     """
     with app_context.database.read() as session:
         info = rounds.get_round(session, round_id)
@@ -77,7 +77,7 @@ def add_network(app_context: AppContext, round_id: int, member: Member, by: str)
 
 
 def _refuse_resumption(app_context: AppContext, info: RoundInfo) -> None:
-    """Raise `RoundError` where a round cannot go on."""
+    """Raise `RoundError` if a round cannot be resumed."""
     if info.status not in _ENDED:
         raise RoundError(
             f"{info.name} of {info.dataset} is {info.status}", "only a cancelled or failed round can be resumed"
@@ -85,7 +85,7 @@ def _refuse_resumption(app_context: AppContext, info: RoundInfo) -> None:
     with app_context.database.read() as session:
         refuse_unfinished(info.dataset, rounds.list_rounds(session, info.dataset_id))
     if info.snapshot_hash is None:
-        return  # it never opened, so it opens now
+        return  # it was never opened, so it opens now
     _refuse_other_versions(info)
     _refuse_gone_files(app_context, info)
     _refuse_protected_since(app_context, info)
@@ -137,7 +137,7 @@ def _refuse_protected_since(app_context: AppContext, info: RoundInfo) -> None:
 
 
 def _version(name: str) -> str:
-    """Return the installed version of a library, "" of what is none."""
+    """Return the installed version of a library, "" if it is not one."""
     try:
         return version(name)
     except PackageNotFoundError:

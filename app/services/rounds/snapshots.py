@@ -4,8 +4,8 @@ A round opens with the current labels: decided ones where people decided, else g
 finished one opens with that round's snapshot and the results of its networks: the files are linked (copied where the
 disk cannot link) into the folder that becomes the round's in one step, so a killed opening leaves nothing behind.
 
-Changes are computed when the round opens, kept in its folder, and become a part of its metrics at its end, so pages
-read nothing for them. Where they cannot be computed the round goes on without them.
+Changes are computed when the round opens, stored in its folder, and added to its metrics at its end, so pages
+read no files for them. If they cannot be computed the round continues without them.
 """
 
 import json
@@ -53,7 +53,7 @@ _CHANGES_FILE = "label_changes.json"
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """Labels of a dataset as a snapshot without window and protection, and the count of images of each class.
+    """Labels of a dataset as a snapshot without window and protection, and the number of images of each class.
 
     `evaluated` are the ids of the images of its evaluation splits.
     """
@@ -68,7 +68,7 @@ class _Read:
 class _Reader:
     """Functions that read one kind of label.
 
-    `current` are the labels as decided, `given` those that the dataset came with, `trainable` the same with a class
+    `current` are the labels as decided, `given` the given ones, `trainable` the given ones with a class
     for each mask.
     """
 
@@ -97,7 +97,7 @@ def given_snapshot(app_context: AppContext, dataset_id: int) -> Snapshot:
 def extended_snapshot(context: RoundContext, now: Snapshot) -> Snapshot | None:
     """Link a finished round's files into the folder of the round that extends it and return its snapshot, else None.
 
-    `now` is the current snapshot: no evaluation split of now may have been trained on, and no image may have changed
+    `now` is the current snapshot: none of its evaluation splits may have been trained on, and no image may have changed
     since. Images may have moved.
 
     Raises:
@@ -131,7 +131,7 @@ def extended_snapshot(context: RoundContext, now: Snapshot) -> Snapshot | None:
 
 
 def extended_round(app_context: AppContext, info: RoundInfo) -> RoundInfo | None:
-    """Return the round that another one extends, None where it extends none.
+    """Return the round that another one extends, None if it extends none.
 
     Raises:
         RoundError: it is gone.
@@ -148,7 +148,7 @@ def extended_round(app_context: AppContext, info: RoundInfo) -> RoundInfo | None
 
 
 def refuse_extension(app_context: AppContext, info: RoundInfo, config: RoundConfig) -> None:
-    """Raise `RoundError` where a round of this config cannot go on from what another one's networks learnt."""
+    """Raise `RoundError` if a round of this config cannot use the results of another one's networks."""
     if info.status is not JobStatus.DONE or not info.recipe.in_folds:
         raise RoundError(
             f"{info.name} of {info.dataset} ({info.recipe}, {info.status}) cannot be extended",
@@ -168,10 +168,10 @@ def refuse_extension(app_context: AppContext, info: RoundInfo, config: RoundConf
 
 
 def refuse_removed(app_context: AppContext, info: RoundInfo, sample_ids: Sequence[int]) -> None:
-    """Check that no image that a round opened with was removed since.
+    """Check that no image of a round's snapshot was removed since.
 
     Raises:
-        RoundError: some were, so that nothing can be found of them.
+        RoundError: some were, so they can have no findings.
     """
     with app_context.database.read() as session:
         gone = len(sample_ids) - len(snapshots.present_ids(session, info.dataset_id, sample_ids))
@@ -237,7 +237,7 @@ def _given_labels(app_context: AppContext, dataset_id: int) -> _Read:
 
 
 def _read_classes(app_context: AppContext, dataset_id: int, *, decided: bool) -> _Read:
-    """Return classes read straight into flat columns: no object stays for an image or a decision."""
+    """Return classes read directly into flat columns, without an object per image or decision."""
     paths, groups, hashes = TextsBuilder(), TextsBuilder(), TextsBuilder()
     ids, given, evaluated = array("q"), array("i"), array("b")
     with app_context.database.read() as session:
@@ -323,7 +323,7 @@ def _mask_snapshot(
 
 
 def _given_mask(app_context: AppContext, sample: Sample, info: DatasetInfo) -> str:
-    """Return the name of the given mask with merged classes exchanged; "" for none."""
+    """Return the name of the given mask with merged classes replaced; "" for none."""
     if sample.mask_hash is None or not info.merged_classes:
         return sample.mask_hash or ""
     return seen_version(MaskStore(app_context.masks), sample.mask_hash, info.class_state)
@@ -382,17 +382,17 @@ def _with_current_paths(snapshot: Snapshot, now: Snapshot, name: str) -> Snapsho
 
 
 def _learnt(folder: Path, config: RoundConfig) -> list[Path]:
-    """Return the files without which nothing can go on."""
+    """Return the files that are needed to resume."""
     folds = range(config.folds)
     own = [network_folder(folder, number) for number in range(len(config.networks))]
     return [folder / SNAPSHOT, *(fold_file(one, fold) for one in own for fold in folds)]
 
 
 def _link(path: Path, folder: Path) -> None:
-    """Link a file into a folder: files of rounds are replaced, never written into, so links are safe."""
+    """Link a file into a folder: files of rounds are replaced, never modified, so links are safe."""
     try:
         os.link(path, folder / path.name)
-    except OSError:  # a disk that cannot link, or another one
+    except OSError:  # a disk without hard links, or another disk
         shutil.copyfile(path, folder / path.name)
 
 

@@ -1,7 +1,7 @@
 """Tags of images: the complete set of classes that an image shows, from people and imports.
 
-The latest tags stand. Images with a mask need no tags, since the mask shows its classes; tags given all the same are
-compared with the mask (`tag_checks`). Tags are never empty: `None` takes them back.
+The latest tags count. Images with a mask need no tags, since the mask shows its classes; tags given anyway are
+compared with the mask (`tag_checks`). Tags are never empty: `None` removes them.
 """
 
 from collections.abc import Callable, Sequence
@@ -28,11 +28,11 @@ from db.queries.tags import NewTagging, TagCounts, TaggedImage, Tagging
 
 __all__ = ["TagCounts", "TaggedImage", "Tagging"]
 
-_LEAST_SHARE = 0.002  # of an image's pixels that a class must have to be suggested
+_LEAST_SHARE = 0.002  # share of an image's pixels that a class needs to be suggested
 
 
 class TagFilter(StrEnum):
-    """Set of images that the tag panel goes through."""
+    """Set of images in the tag panel."""
 
     TODO = "todo"  # neither tags nor a mask
     TAGGED = "tagged"
@@ -50,7 +50,7 @@ class TagResult:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """The dataset that is tagged, how far it is, and the round that suggests, None: none does."""
+    """The dataset to tag, its progress, and the round with suggestions, None without one."""
 
     dataset: DatasetInfo
     counts: TagCounts
@@ -59,7 +59,7 @@ class Panel:
 
 @dataclass(frozen=True, slots=True)
 class TagSuggestion:
-    """An image and which classes a round, or its own mask, sees in it: (class, share of the pixels), most first."""
+    """An image and the classes in its own mask or in a round's prediction: (class, share of pixels), largest first."""
 
     image: TaggedImage
     classes: list[tuple[int, float]]
@@ -76,12 +76,12 @@ _WANTED = {
 def tag(
     app_context: AppContext, sample_id: int, classes: Sequence[int] | None, *, by: str, key: ActKey | None = None
 ) -> TagResult:
-    """Set the tags of an image, or take them back (`None`), and return the current ones.
+    """Set or remove (`None`) the tags of an image, and return the current ones.
 
     Raises:
         DeletedError: the dataset is deleted and can be restored.
         NotFoundError: there is no such image whose labels are masks.
-        RefusedError: a class is none, or no class is named.
+        RefusedError: a class does not exist, or no class is named.
     """
     present = None if classes is None else sorted(set(classes))
 
@@ -99,13 +99,13 @@ def tag(
 
 
 def undo(app_context: AppContext, dataset_id: int, *, by: str, key: ActKey | None = None) -> TagResult:
-    """Take back this person's last tags in a dataset that still stand: the tags before are restored.
+    """Undo this person's last current tags in a dataset: the former tags are restored.
 
-    Later tags by others stay, and so do this person's earlier ones.
+    Later tags by others and this person's earlier ones stay.
 
     Raises:
         DeletedError: the dataset is deleted and can be restored.
-        NotFoundError: there is no such dataset, or its labels are no masks.
+        NotFoundError: there is no such dataset, or its labels are not masks.
     """
 
     def act(session: Session, annotator_id: int, now: datetime) -> int | None:
@@ -127,10 +127,10 @@ def undo(app_context: AppContext, dataset_id: int, *, by: str, key: ActKey | Non
 
 
 def panel(app_context: AppContext, dataset_id: int) -> Panel:
-    """Return the subject of the tag panel.
+    """Return the content of the tag panel.
 
     Raises:
-        NotFoundError: there is no such dataset, or its labels are no masks.
+        NotFoundError: there is no such dataset, or its labels are not masks.
     """
     with app_context.database.read() as session:
         info = _dataset(session, dataset_id)
@@ -146,7 +146,7 @@ def queue(
     """Return the next images to tag, by id, each with suggested classes.
 
     Raises:
-        NotFoundError: there is no such dataset, or its labels are no masks.
+        NotFoundError: there is no such dataset, or its labels are not masks.
     """
     opened = panel(app_context, dataset_id)
     masked, tagged = _WANTED[show]
@@ -167,7 +167,7 @@ def suggest_tags(app_context: AppContext, sample_id: int) -> TagSuggestion:
 
 
 def suggested(app_context: AppContext, image: TaggedImage, by: RoundInfo | None) -> list[tuple[int, float]]:
-    """Return the classes that an image's mask, or else a round's prediction, shows; most pixels first."""
+    """Return the classes in an image's mask, or else in a round's prediction; most pixels first."""
     try:
         if image.masked:
             _, mask = masks.read_mask(app_context, image.id)
@@ -175,7 +175,7 @@ def suggested(app_context: AppContext, image: TaggedImage, by: RoundInfo | None)
             mask = round_masks.predicted_mask(app_context, by.id, image.id)
         else:
             return []
-    except OutfoldError:  # an image the round did not see, or a mask that is damaged: nothing is suggested
+    except OutfoldError:  # an image outside the round, or a damaged mask: nothing is suggested
         return []
     pixels = class_pixels(mask)
     least = 1 if image.masked else max(1, round(_LEAST_SHARE * mask.size))
@@ -190,7 +190,7 @@ def _predicts(app_context: AppContext, info: RoundInfo) -> bool:
 def _once(
     app_context: AppContext, by: str, key: ActKey | None, act: Callable[[Session, int, datetime], int | None]
 ) -> TagResult:
-    """Run `act` in a transaction, unless it was stored under this key before; it returns the image it is about."""
+    """Run `act` in a transaction, unless it was stored under this key before; it returns its image."""
     name = clean_name(by)
 
     def attempt() -> TagResult:
@@ -203,7 +203,7 @@ def _once(
 
     try:
         return attempt()
-    except IntegrityError:  # the same act or annotator was stored a moment before: now it is found
+    except IntegrityError:  # the same act or annotator was stored a moment ago: now it is found
         return attempt()
 
 

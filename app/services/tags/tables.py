@@ -43,17 +43,17 @@ class ImagesTags:
 
 @dataclass(frozen=True, slots=True)
 class TagsImported:
-    """Result of an import of tags: images that got tags, had them, or keep those of people; and problems."""
+    """Result of an import of tags: images that got tags, had equal ones, or keep those of people; and problems."""
 
     stored: int
     unchanged: int
-    kept: int  # tagged otherwise by people
+    kept: int  # tagged differently by people
     problems: list[Problem]
 
 
 @dataclass(frozen=True, slots=True)
 class FoundDoubt:
-    """One class of one image that its tags and its mask, or a prediction of it, do not agree on."""
+    """One class of one image on which its tags and its mask, or a prediction, disagree."""
 
     sample_id: int
     name: str
@@ -62,7 +62,7 @@ class FoundDoubt:
 
 
 def known_tags(app_context: AppContext, dataset_id: int, *, from_masks: bool = False) -> list[ImagesTags]:
-    """Return the tags of a dataset's images; with `from_masks` also what the masks of all others show as they are now.
+    """Return the tags of a dataset's images; with `from_masks` also the classes in the current masks of the others.
 
     Raises:
         DatasetError: its labels are classes, or a mask is damaged.
@@ -88,8 +88,8 @@ def known_tags(app_context: AppContext, dataset_id: int, *, from_masks: bool = F
 def import_tags(app_context: AppContext, dataset_id: int, table: Path, *, over_people: bool = False) -> TagsImported:
     """Store the tags of a table `path,tags`; equal tags are stored once, tags by people stay.
 
-    Images are named by their path, absolute or relative to the dataset or to the table, or by the end of it where
-    that is one image's alone. An empty cell gives no tags. `over_people`: the table outweighs tags by people.
+    Images are named by their path, absolute or relative to the dataset or to the table, or by its end if
+    that is unambiguous. An empty cell gives no tags. `over_people`: the table replaces tags by people.
 
     Raises:
         DatasetError: the table cannot be read, must not be, or lacks a column; or the dataset's labels are classes.
@@ -123,7 +123,7 @@ def export_tags(app_context: AppContext, dataset_id: int, table: Path, *, from_m
 
     Raises:
         DatasetError: it must not be written there, or the dataset's labels are classes.
-        ExportError: something is there already, an original perhaps.
+        ExportError: the target exists.
     """
     refuse_outside(app_context, table)
     refuse_target(table, (".csv",))
@@ -151,9 +151,9 @@ def masks_dataset(app_context: AppContext, dataset_id: int) -> datasets.DatasetI
 
 
 def find_doubts(app_context: AppContext, dataset_id: int) -> list[FoundDoubt]:
-    """Return contradictions between tags and masks of each tagged image; doubts about masks first.
+    """Return contradictions between tags and masks of each tagged image; those about masks first.
 
-    Images without a mask are looked at by the newest round's prediction of them, if there is one.
+    Images without a mask are compared with the newest round's prediction, if any.
 
     Raises:
         DatasetError: there is no such dataset, its labels are classes, or a mask is damaged.
@@ -216,7 +216,7 @@ def _read(
 
 
 def _ends(ids: Mapping[str, int]) -> dict[str, set[int]]:
-    """Return the images by the last part of their paths, with its ending and without."""
+    """Return the images by the last part of their paths, with and without extension."""
     ends: dict[str, set[int]] = {}
     for path, sample_id in ids.items():
         for end in {PurePath(path).name, PurePath(path).stem}:

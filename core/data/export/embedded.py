@@ -50,7 +50,7 @@ def write_shards(folder: Path, laid: ExportLayout, report: Report, should_stop: 
 
     Raises:
         ExportError: an image is gone or changed since its import.
-        RoundCancelledError: `should_stop` said so.
+        RoundCancelledError: `should_stop` returned true.
     """
     shards = _shards(laid)
     classes = _classes(laid)

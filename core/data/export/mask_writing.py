@@ -58,7 +58,7 @@ def write_masks(folder: Path, laid: MaskExportLayout, report: Report, should_sto
 
     Raises:
         ExportError: the format cannot hold them.
-        RoundCancelledError: `should_stop` said so.
+        RoundCancelledError: `should_stop` returned true.
     """
     plan = laid.plan
     done = 0
@@ -83,7 +83,7 @@ def check_masks(folder: Path, laid: MaskExportLayout, should_stop: ShouldStop) -
 
     Raises:
         ExportError: they differ.
-        RoundCancelledError: `should_stop` said so.
+        RoundCancelledError: `should_stop` returned true.
     """
     plan, root = laid.plan, folder.resolve()
     if not plan.images:

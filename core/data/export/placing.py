@@ -49,7 +49,7 @@ def place_files(
 
     Raises:
         ExportError: a file is gone or changed since its import, a link is impossible, or the disk is full.
-        RoundCancelledError: `should_stop` said so.
+        RoundCancelledError: `should_stop` returned true.
     """
     for folder in sorted({placement.target.parent for placement in placements}):
         folder.mkdir(parents=True, exist_ok=True)
@@ -94,7 +94,7 @@ def stop_if(should_stop: ShouldStop) -> None:
     """Stop a cancelled export.
 
     Raises:
-        RoundCancelledError: `should_stop` said so.
+        RoundCancelledError: `should_stop` returned true.
     """
     if should_stop():
         raise RoundCancelledError("the export was cancelled; nothing of it was left behind")

@@ -56,7 +56,7 @@ def write_export(
     """Write the plan into the new folder `target` and return its manifest.
 
     Args:
-        plan: what to write.
+        plan: items to write.
         target: absolute; must not exist, or be empty, or with `overwrite` be a former export.
         versions: of the programs that made it, for the manifest.
         report: called with the number of files done and in all.
@@ -67,7 +67,7 @@ def write_export(
 
     Raises:
         ExportError: it cannot be completed; nothing of it was left behind.
-        RoundCancelledError: `should_stop` or `is_wanted` said so; nothing of it was left behind.
+        RoundCancelledError: it was cancelled by `should_stop` or `is_wanted`; nothing of it was left behind.
     """
     clear_remains(target, confirmed=not again)
     check_target(target, overwrite=overwrite)

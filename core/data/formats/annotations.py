@@ -206,7 +206,7 @@ def box_shape(kind: str, values: Any, what: str, options: ReadOptions) -> list[A
 
 
 def boxes_question(count: int, options: ReadOptions) -> list[Question]:
-    """Return the question about so many boxes; empty without boxes, or if an option answers it."""
+    """Return the question about this number of boxes; empty without boxes, or if an option answers it."""
     if not count or options.boxes or options.reading < READING:
         return []
     return [

@@ -44,7 +44,7 @@ def read(source: Path, options: ReadOptions) -> SourceListing:
     if path is None:
         raise DatasetError(f"{source}: has no manifest.csv or manifest.parquet", "name the table itself")
     exported = find_manifest(path.parent)
-    if exported is not None:  # of an export of ours: what stands there is what was meant
+    if exported is not None:  # of an export of Outfold: its cells are literal
         options = replace(options, literal_labels=True)
     table = open_table(refuse_leaving(path, source, options))
     columns = _columns(table, options)

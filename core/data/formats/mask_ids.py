@@ -26,12 +26,12 @@ from core.data.masks.pixels import PixelCode
 from core.data.reading import spread
 from core.types import IGNORE, WIDE_IGNORE, ClassTable, Cure, DatasetError
 
-SAMPLED = 200  # masks that are looked at where classes are named
-_SCANNED = 5_000  # masks whose ids are collected, spread over all, where nobody names the classes
+SAMPLED = 200  # masks examined if classes are named
+_SCANNED = 5_000  # masks whose ids are collected, spread over all, if classes are not named
 _MOST_UNNAMED = 4_096  # ids beyond are instances or heights, not classes
 _BINARY = {0, 255}
 _BACKGROUNDS = {BACKGROUND, "_background_", "bg"}
-_OFTEN = 0.5  # of the masks: a value that as many hold is no slip
+_OFTEN = 0.5  # share of the masks: a value in as many masks is no mistake
 _SHOWN = 6  # values named in a question
 _SMOOTH_FROM = 32  # the largest grey of smoothed edges is above any usual id
 _JPEG_NOISE = 32  # greys this near to black or white are black or white in a JPEG
@@ -124,7 +124,7 @@ class _SurveyedIds:
         self.source = source
         self.found = found
         self.questions: list[Question] = []
-        self.how: dict[int, Grounds] = {}  # of values decided otherwise than the classes say
+        self.how: dict[int, Grounds] = {}  # of values with a meaning other than their class
         self._ask_of_floats()
 
     @property

@@ -39,7 +39,7 @@ from core.types import Cure, DatasetError
 
 __all__ = ["CAMVID", "DefaultClasses", "MaskEncoding", "find_classes", "find_meaning"]
 
-_PEEKED = 24  # masks whose kind is looked at
+_PEEKED = 24  # masks whose kind is examined
 CAMVID = DefaultClasses(camvid_maps.MAPS[camvid_maps.EXACT], camvid_maps.SEGNET, camvid_maps.SEGNET_VOID)
 
 

@@ -4,7 +4,7 @@ Also `train/` with `train_masks/`, and masks among their images (`1.jpg`, `1_mas
 
 Masks hold ids in grey of 8 or 16 bits or in a palette, or colours that `label_colors.txt` or the like declares.
 
-Written: `train/images/` with `train/masks/`, `images/` with `masks/` where there are no splits. Masks are grey PNG, 8
+Written: `train/images/` with `train/masks/`, `images/` with `masks/` without splits. Masks are grey PNG, 8
 bits up to 255 classes; IGNORE is 255 or 65535. `classes.csv` has names and colours, and so has `dataset_meta.json`
 beside each pair of folders, for other readers. On request `class_masks/` or `piece_masks/` has a black and white PNG
 for each class or connected piece of each image as well.
@@ -42,7 +42,7 @@ from core.data.masks.items import MaskItem, Per, annotations, place_in, write_me
 from core.data.masks.turning import ask_turned
 from core.types import ClassTable, DatasetError, IntArray
 
-_FRAMES = 50  # names looked at to tell whose frames these are
+_FRAMES = 50  # names examined to recognise the frames
 
 
 def recognise(source: Path) -> str:

@@ -46,7 +46,7 @@ _MEMBERS = ("class", "confidence", GIVEN, GIVEN_PROBABILITY)
 MOST_FOLDS = 1000
 _OFF = 0.01  # by which probabilities may miss 0, 1 or their sum
 _ID = 1 << 16  # ids are below
-_REAL = "biuf"  # kinds of NumPy's numbers that are no complex ones
+_REAL = "biuf"  # NumPy's kinds of real numbers
 _HEADER = 4096  # bytes that an array takes beside its values, at most
 # RuntimeError: an archive with a password, or a method of compression that zipfile has not
 _DAMAGED = (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile, zlib.error, RuntimeError)
@@ -69,7 +69,7 @@ class MaskFolder:
 
     files: list[MaskFiles]
     ids: Mapping[int, int] | None
-    images: Mapping[str, str] = field(default_factory=dict)  # name of a file -> name of its image, where that is said
+    images: Mapping[str, str] = field(default_factory=dict)  # name of a file -> name of its image, if stated
     folds: Mapping[str, int] = field(default_factory=dict)  # name of a file -> the fold that predicted it
 
     @property
@@ -87,7 +87,7 @@ class MaskPrediction:
     classes: int
     probs: FloatArray | None = None  # (K, H, W)
     other: tuple[IntArray, ByteArray] | None = None  # another class of each pixel and its probability
-    named: bool = False  # the file, or its folder, says which class each id is
+    named: bool = False  # the file or its folder names the class of each id
 
     def given_probability(self, given: IntArray) -> ByteArray:
         """Return the probability of each pixel's class in a mask of the same dtype, round(255 p); 255 at IGNORE."""
@@ -381,7 +381,7 @@ def _prediction(
 
 def _whole(path: Path, values: np.ndarray[Any, Any]) -> IntArray:
     """Return ids as uint16; raise `DatasetError` for other numbers."""
-    with np.errstate(invalid="ignore"):  # what is no number fits no whole one, and is refused below
+    with np.errstate(invalid="ignore"):  # a value that is not a number matches no integer, and is refused below
         found = values.astype(np.int64) if values.dtype.kind in _REAL else None
     if found is None or not np.array_equal(found, values) or found.min(initial=0) < 0 or found.max(initial=0) >= _ID:
         raise DatasetError(f"{path.name}: the classes are no ids from 0 to {_ID - 1}", "save them as whole numbers")

@@ -168,7 +168,7 @@ class RowReader:
         return path
 
     def label(self, columns: Columns, row: Row, missing: Counter[str]) -> str | None:
-        """Return the class of a row, None if it has none; cells that stand for no value are counted in `missing`.
+        """Return the class of a row, None if it has none; cells for missing values are counted in `missing`.
 
         Raises:
             SeveralLabelsError: it has several.

@@ -167,7 +167,7 @@ def _parse(name: str, text: str, *, numbered: bool) -> Declared:
         own = any(row.get("id") == _IGNORE for row in cells)
         found = [_row_of_cells(name, row) for row in cells]
         if own:
-            return replace(without_values(declare(found)), complete=True)  # the row of IGNORE is no id
+            return replace(without_values(declare(found)), complete=True)  # the row of IGNORE is not an id
         entries: list[Row] = [(str(label).strip(), colour) for label, colour in found]
         if numbered and "id" in columns:
             return _by_ids(name, [(row.get("id", ""), *row_) for row, row_ in zip(cells, entries, strict=True)])
@@ -276,7 +276,7 @@ def _row_of_value(file: str, value: Any) -> Row:  # noqa: ANN401 whatever the fi
 
 def _colour(file: str, values: Any) -> str:  # noqa: ANN401 whatever the file holds
     try:
-        red, green, blue = bytes(int(value) for value in values)  # raises for values that are no byte
+        red, green, blue = bytes(int(value) for value in values)  # raises for values outside a byte
     except (TypeError, ValueError) as error:
         raise DatasetError(f"{file}: {values!r} is no colour", "write red, green, blue from 0 to 255") from error
     return f"#{red:02x}{green:02x}{blue:02x}"

@@ -101,7 +101,7 @@ class Survey:
     value_files: Counter[int] = field(default_factory=Counter)
     colour_pixels: Counter[int] = field(default_factory=Counter)
     colour_files: Counter[int] = field(default_factory=Counter)
-    alpha: set[int] = field(default_factory=set)  # values of it; empty where any file has none
+    alpha: set[int] = field(default_factory=set)  # values of the files; empty if any file has none
     palette: list[str] = field(default_factory=list)  # of the first file that has one
     lossy: int = 0  # files
     floats: int = 0

@@ -219,7 +219,7 @@ def _ids_of_colours(codes: IntArray, code: PixelCode) -> NDArray[np.uint16]:
 
 @lru_cache(maxsize=4)
 def _table_of_values(itemsize: int, code: PixelCode, classes: int) -> NDArray[np.uint16]:
-    """Return the class id of every possible value of a file with so many bytes per pixel."""
+    """Return the class id of every possible value of a file with this number of bytes per pixel."""
     size = 1 << 8 * itemsize
     table = np.full(size, WIDE_IGNORE if code.others_ignored and not code.coloured else UNKNOWN, dtype=np.uint16)
     if code.ramp is not None:

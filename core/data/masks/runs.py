@@ -108,7 +108,7 @@ class _Bits:
         self.at = 0
 
     def take(self, count: int) -> int:
-        """Return the next number of so many bits, at most 32."""
+        """Return the next number of this many bits, at most 32."""
         first, end = self.at >> 3, self.at + count
         self._check(end)
         last = (end + 7) >> 3

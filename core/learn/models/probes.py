@@ -200,7 +200,7 @@ class PixelProbe(nn.Module):
 def stages_of(network: nn.Module) -> Sequence[nn.Module]:
     """Return the stages of one of timm's networks, first to last; of more than 8 the last 4.
 
-    They are its `stages`, `blocks` or `layers`, or `layer1`, `layer2` ...; empty where it has none of these names.
+    They are its `stages`, `blocks` or `layers`, or `layer1`, `layer2` ...; empty without any of these names.
     """
     for name in ("stages", "blocks", "layers"):
         inner = getattr(network, name, None)

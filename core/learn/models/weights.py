@@ -77,7 +77,7 @@ def find_cached(model: str) -> Path | None:
 
 
 def download_size(model: str) -> int | None:
-    """Return the bytes that `fetch` would download, 0 where they are downloaded, None where the hub does not answer."""
+    """Return the bytes that `fetch` would download, 0 if already downloaded, None if the hub does not answer."""
     if find_cached(model) is not None:
         return 0
     where = published_weights(model)
@@ -250,10 +250,10 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def _flaw(tensor: Tensor) -> str:
-    """Return in words the values that no network can have, "" where all are real and finite."""
+    """Return a description of values that no network can have, "" if all are real and finite."""
     if tensor.is_complex():
         return "complex numbers"
-    values = tensor.float()  # as networks hold them: what is too large for 32 bits is infinite there
+    values = tensor.float()  # as in networks, where values too large for 32 bits are infinite
     if bool(torch.isfinite(values).all()):
         return ""
     return "NaN" if bool(torch.isnan(values).any()) else "infinite values"

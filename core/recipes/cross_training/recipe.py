@@ -63,7 +63,7 @@ class CrossTrainingConfig:
     )
 
     def joint(self, images: int) -> JointRecipe:
-        """Return the settings of the joint training, where stage 2 is trained on so many images."""
+        """Return the settings of the joint training, if stage 2 is trained on this number of images."""
         return JointRecipe(
             steps=self.settings.pair_steps(self.network, images),
             batch_size=self.settings.batch_size,
@@ -81,7 +81,7 @@ class CrossTrainingConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CrossTrainingResult:
-    """Result of cross-training, on the test images; scores are None where there are none."""
+    """Result of cross-training on the test images; scores are None without test images."""
 
     baseline: MaskScore | None  # trained on the given masks alone, predicting without tags
     baseline_tagged: MaskScore | None  # the same network, under the tags

@@ -1,8 +1,8 @@
-"""Ceiling of a round of few labels, where an earlier round of the dataset tells it.
+"""Ceiling of a round with few labels, if an earlier round of the dataset sets it.
 
-Known is what a finished round in folds predicted of the validation images, out of fold, when nearly all images that now
-teach had a label: after an import of labels was undone, say. Without such a round there is no ceiling. Its network may
-be another one, so it is named beside the value.
+It is the score of a finished round in folds on the validation images, out of fold, when nearly all images that now
+are trained on had a label, for example before an import was undone. Without such a round there is no ceiling. Its
+network may be another one, so it is named beside the value.
 """
 
 import json
@@ -34,7 +34,7 @@ class Ceiling:
 
 
 def known_ceiling(folder: Path, data: RecipeData, masks: Path) -> float | None:
-    """Return the value that the finished round of the same dataset in `folder` sets; None where it sets none.
+    """Return the ceiling set by the finished round of the same dataset in `folder`; None if it sets none.
 
     `masks` is the store of the given masks, if labels are masks.
     """
@@ -62,7 +62,7 @@ def write_ceiling(folder: Path, ceiling: Ceiling) -> None:
 
 
 def read_ceiling(folder: Path) -> Ceiling | None:
-    """Return the ceiling in a round's folder, None where none is known."""
+    """Return the ceiling in a round's folder, None if unknown."""
     try:
         return Ceiling(**json.loads((folder / _FILE).read_text(encoding="utf-8")))
     except FileNotFoundError:

@@ -58,7 +58,7 @@ class LabelOperations(Protocol):
         """Yield each of the rows predicted into `folder`, with classes and levels, () or (H, W) each."""
 
     def pseudo(self, classes: IntArray, levels: IntArray, least: IntArray) -> Label | None:
-        """Return the label of an image where its levels reach `least` of the predicted class, (K,); None: nowhere."""
+        """Return the label of an image if its levels reach `least` of the predicted class, (K,); else None."""
 
     def weights(self, levels: IntArray, /) -> Label:
         """Return the name of the weights of an image's pixels by these levels; there are none without pixels."""
@@ -161,7 +161,7 @@ class MaskLabels:
             yield row, predicted, confidence
 
     def pseudo(self, classes: IntArray, levels: IntArray, least: IntArray) -> Label | None:
-        """Return the name of the mask, IGNORE below the least levels; None where all of it is IGNORE."""
+        """Return the name of the mask, IGNORE below the least levels; None if all of it is IGNORE."""
         sure = levels >= least[classes]
         if not sure.any():
             return None

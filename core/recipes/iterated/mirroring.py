@@ -28,7 +28,7 @@ class MirrorChoice:
 
     mirror: bool
     images: int
-    right: float | None = None  # by the labels alone
+    right: float | None = None  # by the network of the labels only
     right_mirrored: float | None = None  # the same network, of the mirror images
     lost: float | None = None  # log probability of a label by which a mirror image is less certain
     lost_by_learning: float | None = None  # the same of the network that learnt mirrored images, of the images

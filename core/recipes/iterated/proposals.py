@@ -116,7 +116,7 @@ def propose(context: IteratedContext, result: IteratedResult, to_predict: IntArr
 
 
 def _halves(context: IteratedContext, result: IteratedResult, to_predict: IntArray) -> IntArray | None:
-    """Return the half of each row to predict, (M,); None where the best network was trained without all of them."""
+    """Return the half of each row to predict, (M,); None if the best network was trained without all of them."""
     data = context.data
     learnt = data.labelled if result.best in LABELS_ALONE else np.concatenate([data.labelled, data.unlabelled])
     groups = data.snapshot.whole_groups()

@@ -62,16 +62,16 @@ class Iteration:
     predicted: list[int]  # images or pixels
     taken: list[int]  # those of them that were trained on
     student: Score  # from pseudo labels, with real ones beside them
-    tuned: Score | None  # then fine-tuned, where the settings say so
+    tuned: Score | None  # then fine-tuned, if set
     better: bool  # student or tuned network than the best before: it became the teacher
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IteratedResult:
-    """Result of the recipe; test scores are None where there are no test images."""
+    """Result of the recipe; test scores are None without test images."""
 
     baseline: Score  # trained on the labelled images alone, the better one if two were, on the validation images
-    teacher: Score | None  # the same with consistency, where it is used
+    teacher: Score | None  # the same with consistency, if used
     iterations: list[Iteration]
     best: str  # the name of the best network
     validation: Score  # its own
@@ -232,7 +232,7 @@ def open_context(
 
 
 def _decide_mirror(context: IteratedContext, alone: TrainingRun) -> MirrorChoice | None:
-    """Return the choice by the validation images, None where the settings or the kind of label leave none.
+    """Return the choice by the validation images, None if the settings or the kind of label leave none.
 
     `alone` is the training of the labels alone; it is repeated on mirrored images where these are no other ones.
     """

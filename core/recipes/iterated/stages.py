@@ -203,7 +203,7 @@ def _budget(context: IteratedContext, run: TrainingRun, batch: int) -> tuple[int
 def student_run(
     context: IteratedContext, name: str, *, stage: int, pseudo: Labels, truth: Labels, weights: Labels
 ) -> TrainingRun:
-    """Return the training of a student on pseudo labels, with real ones in each batch where the settings say so.
+    """Return the training of a student on pseudo labels, with real ones in each batch if set.
 
     `weights` of other rows than the pseudo labels' are ignored.
     """
@@ -287,7 +287,7 @@ def choose_pseudo_labels(
 ) -> PseudoLabels:
     """Label the unlabelled images by the network `name`, above the threshold of each class; write into `folder`.
 
-    Where pixels are weighed there is no threshold.
+    With weighted pixels there is no threshold.
 
     Raises:
         RoundCancelledError: the round was cancelled.

@@ -14,7 +14,7 @@ from tools.fixtures.reviews import fill
 
 
 @pytest.mark.parametrize("told", [run, run_json])
-def test_an_installation_moves_by_two_commands(
+def test_an_installation_is_moved_by_two_commands(
     app_context: AppContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: Callable[..., Any]
 ) -> None:
     fill(app_context, 3)

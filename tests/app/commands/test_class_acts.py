@@ -21,7 +21,7 @@ def test_every_command_has_help_with_examples(command: str) -> None:
     assert f"    python -m app {command}" in told
 
 
-def test_a_class_is_added_renamed_and_taken_back(opened: AppContext) -> None:
+def test_a_class_is_added_renamed_and_undone(opened: AppContext) -> None:
     added = run_json("classes", "add", "digits", "smudge", "--by", "Ada")
     assert added["class"] == 10
     assert "smudge is a class of digits already" in run("classes", "add", "digits", "Smudge", code=1).stderr
@@ -33,7 +33,7 @@ def test_a_class_is_added_renamed_and_taken_back(opened: AppContext) -> None:
     assert "1 to 100 characters" in run("classes", "add", "digits", " ", code=1).stderr
 
 
-def test_classes_are_merged_and_ordered_and_taken_back(opened: AppContext) -> None:
+def test_classes_are_merged_reordered_and_undone(opened: AppContext) -> None:
     told = run("classes", "merge", "digits", "3", "8", "--into", "2", "--dry-run").stdout
     assert "open findings between these classes would leave the queue" in told
     assert "there is no terminal to ask in" in run("classes", "merge", "digits", "3", "--into", "2", code=2).stderr

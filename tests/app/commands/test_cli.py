@@ -73,7 +73,7 @@ def test_datasets_are_listed_and_shown(opened: AppContext) -> None:
     ],
     ids=lambda arguments: " ".join(arguments[:2]),
 )
-def test_a_failed_command_says_why_on_standard_error_only(opened: AppContext, arguments: list[str]) -> None:
+def test_a_failed_command_reports_the_cause_only_on_standard_error(opened: AppContext, arguments: list[str]) -> None:
     result = run(*arguments, code=1)
     assert result.stderr.startswith("error: ")
     assert len(result.stderr.splitlines()) == 1
@@ -102,7 +102,7 @@ def test_an_interruption_is_exit_code_130(opened: AppContext, monkeypatch: pytes
     run("findings", "digits", code=130)
 
 
-def test_findings_come_as_table_csv_and_json(opened: AppContext) -> None:
+def test_findings_are_printed_as_table_csv_and_json(opened: AppContext) -> None:
     told = run_json("findings", "digits", "--limit", "5")
     assert len(told) == 5
     assert {"name", "given", "suggested", "confidence", "path", "content_hash"} < set(told[0])
@@ -112,7 +112,7 @@ def test_findings_come_as_table_csv_and_json(opened: AppContext) -> None:
     assert [row["name"] for row in csv.DictReader(io.StringIO(printed))] == [each["name"] for each in told]
 
 
-def test_findings_can_be_narrowed_down(opened: AppContext) -> None:
+def test_findings_can_be_filtered(opened: AppContext) -> None:
     few = run_json("findings", "digits", "--above", "0.9", "--given", "0", "--limit", "1000")
     assert few
     assert all(each["given"] == "0" and each["suggested"] == "9" and each["confidence"] >= 0.9 for each in few)
@@ -120,7 +120,7 @@ def test_findings_can_be_narrowed_down(opened: AppContext) -> None:
     assert len(run_json("findings", "digits", "--limit", "1000", "--show", "agreeing")) == 200
 
 
-def test_as_many_findings_are_told_as_the_filter_holds(opened: AppContext) -> None:
+def test_the_number_of_findings_follows_the_filter(opened: AppContext) -> None:
     run("accept", "digits", "--above", "0.8", "--yes")
     decided = len(run_json("findings", "digits", "--status", "decided", "--limit", "1000"))
     assert 2 < decided < 100
@@ -128,7 +128,7 @@ def test_as_many_findings_are_told_as_the_filter_holds(opened: AppContext) -> No
         assert f"2 of {held}\n" in run("findings", "digits", "--status", status, "--limit", "2").stderr
 
 
-def test_accept_undo_and_redo_are_one_act_each(opened: AppContext) -> None:
+def test_accept_undo_and_redo_are_single_acts(opened: AppContext) -> None:
     would = run_json("accept", "digits", "--above", "0.8", "--dry-run")
     count = would["would_change"]
     assert count == sum(each["count"] for each in would["changes"]) > 10
@@ -156,7 +156,7 @@ def test_precision_is_unknown_until_a_random_sample_is_judged(opened: AppContext
     assert accepted["known"]["precision"] is None
 
 
-def test_an_audit_certifies_a_set_and_accept_holds_to_it(opened: AppContext) -> None:
+def test_an_audit_certifies_a_set_and_accept_reports_its_certificate(opened: AppContext) -> None:
     seen = run_json("audit", "digits", "--above", "0.5", "--size", "100")
     assert (seen["size"], seen["judged"], seen["order"], seen["state"]) == (len(seen["cards"]), 0, 1, "open")
     assert seen["recalibration"]["proposed_threshold"] is None
@@ -175,7 +175,7 @@ def test_an_audit_certifies_a_set_and_accept_holds_to_it(opened: AppContext) -> 
     run("audit", "digits", "--above", "0.5", "--target", "0.9", code=1)
 
 
-def test_suggestions_for_unlabelled_images_are_accepted_by_class_too(opened: AppContext) -> None:
+def test_suggestions_for_unlabelled_images_can_be_accepted_by_class(opened: AppContext) -> None:
     changed = make_unlabelled(opened)
     [listed] = run_json("datasets")
     assert (listed["left"], listed["proposed"], listed["decided"]) == (100 - changed, changed, 0)
@@ -201,7 +201,7 @@ def test_no_question_is_asked_without_a_terminal(opened: AppContext) -> None:
 
 
 @pytest.mark.parametrize("answer", [True, False])
-def test_a_person_is_asked_before_labels_change(
+def test_accept_asks_for_confirmation_in_a_terminal(
     opened: AppContext, *, answer: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(speaking, "can_ask", lambda: True)
@@ -210,9 +210,7 @@ def test_a_person_is_asked_before_labels_change(
     assert bool(run_json("findings", "digits", "--status", "decided")) == answer
 
 
-def test_an_export_and_its_patch_bring_two_copies_to_the_same_labels(
-    opened: AppContext, digits_folder: Path, tmp_path: Path
-) -> None:
+def test_an_export_and_its_patch_give_the_same_labels(opened: AppContext, digits_folder: Path, tmp_path: Path) -> None:
     run("accept", "digits", "--above", "0.8", "--yes")
     would = run_json("export", "digits", "--dry-run")
     out, patch, before = tmp_path / "out", tmp_path / "patch", tmp_path / "before"
@@ -243,7 +241,7 @@ def labels(table: Path) -> dict[str, str]:
         return {row["name"]: row["label"] for row in csv.DictReader(file)}
 
 
-def test_an_export_refuses_what_is_not_its_own_and_replaces_what_is(opened: AppContext, tmp_path: Path) -> None:
+def test_an_export_replaces_only_a_former_export(opened: AppContext, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "note.txt").write_text("keep")
     assert "no export of Outfold" in run("export", "digits", "--to", tmp_path / "mine", code=1).stderr
@@ -258,7 +256,7 @@ def shell(tmp_path: Path) -> list[str]:
     return ["env", f"OUTFOLD_HOME={tmp_path / 'home'}", "OUTFOLD_DEMO=false", sys.executable, "-m", "app"]
 
 
-def test_a_dry_run_says_what_would_be_done_and_how_long_it_takes(opened: AppContext) -> None:
+def test_a_dry_run_reports_the_settings_and_the_estimated_time(opened: AppContext) -> None:
     before = len(rounds.list_rounds(opened))
     told = run_json("round", "digits", "--folds", "2", "--epochs", "3", "--dry-run")
     assert told["config"]["epochs"] == 3
@@ -279,7 +277,7 @@ def test_findings_of_a_round_of_masks_are_regions(
     assert ": 12 suspicious regions in " in capsys.readouterr().out
 
 
-def test_masks_are_listed_by_region_and_leave_in_their_own_forms(
+def test_masks_are_listed_by_region_and_exported_in_mask_formats(
     scenes: AppContext,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
@@ -296,7 +294,7 @@ def test_masks_are_listed_by_region_and_leave_in_their_own_forms(
     assert "choose from mask-pairs, camvid, voc, coco, label-studio" in refused.stderr
 
 
-def test_help_does_not_wait_for_what_it_does_not_need() -> None:
+def test_help_loads_no_heavy_package() -> None:
     """Heavy modules are imported by the commands that need them."""
     code = (
         "import app.cli, sys; print(sorted({'torch', 'streamlit', 'pandas', 'sqlalchemy', 'dbos'} & set(sys.modules)))"
@@ -306,7 +304,7 @@ def test_help_does_not_wait_for_what_it_does_not_need() -> None:
 
 
 @pytest.mark.slow
-def test_the_whole_loop_from_a_shell(shell: list[str], digits_folder: Path, tmp_path: Path) -> None:
+def test_the_whole_cleaning_loop_works_from_a_shell(shell: list[str], digits_folder: Path, tmp_path: Path) -> None:
     def command(*arguments: str | Path) -> Any:
         done = subprocess.run(
             [*shell, *map(str, arguments), "--json"], cwd=ROOT, capture_output=True, text=True, check=False, timeout=280
@@ -328,7 +326,7 @@ def test_the_whole_loop_from_a_shell(shell: list[str], digits_folder: Path, tmp_
     assert sum(given[name] != clean[name] for name in given) == accepted
 
 
-def test_a_job_is_left_to_a_living_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_running_worker_takes_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
     from dataclasses import dataclass
 
     from app.commands import jobs as working
@@ -371,14 +369,14 @@ def test_a_job_is_left_to_a_living_worker(monkeypatch: pytest.MonkeyPatch) -> No
     assert steps == [(1, 2, "reading"), (1, 2, "reading")]
 
 
-def test_progress_is_silent_where_nobody_watches(capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_progress_is_printed_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     with speaking.progress_bar("reading") as step:
         step(1, 2, "reading")
         time.sleep(0)
     assert capsys.readouterr() == ("", "")
 
 
-def test_a_split_is_protected_and_bulk_accepts_say_what_they_leave_out(opened: AppContext) -> None:
+def test_a_split_is_protected_and_bulk_accepts_report_how_much_they_leave_out(opened: AppContext) -> None:
     deal_splits(opened)
     seen = run_json("datasets", "protect", "digits", "--split", "test")
     assert {one["name"]: one["protected"] for one in seen["splits"]} == {"test": True, "train": False}

@@ -84,7 +84,7 @@ def texts(path: Path) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_what_a_message_names_exists(path: Path) -> None:
+def test_commands_and_options_named_in_messages_exist(path: Path) -> None:
     for text in texts(path):
         if _STYLE.search(text):
             continue
@@ -109,12 +109,12 @@ def test_the_examples_of_a_command_have_options_that_it_has(name: str) -> None:
 
 
 @pytest.mark.parametrize("path", _PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_people_in_a_browser_are_never_shown_a_command_line(path: Path) -> None:
+def test_pages_never_show_a_command_line(path: Path) -> None:
     assert [text for text in texts(path) if _COMMAND_LINE.search(text)] == []
 
 
 @pytest.mark.parametrize("cure", Cure)
-def test_a_cure_names_options_that_its_command_has(cure: Cure) -> None:
+def test_options_named_by_a_cure_exist(cure: Cure) -> None:
     words = (_COMMAND.findall(cure.command) or ["round" if cure.name.startswith("WEIGHTS_") else "import"])[0].split()
     name = next(one for one in (" ".join(words), words[0]) if one in COMMANDS)
     options = {option: each for each in COMMANDS[name].params for option in _named(each)}
@@ -126,7 +126,7 @@ def test_a_cure_names_options_that_its_command_has(cure: Cure) -> None:
         assert not value or option not in choices or value in choices[option]
 
 
-def test_a_cure_names_controls_that_a_page_has() -> None:
+def test_controls_named_by_a_cure_exist_on_a_page() -> None:
     folders = (ROOT / "app" / "components", ROOT / "core" / "data" / "formats", ROOT / "core" / "data" / "masks")
     places = [path for folder in folders for path in folder.glob("*.py")]
     shown = " ".join(text.lower() for path in places for text in texts(path))
@@ -137,7 +137,7 @@ def test_a_cure_names_controls_that_a_page_has() -> None:
                 assert label in shown or re.sub("(label|path)$", "", label) in shown, control
 
 
-def test_commands_put_their_options_in_place_of_controls() -> None:
+def test_commands_replace_controls_by_their_options() -> None:
     assert command_text(f"follow such links: {Cure.ALLOW_OUTSIDE_LINKS}") == "follow such links: --allow-outside-links"
     assert "“" not in command_text(" ".join(map(str, Cure)))
     assert command_text("“a quoted name”") == "“a quoted name”"

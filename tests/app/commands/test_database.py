@@ -54,7 +54,9 @@ def test_an_unreachable_server_is_named_without_its_password(url: str) -> None:
     assert "s3cret" not in told
 
 
-def test_a_running_worker_is_refused_and_a_dead_one_is_not(app_context: AppContext, url: str, tmp_path: Path) -> None:
+def test_copying_is_refused_while_a_worker_runs_but_not_after_it_died(
+    app_context: AppContext, url: str, tmp_path: Path
+) -> None:
     now = datetime.now(UTC)
     slot = slot_name(app_context.settings)
     target = f"sqlite:///{tmp_path / 'target.sqlite'}"

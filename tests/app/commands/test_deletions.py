@@ -26,7 +26,7 @@ def opened(digits: AppContext, monkeypatch: pytest.MonkeyPatch) -> Iterator[AppC
 
 
 @pytest.mark.usefixtures("opened")
-def test_a_dataset_goes_and_comes_back() -> None:
+def test_a_dataset_is_deleted_and_restored() -> None:
     gone = run_json("delete", "digits", "--yes", "--by", "Ada")
     assert (gone["deleted"], gone["held"]["rounds"]) == ("digits", 1)
     assert run_json("datasets") == []
@@ -40,14 +40,14 @@ def test_a_dataset_goes_and_comes_back() -> None:
 
 
 @pytest.mark.usefixtures("opened")
-def test_a_round_goes_and_comes_back() -> None:
+def test_a_round_is_deleted_and_restored() -> None:
     assert run_json("delete", "digits", "--round", "1", "--yes")["deleted"] == "digits, Round 1"
     assert run_json("rounds", "digits") == []
     assert run_json("restore", "digits, Round 1") == {"restored": "digits, Round 1"}
     assert len(run_json("rounds", "digits")) == 1
 
 
-def test_images_go_and_come_back(opened: AppContext) -> None:
+def test_images_are_removed_and_restored(opened: AppContext) -> None:
     assert "say which images" in run("remove-images", "digits", code=2).stderr
     assert "add --yes to remove" in run("remove-images", "digits", "--given", "3", code=2).stderr
     gone = run_json("remove-images", "digits", "--given", "3", "--yes", "--by", "Ada")
@@ -58,7 +58,7 @@ def test_images_go_and_come_back(opened: AppContext) -> None:
     assert run_json("restore", gone["removed"]) == {"restored": gone["removed"]}
 
 
-def test_what_a_check_finds_is_removed_within_the_other_filters(
+def test_images_found_by_a_check_are_removed_within_the_other_filters(
     app_context: AppContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("cat/1.png", "cat/2.png", "dog/3.png"):
@@ -80,7 +80,7 @@ def test_what_a_check_finds_is_removed_within_the_other_filters(
     settings.cache_clear()
 
 
-def test_an_import_is_undone_and_done_again(opened: AppContext) -> None:
+def test_an_import_is_undone_and_redone(opened: AppContext) -> None:
     assert "delete the dataset" in run("undo-import", "digits", "--yes", code=1).stderr
     again = imports.run_import(opened, imports.add_import(opened, imports.repeat_request(opened, 1)))
     assert again.message == ""
@@ -92,7 +92,7 @@ def test_an_import_is_undone_and_done_again(opened: AppContext) -> None:
 
 
 @pytest.mark.usefixtures("opened")
-def test_nothing_is_deleted_unasked_and_what_is_not_there_is_named() -> None:
+def test_deletion_needs_confirmation_and_missing_objects_are_named() -> None:
     assert "add --yes to delete" in run("delete", "digits", code=2).stderr
     assert "digits has no round 7" in run("delete", "digits", "--round", "7", "--yes", code=1).stderr
     assert "nothing called 'cats' can be restored" in run("restore", "cats", code=1).stderr

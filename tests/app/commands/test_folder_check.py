@@ -94,14 +94,14 @@ def checked(folder: Path, home: Path, tmp_path_factory: pytest.TempPathFactory) 
     return Checked(done.stdout, done.stderr, report, json.loads((place / "found.json").read_text(encoding="utf-8")))
 
 
-def test_a_folder_becomes_a_report_and_no_database(checked: Checked, home: Path) -> None:
+def test_checking_a_folder_writes_a_report_and_no_database(checked: Checked, home: Path) -> None:
     assert "unknown, until people judge a random sample" in checked.stdout
     assert "report.html" in checked.stdout
     assert [path.name for path in home.iterdir()] == ["files"]
     assert sorted(path.name for path in (home / "files").iterdir()) == ["images"]
 
 
-def test_what_is_wrong_with_the_folder_is_found(checked: Checked) -> None:
+def test_problems_of_the_folder_are_found(checked: Checked) -> None:
     told = checked.told
     assert (told["images"], len(told["classes"])) == (85, 2)
     worst = [one["path"].rpartition("/")[2] for one in told["suspects"][:6]]
@@ -140,7 +140,7 @@ class Links(HTMLParser):
         assert not any(name.startswith("on") for name, _ in attrs)
 
 
-def test_the_report_holds_everything_and_loads_nothing(checked: Checked) -> None:
+def test_the_report_is_self_contained(checked: Checked) -> None:
     parsed = Links()
     parsed.feed(checked.report)
     assert all(link.startswith(("data:image/", "#")) for link in parsed.links)
@@ -150,14 +150,14 @@ def test_the_report_holds_everything_and_loads_nothing(checked: Checked) -> None
     assert checked.report.count("data:image/webp") >= 8
 
 
-def test_names_from_outside_are_never_drawn_as_html(checked: Checked) -> None:
+def test_foreign_names_are_escaped_in_html(checked: Checked) -> None:
     assert "my &lt;i&gt;photos" in checked.report
     assert "<i>" not in checked.report
     assert "&lt;b&gt;ring" in checked.report
     assert "cross&#34;s" in checked.report
 
 
-def test_a_report_is_not_written_among_the_images_nor_over_other_files(
+def test_a_report_is_written_neither_among_the_images_nor_over_other_files(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -183,7 +183,7 @@ def here(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
     settings.cache_clear()
 
 
-def test_the_app_goes_on_with_the_same_findings(
+def test_the_app_starts_with_the_same_findings(
     checked: Checked, folder: Path, here: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     served: list[str] = []
@@ -210,7 +210,7 @@ def shown(opened: AppContext, round_id: int) -> list[tuple[str, str]]:
     return [(one.name, classes[one.pseudo]) for one in items]
 
 
-def test_images_without_labels_are_checked_but_for_the_labels(folder: Path, here: Path) -> None:
+def test_unlabelled_images_are_checked_except_for_labels(folder: Path, here: Path) -> None:
     flat = here / "flat"
     flat.mkdir()
     for number, path in enumerate(sorted(folder.rglob("0*.png"))):

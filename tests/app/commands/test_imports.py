@@ -30,7 +30,7 @@ def opened(app_context: AppContext, monkeypatch: pytest.MonkeyPatch) -> AppConte
     return app_context
 
 
-def test_a_dry_run_shows_the_classes_of_masks_and_what_is_wrong(opened: AppContext, tmp_path: Path) -> None:
+def test_a_dry_run_shows_the_classes_and_problems_of_masks(opened: AppContext, tmp_path: Path) -> None:
     root = draw_stripes(tmp_path / "set", 6)
     draw_pair(root, "bad", mask_of(0, 9))
     draw_pair(root, "none", None)
@@ -73,7 +73,9 @@ def test_one_problem_is_one_problem(opened: AppContext, tmp_path: Path, monkeypa
         assert run("datasets", "problems", "set").stderr == told
 
 
-def test_what_pixels_mean_can_be_said(opened: AppContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_meaning_of_pixels_can_be_given_as_options(
+    opened: AppContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     root = draw_stripes(tmp_path / "set", 6)
     (root / "classes.txt").unlink()
     for path in (root / "masks").iterdir():
@@ -90,7 +92,7 @@ def test_what_pixels_mean_can_be_said(opened: AppContext, tmp_path: Path, monkey
     assert "6 images, 6 with a mask, 12 classes" in run("datasets", "show", "set").stdout
 
 
-def test_colours_without_a_map_say_what_to_choose(opened: AppContext, tmp_path: Path) -> None:
+def test_colours_without_a_map_are_refused_with_the_choices(opened: AppContext, tmp_path: Path) -> None:
     root = draw_stripes(tmp_path / "set", 4)
     (root / "classes.txt").unlink()
     for path in (root / "masks").iterdir():
@@ -103,7 +105,7 @@ def test_colours_without_a_map_say_what_to_choose(opened: AppContext, tmp_path: 
     assert "camvid" in failed
 
 
-def test_added_images_hide_no_problem_of_the_dataset(opened: AppContext, tmp_path: Path) -> None:
+def test_adding_images_keeps_the_problems_of_the_dataset(opened: AppContext, tmp_path: Path) -> None:
     root, folder = draw_stripes(tmp_path / "set"), draw_all(tmp_path / "new", ["1.png", "2.png"])
     draw_pair(root, "none", None)
     (folder / "empty.png").touch()
@@ -114,7 +116,7 @@ def test_added_images_hide_no_problem_of_the_dataset(opened: AppContext, tmp_pat
     assert [one["kind"] for one in run_json("datasets", "problems", "set", "--import", "1")] == ["missing mask"]
 
 
-def test_a_moved_dataset_and_a_renamed_class_are_told_with_commands_that_exist(
+def test_a_moved_dataset_and_a_renamed_class_are_reported_with_existing_commands(
     opened: AppContext, tmp_path: Path
 ) -> None:
     root = draw_all(tmp_path / "pets", [f"{name}/{number}.png" for name in ("cat", "dog") for number in range(6)])
@@ -141,7 +143,7 @@ def test_a_table_is_moved_with_its_image_root(opened: AppContext, tmp_path: Path
     assert datasets.get_dataset(opened, 1).options["image_root"] == str(tmp_path / "moved")
 
 
-def test_masks_of_a_bucket_are_imported_by_url_with_their_names_elsewhere_in_it(
+def test_masks_in_a_bucket_are_imported_by_url_with_class_names_from_another_folder(
     opened: AppContext, bucket: ObjectStore, tmp_path: Path
 ) -> None:
     root = draw_stripes(tmp_path / "set", 6)
@@ -152,7 +154,7 @@ def test_masks_of_a_bucket_are_imported_by_url_with_their_names_elsewhere_in_it(
     assert (told["name"], told["masks"], list(told["colours"])) == ("scenes", 6, ["sky", "road", "car"])
 
 
-def test_the_folder_of_a_tables_images_may_be_named_from_where_one_stands(
+def test_the_image_folder_of_a_table_can_be_relative_to_the_working_directory(
     opened: AppContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     draw_all(tmp_path / "photos", ["1.png", "2.png"])
@@ -165,7 +167,7 @@ def test_the_folder_of_a_tables_images_may_be_named_from_where_one_stands(
     assert paths == [str(tmp_path / "photos" / name) for name in ("1.png", "2.png")]
 
 
-def test_an_archive_in_a_bucket_is_unpacked_as_one_of_this_machine(
+def test_an_archive_in_a_bucket_is_unpacked_like_a_local_one(
     opened: AppContext, bucket: ObjectStore, tmp_path: Path
 ) -> None:
     root = draw_stripes(tmp_path / "set", 6)
@@ -194,7 +196,7 @@ def test_an_archive_is_unpacked_and_imported(ending: str, opened: AppContext, tm
     assert datasets.get_dataset(opened, told["dataset"]).classes == ("cat", "dog")
 
 
-def test_a_dry_run_tells_each_cure(opened: AppContext, tmp_path: Path) -> None:
+def test_a_dry_run_reports_each_cure(opened: AppContext, tmp_path: Path) -> None:
     root = draw_all(tmp_path / "pets", ["cat/1.png", "dog/1.png"])
     draw_all(tmp_path / "other", ["2.png"])
     (root / "cat" / "2.png").symlink_to(tmp_path / "other" / "2.png")
@@ -229,13 +231,13 @@ def test_an_import_prints_one_table_by_class(opened: AppContext, tmp_path: Path)
     assert ["car", "3", "16.7%"] in rows
 
 
-def test_every_answer_to_a_reader_is_an_option_of_the_command() -> None:
+def test_every_read_option_is_an_option_of_the_command() -> None:
     told = run("import", "--help").stdout
     for option in (*ANSWERS, "ignore_id"):
         assert f"--{option.replace('_', '-')}" in told
 
 
-def test_the_range_of_deep_greys_is_told_and_changed(opened: AppContext, tmp_path: Path) -> None:
+def test_the_window_of_16_bit_images_is_reported_and_can_be_changed(opened: AppContext, tmp_path: Path) -> None:
     for number in range(3):
         path = tmp_path / "scans" / "a" / f"{number}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -248,7 +250,7 @@ def test_the_range_of_deep_greys_is_told_and_changed(opened: AppContext, tmp_pat
     assert "as in 0-4095, or full" in run("datasets", "window", "scans", "900-100", code=1).stderr
 
 
-def test_masks_mended_elsewhere_are_taken_and_undone(opened: AppContext, tmp_path: Path) -> None:
+def test_masks_corrected_elsewhere_are_accepted_and_undone(opened: AppContext, tmp_path: Path) -> None:
     root = draw_stripes(tmp_path / "set", 6)
     run("import", root)
     draw_pair(root, "01", mask_of(1))
@@ -256,13 +258,13 @@ def test_masks_mended_elsewhere_are_taken_and_undone(opened: AppContext, tmp_pat
         "1 images have other masks in the source than here; take these with --take-masks" in run("import", root).stderr
     )
     told = run("import", root, "--take-masks", "--by", "ada").stderr
-    assert "1 images mended elsewhere: their masks are your edits now" in told
-    assert "mended" not in run("import", root).stderr
-    assert "took 1 masks mended elsewhere" in run("undo", "set", "--by", "ada").stdout
+    assert "1 images corrected elsewhere: their masks are your edits now" in told
+    assert "corrected" not in run("import", root).stderr
+    assert "took 1 masks corrected elsewhere" in run("undo", "set", "--by", "ada").stdout
     assert "1 images have other masks" in run("import", root).stderr
 
 
-def test_a_dry_run_tells_what_earlier_imports_were_told(opened: AppContext, tmp_path: Path) -> None:
+def test_a_dry_run_reports_the_answers_of_former_imports(opened: AppContext, tmp_path: Path) -> None:
     root = draw_stripes(tmp_path / "set", 6)
     (root / "classes.txt").unlink()
     run("import", root, "--class-names", "sky,road", "--ignore-id", "2")

@@ -53,23 +53,21 @@ def served(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
         process.wait()
 
 
-def test_the_server_ends_with_the_command_that_is_told_to_end(served: tuple[subprocess.Popen[bytes], int]) -> None:
+def test_the_server_ends_with_its_command(served: tuple[subprocess.Popen[bytes], int]) -> None:
     process, port = served
     process.terminate()
     process.wait(timeout=20)
     assert not answers(port)
 
 
-def test_only_a_server_of_the_same_home_is_one_to_go_on_in(
-    served: tuple[subprocess.Popen[bytes], int], tmp_path: Path
-) -> None:
+def test_only_a_server_of_the_same_home_is_reused(served: tuple[subprocess.Popen[bytes], int], tmp_path: Path) -> None:
     _, port = served
     assert serves_home(port, Settings(home=tmp_path))
     assert not serves_home(port, Settings(home=tmp_path / "another"))
     assert not serves_home(free_port(), Settings(home=tmp_path))
 
 
-def test_nothing_of_the_server_outlives_kill_9_and_the_port_is_free(
+def test_no_server_process_survives_kill_9_and_the_port_is_free(
     served: tuple[subprocess.Popen[bytes], int],
 ) -> None:
     process, port = served
@@ -80,21 +78,21 @@ def test_nothing_of_the_server_outlives_kill_9_and_the_port_is_free(
         pass
 
 
-def test_a_port_that_is_taken_is_refused_with_who_holds_it(served: tuple[subprocess.Popen[bytes], int]) -> None:
+def test_a_used_port_is_refused_with_the_program_that_uses_it(served: tuple[subprocess.Popen[bytes], int]) -> None:
     _process, port = served
     told = run("serve", "--port", str(port), code=1).stderr
     assert told.startswith(f"error: port {port} is taken by Outfold ")
     assert "choose another port with --port" in told
 
 
-def test_a_foreign_address_is_refused() -> None:
+def test_an_address_of_another_machine_is_refused() -> None:
     told = run("serve", "--address", "192.0.2.1", "--port", "0", code=1).stderr  # of RFC 5737, for examples only
     assert told == (
         "error: 192.0.2.1 is no address of this machine; use 127.0.0.1, or 0.0.0.0 for every network, with --address\n"
     )
 
 
-def test_the_address_is_opened_once_something_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_address_is_opened_once_the_server_listens(monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[str] = []
     monkeypatch.setattr(installation.webbrowser, "open", lambda address: bool(opened.append(address)) or True)
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -102,7 +100,7 @@ def test_the_address_is_opened_once_something_listens(monkeypatch: pytest.Monkey
     assert opened == ["http://localhost/review?round=1"]
 
 
-def test_nothing_is_opened_where_nothing_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_address_is_opened_without_a_listening_server(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(installation, "_SERVE_SECONDS", 0.0)
     monkeypatch.setattr(installation.webbrowser, "open", lambda _: pytest.fail("opened"))
     assert not installation.open_when_served("http://localhost/", 1)

@@ -50,7 +50,7 @@ def test_kept_networks_are_listed_with_hash_and_size(opened: AppContext) -> None
     assert all(each["hash"] in table for each in run_json("models", "stripes"))
 
 
-def test_new_images_become_a_table_that_is_imported_as_it_is(
+def test_predictions_of_new_images_are_written_as_an_importable_table(
     opened: AppContext, digits_folder: Path, tmp_path: Path
 ) -> None:
     target = tmp_path / "out.csv"
@@ -69,7 +69,7 @@ def test_new_images_become_a_table_that_is_imported_as_it_is(
     assert {name: count for name, count in shown["class_counts"].items() if count} == told["by_class"]
 
 
-def test_new_images_become_a_folder_of_masks_that_is_imported_as_it_is(
+def test_predictions_of_new_images_are_written_as_importable_masks(
     opened: AppContext, new_scenes: Path, tmp_path: Path
 ) -> None:
     target = tmp_path / "masks"
@@ -95,7 +95,7 @@ def test_a_dry_run_only_checks(opened: AppContext, digits_folder: Path, tmp_path
     assert "would ask 2 networks of round 1 about 300 images" in plan
 
 
-def test_files_that_cannot_be_used_are_named_and_the_rest_is_done(
+def test_unusable_files_are_named_and_the_rest_is_predicted(
     opened: AppContext, digits_folder: Path, tmp_path: Path
 ) -> None:
     new = tmp_path / "new"
@@ -122,7 +122,9 @@ def test_files_that_cannot_be_used_are_named_and_the_rest_is_done(
         (["digits", ".", "--to", "out.csv", "--device", "abacus"], "device 'abacus' cannot be used"),
     ],
 )
-def test_what_cannot_be_done_says_why(opened: AppContext, one_digit: None, arguments: list[str], why: str) -> None:
+def test_impossible_predictions_are_refused_with_the_cause(
+    opened: AppContext, one_digit: None, arguments: list[str], why: str
+) -> None:
     failed = run("predict", *arguments, code=1)
     assert failed.stderr.startswith("error: ")
     assert why in failed.stderr
@@ -140,7 +142,7 @@ def test_a_changed_network_is_named(opened: AppContext, digits_folder: Path, tmp
         path.write_bytes(whole)
 
 
-def test_neither_help_nor_a_listing_waits_for_torch() -> None:
+def test_help_and_listings_do_not_load_torch() -> None:
     code = (
         "import sys, json\nfrom typer.testing import CliRunner\nfrom app.cli import app\n"
         "CliRunner().invoke(app, ['predict', '--help'])\n"
@@ -151,7 +153,9 @@ def test_neither_help_nor_a_listing_waits_for_torch() -> None:
     assert json.loads(done.stdout.splitlines()[-1]) is False
 
 
-def test_probabilities_come_back_as_a_round_with_the_same_findings(opened: AppContext, tmp_path: Path) -> None:
+def test_exported_probabilities_are_imported_as_a_round_with_the_same_findings(
+    opened: AppContext, tmp_path: Path
+) -> None:
     file = tmp_path / "pred.csv"
     assert run_json("export-predictions", "digits", file, "--round", "1")["images"] == 300
     own = {(one["path"], one["suggested"]) for one in run_json("findings", "digits", "--limit", "300", "--round", "1")}
@@ -161,7 +165,7 @@ def test_probabilities_come_back_as_a_round_with_the_same_findings(opened: AppCo
     assert {(one["path"], one["suggested"]) for one in brought} == own
 
 
-def test_an_export_says_that_classes_which_were_not_kept_are_estimated(
+def test_an_export_reports_that_probabilities_of_unstored_classes_are_estimated(
     opened: AppContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert "share evenly" not in run("export-predictions", "digits", tmp_path / "whole.csv", "--round", "1").stdout
@@ -171,7 +175,7 @@ def test_an_export_says_that_classes_which_were_not_kept_are_estimated(
     assert "share evenly" in told
 
 
-def test_whether_predictions_are_out_of_fold_must_be_said(opened: AppContext, tmp_path: Path) -> None:
+def test_importing_predictions_requires_out_of_fold_or_seen(opened: AppContext, tmp_path: Path) -> None:
     file = tmp_path / "pred.npz"
     run("export-predictions", "digits", file)
     refused = run("import-predictions", "digits", file, code=1)
@@ -187,7 +191,7 @@ def test_issues_have_cleanlabs_columns(opened: AppContext, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("form", [(), ("--npz",)], ids=["PNGs", "npz"])
-def test_predicted_masks_come_back_as_a_round(opened: AppContext, tmp_path: Path, form: tuple[str, ...]) -> None:
+def test_predicted_masks_are_imported_as_a_round(opened: AppContext, tmp_path: Path, form: tuple[str, ...]) -> None:
     folder = tmp_path / "predicted"
     told = run("export-predictions", "stripes", folder, "--round", "1", *form)
     assert f"predictions of 12 images in {folder}" in told.stdout

@@ -19,7 +19,7 @@ def opened(app_context: AppContext, monkeypatch: pytest.MonkeyPatch) -> AppConte
     return app_context
 
 
-def test_rounds_are_listed_with_recipe_results_and_what_changed(opened: AppContext) -> None:
+def test_rounds_are_listed_with_recipe_results_and_changes(opened: AppContext) -> None:
     add_past(opened)
     second, first = run_json("rounds", "pets")
     assert second["round"]["recipe"] == "cross-fold"
@@ -37,7 +37,7 @@ def test_rounds_are_listed_with_recipe_results_and_what_changed(opened: AppConte
     assert "decided in between: 3 accept, 1,200 bulk, 1 ambiguous, 2 exclude" in told
 
 
-def test_wrong_labels_and_bulk_accepts_stand_with_what_is_known(opened: AppContext) -> None:
+def test_wrong_labels_and_bulk_accepts_are_listed_with_their_evidence(opened: AppContext) -> None:
     round_id = add_sampled_round(opened, add_dataset(opened, [0] * 420))
     (before,) = run_json("rounds", "pets")
     assert before["wrong_labels"]["estimate"] is None
@@ -71,13 +71,13 @@ def test_hints_are_printed_and_in_json(opened: AppContext) -> None:
         assert (hint["key"], "sample" in hint["advice"]) == ("low-agreement", True)
 
 
-def test_no_round_is_no_error(opened: AppContext) -> None:
+def test_listing_without_rounds_succeeds(opened: AppContext) -> None:
     add_dataset(opened, [0, 1])
     assert run_json("rounds", "pets") == []
     assert "no round yet" in run("rounds", "pets").stderr
 
 
-def test_a_round_after_none_but_cancelled_ones_changed_nothing_since_a_round_before(opened: AppContext) -> None:
+def test_a_round_after_only_cancelled_rounds_has_no_changes(opened: AppContext) -> None:
     dataset_id = add_dataset(opened, [0, 1] * 10)
     config = RoundConfig(folds=2)
     rounds.cancel_round(opened, rounds.start_round(opened, dataset_id, config, "ada").id)

@@ -43,7 +43,7 @@ def test_further_networks_are_named_at_the_start(opened: AppContext) -> None:
     assert (members[0]["upscale"], members[1]["epochs"]) == (64, 2)
 
 
-def test_a_network_is_added_to_a_finished_round_and_told_of(
+def test_a_network_is_added_to_a_finished_round_and_reported(
     opened: AppContext, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     assert "networks_contradicting" not in run_json("findings", "digits", "--status", "any")[0]
@@ -118,7 +118,7 @@ def test_a_cancelled_round_is_resumed_by_its_number(bare: AppContext) -> None:
     assert rounds.get_round(bare, started.id).status is JobStatus.QUEUED
 
 
-def test_labels_are_masks_where_that_is_said(bare: AppContext, digits_folder: Path, tmp_path: Path) -> None:
+def test_labels_are_masks_on_request(bare: AppContext, digits_folder: Path, tmp_path: Path) -> None:
     folder = tmp_path / "scenes"
     folder.mkdir()
     shutil.copy(min(digits_folder.glob("*/*.png")), folder / "one.png")
@@ -135,7 +135,7 @@ def compared(digits: AppContext, monkeypatch: pytest.MonkeyPatch) -> AppContext:
     return digits
 
 
-def test_a_missing_precondition_is_printed_with_the_cure(compared: AppContext) -> None:
+def test_an_unmet_precondition_is_printed_with_the_cure(compared: AppContext) -> None:
     assert "protect or draw one" in run("impact", "digits", code=1).stderr
     spoil_and_clean(compared, judged=18)
     assert "judge 12 more of it in the review" in run("impact", "digits", code=1).stderr
@@ -143,7 +143,7 @@ def test_a_missing_precondition_is_printed_with_the_cure(compared: AppContext) -
     assert "seeds are 0" in run("impact", "digits", "--seeds", "0", code=1).stderr
 
 
-def test_the_newest_result_is_printed_for_people_and_for_scripts(compared: AppContext) -> None:
+def test_the_newest_result_is_printed_as_text_and_as_json(compared: AppContext) -> None:
     add_comparison(compared, 1, impact_of())
     told = run("impact", "digits", "--last").stdout
     assert "Round 2 of digits. Cleaning pays." in told
@@ -155,7 +155,7 @@ def test_the_newest_result_is_printed_for_people_and_for_scripts(compared: AppCo
     assert said["round"]["recipe"] == "comparison"
 
 
-def test_the_former_name_of_the_command_works_and_is_not_listed(compared: AppContext) -> None:
+def test_the_former_name_of_the_command_works_but_is_not_listed(compared: AppContext) -> None:
     add_comparison(compared, 1, impact_of())
     assert run("worth", "digits", "--last").stdout == run("impact", "digits", "--last").stdout
     listed = run("--help").stdout
@@ -172,7 +172,7 @@ def test_a_comparison_is_started_by_impact_or_as_a_recipe_and_cancelled(compared
 
 
 @pytest.mark.slow
-def test_a_comparison_is_watched_to_its_end(compared: AppContext) -> None:
+def test_a_comparison_is_followed_to_its_end(compared: AppContext) -> None:
     spoil_and_clean(compared)
     rounds.start_round(compared, 1, CONFIG, "ada", recipe=Recipe.COMPARISON, recipe_config={"seeds": 1})
     told = run("round", "digits", "--watch").stdout

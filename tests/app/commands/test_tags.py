@@ -22,7 +22,7 @@ def test_every_command_has_help_with_examples(command: str) -> None:
     assert f"    python -m app {command}" in told
 
 
-def test_tags_go_in_and_out(opened: AppContext, tmp_path: Path) -> None:
+def test_tags_are_imported_and_exported(opened: AppContext, tmp_path: Path) -> None:
     table = tmp_path / "tags.csv"
     table.write_text("path,tags\nscene_001.png,sky;road;car\nscene_002.png,sky;boat\n")
     result = run("tags", "import", "scenes", table)
@@ -52,7 +52,7 @@ def test_contradictions_are_listed(opened: AppContext) -> None:
     assert "scene_000.png" in run("tags", "missing", "scenes").stdout
 
 
-def test_a_table_of_nothing_known_fails(opened: AppContext, tmp_path: Path) -> None:
+def test_a_table_of_unknown_images_fails(opened: AppContext, tmp_path: Path) -> None:
     table = tmp_path / "tags.csv"
     table.write_text("path,tags\nnowhere.png,sky\n")
     assert "no row of tags.csv was used" in run("tags", "import", "scenes", table, code=1).stderr

@@ -44,7 +44,7 @@ def test_users_are_added_changed_and_removed() -> None:
     assert "there are: ada" in run("users", "role", "ben", "lead", code=1).stderr
 
 
-def test_the_log_lists_what_was_done_and_nothing_secret() -> None:
+def test_the_audit_log_lists_acts_without_secrets() -> None:
     give("users", "add", "ada", "--role", "admin", "--by", "root")
     run("users", "role", "ada", "admin", "--by", "root")
     found = run_json("log")

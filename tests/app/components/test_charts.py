@@ -7,7 +7,7 @@ from app.components.charts import MOST_CHOSEN, class_labels, confusion_part, esc
 from core.judge.confusions import as_json
 
 
-def test_a_confusion_of_few_classes_is_drawn_whole() -> None:
+def test_the_confusion_of_few_classes_is_drawn_completely() -> None:
     part = confusion_part([[5, 1], [0, 7]], range(2))
     assert part.classes == (0, 1)
     assert set(part.cells) == {(0, 0, 5), (1, 1, 7), (0, 1, 1)}
@@ -31,7 +31,7 @@ def test_a_thousand_classes_without_an_error_draw_nothing() -> None:
 
 
 @given(st.lists(st.text(st.characters(codec="utf-8"), min_size=1, max_size=60), unique=True, max_size=40))
-def test_labels_are_distinct_and_hold_no_tag(names: list[str]) -> None:
+def test_labels_are_distinct_and_contain_no_html_tag(names: list[str]) -> None:
     labels = class_labels(names)
     assert len(labels) == len(names)
     assert not any(mark in label for label in labels for mark in "<>")
@@ -43,7 +43,7 @@ def test_a_long_name_keeps_its_beginning_and_its_end() -> None:
     assert len(shorten("Felis silvestris catus")) == 14
 
 
-def test_names_that_differ_in_the_middle_alone_get_different_labels() -> None:
+def test_names_that_differ_only_in_the_middle_get_different_labels() -> None:
     names = [f"bird number {number:03} of the large collection" for number in range(200)]
     labels = class_labels(names)
     assert len(set(labels)) == 200
@@ -51,7 +51,7 @@ def test_names_that_differ_in_the_middle_alone_get_different_labels() -> None:
     assert labels[7] == "…007 of…ection"
 
 
-def test_a_beginning_that_all_names_share_is_left_out() -> None:
+def test_a_common_prefix_of_all_names_is_left_out() -> None:
     assert class_labels(["traffic_sign_stop_ahead", "traffic_sign_yield"]) == ["…stop_ahead", "…yield"]
 
 
@@ -60,7 +60,7 @@ def test_html_is_drawn_as_text() -> None:
     assert class_labels(["<br>", "a & b"]) == ["&lt;br&gt;", "a &amp; b"]
 
 
-def test_a_ceiling_is_drawn_with_its_source_only_where_one_is_known() -> None:
+def test_a_ceiling_is_drawn_with_its_source_only_if_known() -> None:
     results = [("labels alone", 0.9), ("student 1 of 1", 0.93)]
     plain = stage_figure(results, "accuracy")
     assert [line["y0"] for line in plain["layout"]["shapes"]] == [0.9]

@@ -14,7 +14,7 @@ from tests.app.small import add_dataset
 NOW = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
 
 
-def test_a_round_at_work_says_on_the_card_how_long_it_still_takes(app_context: AppContext) -> None:
+def test_the_card_of_a_running_round_shows_the_remaining_time(app_context: AppContext) -> None:
     dataset_id = add_dataset(app_context, [0, 1])
     with app_context.database.write() as session:
         round_id = rounds.add_round(session, dataset_id, RoundConfig(folds=2).to_json(), DEMO, NOW)

@@ -19,7 +19,7 @@ from app.services.annotators import COOKIE
         (quote("x" * 81), None),
     ],
 )
-def test_a_cookie_is_a_name_or_nobody(cookie: str, name: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cookie_holds_a_valid_name_or_none(cookie: str, name: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     context = SimpleNamespace(cookies={COOKIE: cookie})
     monkeypatch.setattr(identity.st, "context", context)
     assert identity.current_name() == name
@@ -36,7 +36,7 @@ def test_a_cookie_is_a_name_or_nobody(cookie: str, name: str | None, monkeypatch
         ("annotator", "%FF", " "),  # no name is one of no member
     ],
 )
-def test_a_viewer_is_limited_unless_an_admin_or_without_login(
+def test_a_viewer_is_restricted_unless_admin_or_without_login(
     role: str | None, cookie: str, looks: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     headers = {} if role is None else {identity.ROLE: role}

@@ -33,7 +33,7 @@ def check(node: str, program: Path, *arguments: str, text: str = "") -> subproce
 
 
 @pytest.mark.parametrize("path", TESTS, ids=lambda path: path.name.removesuffix(".test.js"))
-def test_the_modules_do_what_their_tests_say(path: Path, node: str) -> None:
+def test_the_tests_of_the_modules_pass(path: Path, node: str) -> None:
     ran = subprocess.run(
         [node, "--test", str(path)],
         capture_output=True,
@@ -45,7 +45,7 @@ def test_the_modules_do_what_their_tests_say(path: Path, node: str) -> None:
     assert ran.returncode == 0, ran.stdout + ran.stderr
 
 
-def test_every_module_is_tested_for_syntax(node: str) -> None:
+def test_every_module_has_valid_syntax(node: str) -> None:
     script = "const { pathToFileURL } = require('node:url'); for (const f of process.argv.slice(1)) "
     script += "require('node:vm').SourceTextModule && new (require('node:vm').SourceTextModule)("
     script += "require('node:fs').readFileSync(f, 'utf8'), { identifier: pathToFileURL(f).href });"
@@ -76,7 +76,7 @@ def test_every_module_is_checked(node: str, checkers: Path) -> None:
     assert "no-unused-vars" in check(node, checkers / ESLINT, *LINT, *unused, text="const unused = 1;").stdout
 
 
-def test_data_never_becomes_markup() -> None:
+def test_data_is_never_inserted_as_markup() -> None:
     for path in MODULES:
         text = path.read_text(encoding="utf-8")
         assert "innerHTML" not in text, path.name

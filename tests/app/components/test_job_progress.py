@@ -26,10 +26,10 @@ def at_work(app_context: AppContext, *statuses: JobStatus) -> RoundProgress:
     return replace(seen, round=running, worker=worker, shards=shards)
 
 
-def test_a_round_says_how_many_shards_are_done_and_what_a_cancel_keeps(app_context: AppContext) -> None:
+def test_a_round_shows_its_finished_shards_and_those_kept_on_cancel(app_context: AppContext) -> None:
     done, running, queued = JobStatus.DONE, JobStatus.RUNNING, JobStatus.QUEUED
     seen = at_work(app_context, done, running, running, queued)
-    assert headline(seen) == "embedding, 1 of 4 shards done, 2 at work"
+    assert headline(seen) == "embedding, 1 of 4 shards done, 2 running"
     assert what_stays(seen) == "1 of 4 shards is done and stays; you can resume it."
     assert "1 of 4 shards done" in fold_strip(seen.folds, Recipe.CROSS_FOLD, seen.shards)
     after = replace(seen, shards=[replace(one, status=done) for one in seen.shards])

@@ -9,7 +9,7 @@ def page() -> None:
     pick("dataset", {1: "pets", 2: "cars", 3: "birds"}, "Dataset")
 
 
-def test_what_another_page_showed_last_wins_over_an_older_choice_of_this_one() -> None:
+def test_the_dataset_last_shown_by_another_page_replaces_an_older_choice() -> None:
     at = AppTest.from_function(page)
     at.session_state["pick_dataset"], at.session_state["seen_dataset"] = 1, 2  # a page without this field showed 2
     at.run()
@@ -17,7 +17,7 @@ def test_what_another_page_showed_last_wins_over_an_older_choice_of_this_one() -
     assert at.query_params["dataset"] == "2"
 
 
-def test_a_choice_is_kept_and_goes_into_the_address() -> None:
+def test_a_choice_is_kept_and_added_to_the_address() -> None:
     at = AppTest.from_function(page).run()
     at.selectbox[0].select(3).run()
     assert at.selectbox[0].value == 3

@@ -18,14 +18,14 @@ def screen(app_context: AppContext, monkeypatch: pytest.MonkeyPatch) -> AppTest:
     return AppTest.from_file(str(MAIN), default_timeout=30).switch_page("pages/classes.py")
 
 
-def test_without_a_dataset_the_page_says_where_to_go(screen: AppTest) -> None:
+def test_the_page_without_a_dataset_links_to_the_import(screen: AppTest) -> None:
     screen.run()
     assert not screen.exception
     assert screen.title[0].value == "No classes yet"
     assert screen.button("classes_datasets").label == "Datasets"
 
 
-def test_the_table_is_on_the_dataset_that_is_asked_for_with_both_classes_of_a_merge(
+def test_the_table_shows_the_requested_dataset_with_both_classes_of_a_merge(
     screen: AppTest, app_context: AppContext
 ) -> None:
     first = add_dataset(app_context, [0, 1] * 10)

@@ -45,7 +45,7 @@ def add(app_context: AppContext, root: Path, name: str) -> int:
     ).id
 
 
-def test_an_empty_installation_says_what_can_be_imported(
+def test_an_empty_installation_shows_importable_formats(
     app_context: AppContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     at = page(app_context, monkeypatch).run()
@@ -56,7 +56,7 @@ def test_an_empty_installation_says_what_can_be_imported(
     assert "Manifest" in said
 
 
-def test_a_source_is_looked_at_imported_and_reported(
+def test_a_source_is_previewed_imported_and_reported(
     app_context: AppContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = draw_all(tmp_path / "set", [f"{name}/{number}.png" for name in ("cat", "dog") for number in range(6)])
@@ -80,9 +80,7 @@ def test_a_source_is_looked_at_imported_and_reported(
     assert len(at.dataframe) == 0
 
 
-def test_a_source_that_is_not_there_is_an_error_with_its_cure(
-    app_context: AppContext, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_source_is_an_error_with_its_cure(app_context: AppContext, monkeypatch: pytest.MonkeyPatch) -> None:
     at = page(app_context, monkeypatch).run()
     at.text_input(key="import_source").set_value("/no/such/folder").run()
     assert not at.exception
@@ -100,7 +98,7 @@ def test_the_format_can_be_overridden(app_context: AppContext, tmp_path: Path, m
     assert "manifest.csv" in at.error[0].value
 
 
-def test_a_folder_is_chosen_by_walking_to_it(
+def test_a_folder_is_chosen_by_browsing(
     app_context: AppContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     draw_all(tmp_path / "data" / NASTY.replace("/", "-"), ["cat/1.png", "dog/1.png"])
@@ -120,14 +118,14 @@ def test_a_folder_is_chosen_by_walking_to_it(
     assert "import_use" not in {button.key for button in at.button}
 
 
-def test_images_without_labels_are_told_what_becomes_of_them(
+def test_the_treatment_of_unlabelled_images_is_explained(
     app_context: AppContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = draw_all(tmp_path / "new", ["train/1.png", "test/2.png"])
     at = page(app_context, monkeypatch).run()
     at.text_input(key="import_source").set_value(str(root)).run()
     at.selectbox(key="import_format").select_index(1 + list(SourceFormat).index(SourceFormat.UNLABELLED)).run()
-    assert "<b>2</b> images · no labels: a round can learn nothing from them alone · test <b>1</b>" in html(at)
+    assert "<b>2</b> images · no labels: a round needs some labels to train on · test <b>1</b>" in html(at)
     add(app_context, draw_all(tmp_path / "pets", ["cat/1.png", "dog/1.png"]), "pets & co")
     at.session_state["datasets_wizard"] = True
     at.run()
@@ -156,7 +154,7 @@ def test_masks_are_shown_over_their_images_with_their_classes_and_reported(
     assert at.dataframe[0].value["problem"].tolist() == ["ids outside the classes"]
     assert any(caption.value.startswith("1 problem so far;") for caption in at.caption)
     at.text_input(key="import_ignore_id").set_value("x").run()
-    assert "no pixel value" in at.error[0].value
+    assert "not a pixel value" in at.error[0].value
     at.text_input(key="import_ignore_id").set_value("9").run()
     assert html(at).count('alt="its mask"') == 12
     at.button(key="import_go").click().run()
@@ -169,7 +167,7 @@ def test_masks_are_shown_over_their_images_with_their_classes_and_reported(
     assert "13 images · 13 masks · 3 classes" in html(at)
 
 
-def test_an_import_can_be_cancelled_where_it_is_shown(
+def test_an_import_can_be_cancelled_on_its_card(
     app_context: AppContext, digits_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = imports.add_import(app_context, ImportRequest(name="set", source=str(digits_folder)))
@@ -179,7 +177,7 @@ def test_an_import_can_be_cancelled_where_it_is_shown(
     assert imports.get_import(app_context, asked).status is JobStatus.CANCELLED
 
 
-def test_cards_say_what_is_left_and_lead_on(digits: AppContext, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cards_show_the_remaining_work_and_link_to_it(digits: AppContext, monkeypatch: pytest.MonkeyPatch) -> None:
     at = page(digits, monkeypatch).run()
     assert not at.exception
     [card] = datasets.list_datasets(digits)
@@ -191,7 +189,7 @@ def test_cards_say_what_is_left_and_lead_on(digits: AppContext, monkeypatch: pyt
     assert "round=" in links["Review"].query_string
 
 
-def test_a_round_that_only_proposes_does_not_hide_what_contradicts_labels(
+def test_a_round_of_proposals_does_not_hide_suspicious_findings(
     digits: AppContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with digits.database.write() as session:
@@ -212,7 +210,7 @@ def test_a_round_that_only_proposes_does_not_hide_what_contradicts_labels(
     assert datasets.list_datasets(digits)[0].contradicting is None
 
 
-def test_proposals_are_told_beside_what_is_suspicious(digits: AppContext, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_proposals_are_counted_beside_suspicious_findings(digits: AppContext, monkeypatch: pytest.MonkeyPatch) -> None:
     proposed = make_unlabelled(digits)
     [card] = datasets.list_datasets(digits)
     assert card.reviewable
@@ -240,7 +238,7 @@ def test_a_card_can_be_renamed_imported_again_and_asked_for_its_report(
     assert not at.exception
 
 
-def test_a_tenth_is_drawn_on_the_page_where_there_are_no_splits(
+def test_an_evaluation_split_of_a_tenth_can_be_drawn_without_splits(
     digits: AppContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     at = page(digits, monkeypatch).run()
@@ -254,7 +252,7 @@ def test_a_tenth_is_drawn_on_the_page_where_there_are_no_splits(
     assert not [button for button in at.button if button.key == "splits_1_draw"]
 
 
-def test_images_that_a_protected_split_lacks_are_drawn_on_the_page(
+def test_images_missing_in_a_protected_split_can_be_drawn_on_the_page(
     digits: AppContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     deal_splits(digits, every=60)
@@ -269,7 +267,9 @@ def test_images_that_a_protected_split_lacks_are_drawn_on_the_page(
     assert not [button for button in at.button if button.key == "splits_1_draw"]
 
 
-def test_a_split_is_protected_and_freed_again_on_the_page(digits: AppContext, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_split_can_be_protected_and_unprotected_on_the_page(
+    digits: AppContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
     deal_splits(digits)
     at = page(digits, monkeypatch).switch_page("pages/datasets.py")
     at.query_params["splits"] = "1"
@@ -291,7 +291,7 @@ def plain_text(markdown: str) -> str:
     return markdown.replace("\\", "")
 
 
-def test_a_renamed_class_is_asked_about_and_taken_with_one_click(
+def test_a_renamed_class_is_asked_about_and_accepted_with_one_click(
     app_context: AppContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = draw_all(tmp_path / "set", [f"{name}/{number}.png" for name in ("cat", "dog") for number in range(6)])
@@ -325,7 +325,7 @@ def test_two_spellings_of_a_class_lead_to_their_merge(
     assert "--merge-class" not in str([table.value.to_dict() for table in at.dataframe])
 
 
-def test_a_dataset_is_moved_where_its_card_says_its_place(
+def test_a_dataset_is_moved_on_its_card(
     app_context: AppContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = draw_all(tmp_path / "set", [f"{name}/{number}.png" for name in ("cat", "dog") for number in range(6)])
@@ -339,7 +339,7 @@ def test_a_dataset_is_moved_where_its_card_says_its_place(
     assert datasets.get_dataset(app_context, 1).root == str(tmp_path / "moved")
 
 
-def test_nothing_from_outside_is_drawn_as_html_or_markdown(
+def test_foreign_text_is_drawn_neither_as_html_nor_as_markdown(
     app_context: AppContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / NASTY.replace("/", "")
@@ -362,7 +362,7 @@ def test_nothing_from_outside_is_drawn_as_html_or_markdown(
 
 
 @pytest.mark.parametrize("wanted", ["x", "99", "-1", "9" * 50, ""])
-def test_an_address_that_names_no_import_is_no_error(
+def test_an_unknown_import_in_the_address_is_ignored(
     wanted: str, app_context: AppContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     at = page(app_context, monkeypatch)
@@ -392,7 +392,7 @@ def test_a_question_about_masks_is_answered_with_a_click(
     assert card.dataset.options["unnamed_ids"] == "class"
 
 
-def test_masks_mended_elsewhere_are_taken_with_one_click(
+def test_masks_corrected_elsewhere_are_accepted_with_one_click(
     app_context: AppContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = draw_stripes(tmp_path / "set")

@@ -38,7 +38,7 @@ def words(screen: AppTest) -> str:
     return "\n".join([*(str(element.value) for element in shown), *drawn])
 
 
-def test_without_a_dataset_the_page_sends_people_to_the_import(
+def test_the_page_without_a_dataset_links_to_the_import(
     app_context: AppContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     screen = open_page(app_context, monkeypatch)
@@ -46,7 +46,7 @@ def test_without_a_dataset_the_page_sends_people_to_the_import(
     assert "Import a dataset first" in words(screen)
 
 
-def test_the_preview_counts_what_the_form_asks_for(screen: AppTest) -> None:
+def test_the_preview_counts_follow_the_form(screen: AppTest) -> None:
     assert ">300</div>" in words(screen)
     assert "No label changes" in words(screen)
     screen.radio("form_family").set_value("Patch").run()
@@ -103,7 +103,7 @@ def test_a_finished_export_is_listed_and_downloaded(
     assert bool(screen.dataframe[-1].value["Size"].notna().all()) == form.with_files
 
 
-def test_class_folders_are_promised_as_they_are_written(
+def test_the_previewed_class_folders_equal_the_written_ones(
     digits: AppContext,  # noqa: F811
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -116,7 +116,7 @@ def test_class_folders_are_promised_as_they_are_written(
     assert {path.name for path in Path(done.path).iterdir() if path.is_dir()} == {"_no_split", "evaluation"}
 
 
-def test_a_failed_export_says_why(
+def test_a_failed_export_shows_the_cause(
     digits: AppContext,  # noqa: F811
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
@@ -132,7 +132,7 @@ def test_a_failed_export_says_why(
     assert "is not empty" in words(screen)
 
 
-def test_a_dataset_of_masks_is_offered_forms_of_masks_alone(
+def test_only_mask_formats_are_offered_for_a_dataset_of_masks(
     scenes: AppContext,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,

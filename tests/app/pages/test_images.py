@@ -18,7 +18,7 @@ def open_page(app_context: AppContext, monkeypatch: pytest.MonkeyPatch) -> AppTe
     return AppTest.from_file(str(MAIN), default_timeout=30).switch_page("pages/images.py").run()
 
 
-def test_without_a_dataset_the_page_sends_people_to_the_import(
+def test_the_page_without_a_dataset_links_to_the_import(
     app_context: AppContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     screen = open_page(app_context, monkeypatch)
@@ -27,7 +27,7 @@ def test_without_a_dataset_the_page_sends_people_to_the_import(
     assert screen.button("empty_step_0").label == "Import a dataset"
 
 
-def test_one_click_checks_the_images_and_shows_what_was_found(
+def test_one_click_checks_the_images_and_shows_the_problems(
     imported: AppContext,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -49,6 +49,6 @@ def test_one_click_checks_the_images_and_shows_what_was_found(
     assert {button.key for button in again.button} == {"by_filter_remove", "remove images without content"}
 
 
-def test_a_card_is_reached_whatever_was_said_of_it() -> None:
+def test_a_card_is_linked_with_any_kind_and_status() -> None:
     address = review_address(7, 3, every_kind=True)
     assert address == "review?round=3&show=any&status=any&sample=7"

@@ -30,7 +30,7 @@ def words(screen: AppTest) -> str:
     return "\n".join(str(element.value) for element in shown).replace("\\", "")
 
 
-def test_without_a_dataset_the_page_sends_people_to_the_import(
+def test_the_page_without_a_dataset_links_to_the_import(
     app_context: AppContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     screen = open_page(app_context, monkeypatch).run()
@@ -38,7 +38,7 @@ def test_without_a_dataset_the_page_sends_people_to_the_import(
     assert "Import a dataset first" in words(screen)
 
 
-def test_a_missing_precondition_has_a_link_to_its_page(digits: AppContext, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unmet_precondition_links_to_its_page(digits: AppContext, monkeypatch: pytest.MonkeyPatch) -> None:
     screen = open_page(digits, monkeypatch).run()
     assert not screen.exception
     assert "no split of digits is for evaluation" in words(screen)
@@ -54,7 +54,7 @@ def test_a_missing_precondition_has_a_link_to_its_page(digits: AppContext, monke
     assert not screen.button("impact_start").disabled
 
 
-def test_once_enough_is_judged_but_nothing_changed_the_link_leads_to_the_other_findings(
+def test_the_page_links_to_other_findings_when_no_training_label_has_changed(
     digits: AppContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     protect(digits)
@@ -65,7 +65,7 @@ def test_once_enough_is_judged_but_nothing_changed_the_link_leads_to_the_other_f
     assert link.query_string == "round=1"
 
 
-def test_one_click_starts_the_comparison_and_shows_it_at_work(
+def test_one_click_starts_the_comparison_and_shows_its_progress(
     digits: AppContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spoil_and_clean(digits)
@@ -93,7 +93,7 @@ def test_one_click_starts_the_comparison_and_shows_it_at_work(
 
 
 @pytest.mark.parametrize(("low", "kind"), [(0.006, "success"), (-0.002, "info")])
-def test_a_result_is_told_in_words_figures_and_by_class(
+def test_a_result_is_shown_in_words_numbers_and_by_class(
     digits: AppContext, monkeypatch: pytest.MonkeyPatch, low: float, kind: str
 ) -> None:
     spoil_and_clean(digits)
@@ -120,7 +120,7 @@ def test_a_result_is_told_in_words_figures_and_by_class(
     assert found.round.id == round_id
 
 
-def test_an_older_result_names_its_intervals_of_each_class_alone_and_gives_no_advice_that_is_done(
+def test_an_older_result_marks_its_uncorrected_intervals_and_omits_advice_already_followed(
     digits: AppContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     old = impact_of(low=-0.002) | {"images": 60}
@@ -134,7 +134,7 @@ def test_an_older_result_names_its_intervals_of_each_class_alone_and_gives_no_ad
     assert "95 % interval, each class alone" in screen.dataframe[0].value.columns
 
 
-def test_a_comparison_among_the_rounds_breaks_no_other_page(
+def test_other_pages_work_with_a_comparison_among_the_rounds(
     app_context: AppContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dataset_id = add_dataset(app_context, [0, 1] * 10)

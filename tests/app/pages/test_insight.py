@@ -35,14 +35,14 @@ def screen(app_context: AppContext, monkeypatch: pytest.MonkeyPatch) -> AppTest:
     return AppTest.from_file(str(MAIN), default_timeout=30).switch_page("pages/insight.py")
 
 
-def test_without_a_finished_round_the_page_says_where_to_go(screen: AppTest) -> None:
+def test_the_page_without_a_finished_round_links_to_the_next_step(screen: AppTest) -> None:
     screen.run()
     assert not screen.exception
     assert "when a round is done" in words(screen)
     assert screen.button("empty_step_0").label == "Import a dataset"
 
 
-def test_a_finished_round_shows_its_figures_confusion_and_classes(screen: AppTest, app_context: AppContext) -> None:
+def test_a_finished_round_shows_its_metrics_confusion_and_classes(screen: AppTest, app_context: AppContext) -> None:
     add_done_round(app_context, add_dataset(app_context, PETS))
     screen.run()
     assert not screen.exception
@@ -66,7 +66,7 @@ def words(screen: AppTest) -> str:
     return "\n".join([*(str(element.value) for element in shown), *figures]).replace("\\", "")
 
 
-def test_without_random_samples_nothing_is_promised(screen: AppTest, app_context: AppContext) -> None:
+def test_no_precision_or_threshold_is_shown_without_random_samples(screen: AppTest, app_context: AppContext) -> None:
     round_id = add_sampled_round(app_context, add_dataset(app_context, [0] * 420))
     screen.run()
     assert not screen.exception
@@ -86,7 +86,7 @@ def test_the_models_own_count_is_marked_as_unverified(screen: AppTest, app_conte
     assert "agreement with the given labels" in words(screen)
 
 
-def test_after_both_samples_numbers_stand_with_their_intervals(screen: AppTest, app_context: AppContext) -> None:
+def test_numbers_are_shown_with_their_intervals_after_both_samples(screen: AppTest, app_context: AppContext) -> None:
     round_id = add_sampled_round(app_context, add_dataset(app_context, [0] * 420))
     sample_both(app_context, round_id)
     screen.run()
@@ -106,7 +106,7 @@ def test_after_both_samples_numbers_stand_with_their_intervals(screen: AppTest, 
     assert "**All suspicious (150)**" in told
 
 
-def test_a_certificate_is_listed_and_stands_on_the_curve(screen: AppTest, app_context: AppContext) -> None:
+def test_a_certificate_is_listed_and_drawn_on_the_curve(screen: AppTest, app_context: AppContext) -> None:
     round_id = add_sampled_round(app_context, add_dataset(app_context, [0] * 420))
     sample(app_context, round_id, FindingKind.SUSPICIOUS, count=100)
     screen.run()
@@ -126,7 +126,7 @@ def test_a_sample_is_started_by_its_button(screen: AppTest, app_context: AppCont
     assert screen.query_params["audit"] == str(started.audit.id)
 
 
-def test_hints_name_their_reason_and_what_to_do(screen: AppTest, app_context: AppContext) -> None:
+def test_hints_name_their_reason_and_advice(screen: AppTest, app_context: AppContext) -> None:
     round_id = add_done_round(app_context, add_dataset(app_context, PETS))
     with app_context.database.write() as session:
         session.get_one(RoundRow, round_id).metrics = METRICS | {"confusion": [[60, 40], [40, 60]]}
@@ -137,9 +137,7 @@ def test_hints_name_their_reason_and_what_to_do(screen: AppTest, app_context: Ap
     assert "Agrees with 60% of the labels" in words(screen)
 
 
-def test_two_classes_that_most_changes_are_between_lead_to_their_merge(
-    screen: AppTest, app_context: AppContext
-) -> None:
+def test_the_most_confused_pair_of_classes_links_to_their_merge(screen: AppTest, app_context: AppContext) -> None:
     dataset_id = add_dataset(app_context, PETS)
     reviews.add_class(app_context, dataset_id, "fox", by="ada")
     round_id = add_done_round(app_context, dataset_id)
@@ -171,7 +169,7 @@ def test_regions_and_pixels_of_masks_have_an_interval(screen: AppTest, app_conte
     assert "Pixels: 100 % right (a count: all 40 cards of this set are judged)" in told
 
 
-def test_a_link_that_names_only_the_round_finds_its_dataset(screen: AppTest, app_context: AppContext) -> None:
+def test_a_link_with_only_the_round_shows_its_dataset(screen: AppTest, app_context: AppContext) -> None:
     first = add_done_round(app_context, add_dataset(app_context, PETS))
     add_done_round(app_context, add_dataset(app_context, PETS, name="others"))
     screen.query_params["round"] = str(first)
@@ -180,7 +178,7 @@ def test_a_link_that_names_only_the_round_finds_its_dataset(screen: AppTest, app
     assert screen.query_params["dataset"] == "1"
 
 
-def test_a_round_that_is_not_there_is_told_and_one_of_another_dataset_is_not(
+def test_a_missing_round_is_reported_and_one_of_another_dataset_ignored(
     screen: AppTest, app_context: AppContext
 ) -> None:
     first, second = add_dataset(app_context, [0, 1] * 10), add_dataset(app_context, [0, 1] * 10, name="others")
@@ -199,7 +197,7 @@ def test_a_round_that_is_not_there_is_told_and_one_of_another_dataset_is_not(
     assert screen.query_params["round"] == "2"
 
 
-def test_parameters_of_another_page_leave_the_address(screen: AppTest, app_context: AppContext) -> None:
+def test_parameters_of_another_page_are_removed_from_the_address(screen: AppTest, app_context: AppContext) -> None:
     done = add_done_round(app_context, add_dataset(app_context, PETS))
     screen.query_params.update({"round": str(done), "show": "suspicious", "given": "1", "pseudo": "0"})
     screen.run()
@@ -264,9 +262,9 @@ def test_a_recipe_shows_the_scores_of_its_stages_and_contradictions_of_its_tags(
     screen.run()
     assert not screen.exception
     stages = screen.dataframe[0].value
-    assert list(stages["Learnt from"]) == ["Masks alone", "All masks, given and painted"]
+    assert list(stages["Learnt from"]) == ["Masks alone", "All masks, given and predicted"]
     assert any(
-        "4 masks and 20 images with tags taught; PseudoNet painted; 6 test images" in one.value
+        "4 masks and 20 images with tags were used; PseudoNet painted; 6 test images" in one.value
         for one in screen.caption
     )
     shown = "".join(element.proto.body for element in screen.get("html"))
@@ -328,14 +326,14 @@ def test_each_iteration_of_teacher_and_student_is_shown(screen: AppTest, app_con
     assert list(table["Learnt"])[1:] == [0.5, 0.5]
     assert list(table["Chosen"]) == ["", "", "best"]
     said = " ".join(one.value for one in screen.caption)
-    assert "8 labelled and 100 unlabelled images taught; chosen by 4 others" in said
+    assert "8 labelled and 100 unlabelled images were used; chosen by 4 others" in said
     assert "On the test images: 70.0%, labels alone 55.0%" in said
     assert "trained without these images" in said
     assert not screen.info
 
 
 @pytest.mark.parametrize(("best", "chosen"), [("student_1", ["", "best"]), ("baseline", ["best", ""])])
-def test_a_student_without_fine_tuning_can_be_the_best_and_no_gain_is_said(
+def test_a_student_without_fine_tuning_can_be_best_and_a_missing_gain_is_stated(
     screen: AppTest, app_context: AppContext, best: str, chosen: list[str]
 ) -> None:
     own = {"number": 1, "teacher": "votes", "thresholds": [0.5, 0.7], "predicted": [60, 40], "taken": [30, 20]}
@@ -344,22 +342,22 @@ def test_a_student_without_fine_tuning_can_be_the_best_and_no_gain_is_said(
     screen.run()
     assert not screen.exception
     assert list(screen.dataframe[0].value["Chosen"]) == chosen
-    said = any("No gain shows on the validation images" in one.value for one in screen.info)
+    said = any("The validation images show no gain" in one.value for one in screen.info)
     assert said == (best == "baseline")
 
 
-def test_it_says_what_a_frozen_network_learnt_and_why(screen: AppTest, app_context: AppContext) -> None:
+def test_the_learner_of_a_frozen_network_is_shown_with_the_reason(screen: AppTest, app_context: AppContext) -> None:
     choice = {"spread": True, "held_out": 40, "probe_right": 0.55, "spread_right": 0.675, "decay": 0.3}
     add_iterated(app_context, add_dataset(app_context, PETS), iterations=[], best="spread", choice=choice)
     screen.run()
     assert not screen.exception
     said = " ".join(one.value for one in screen.caption)
     assert "labels as they spread to similar images: of 40 held-out labels it agreed with 67.5% after" in said
-    assert "with 55.0% by the labels alone" in said
+    assert "with 55.0% with the labels only" in said
     assert "On the test images: 70.0%, labels alone 55.0%" in said
 
 
-def test_it_says_that_there_were_too_few_labels_to_compare(screen: AppTest, app_context: AppContext) -> None:
+def test_too_few_labels_for_a_comparison_are_reported(screen: AppTest, app_context: AppContext) -> None:
     choice = {"spread": True, "held_out": 0, "probe_right": None, "spread_right": None, "decay": 1.0}
     add_iterated(app_context, add_dataset(app_context, PETS), iterations=[], best="spread", choice=choice)
     screen.run()
@@ -388,9 +386,7 @@ def test_proposals_of_teacher_and_student_are_counted_and_linked(screen: AppTest
     assert list(listed["Proposed"]) == [2]
 
 
-def test_stages_that_nothing_measured_make_no_empty_table(
-    screen: AppTest, app_context: AppContext, tmp_path: Path
-) -> None:
+def test_stages_without_metrics_leave_no_empty_table(screen: AppTest, app_context: AppContext, tmp_path: Path) -> None:
     dataset_id = add_scenes(app_context, tmp_path / "scenes")
     score = {"mean_iou": None, "accuracy": None, "ious": [None] * 5}
     metrics = {"task": "segmentation", "stages": {"baseline": score, "hybrid": score}, "painter": "hybrid"}
@@ -406,9 +402,7 @@ def test_stages_that_nothing_measured_make_no_empty_table(
     assert any("no test images, so nothing was measured" in one.value for one in screen.caption)
 
 
-def test_it_says_that_there_is_no_test_and_that_classes_are_never_predicted(
-    screen: AppTest, app_context: AppContext
-) -> None:
+def test_a_missing_test_set_and_never_predicted_classes_are_reported(screen: AppTest, app_context: AppContext) -> None:
     nothing = {"predicted": [0, 0], "taken": [0, 0], "student": SCORE | {"value": None}}
     iterations = [{"number": 1, "teacher": "teacher", "tuned": SCORE | {"value": None}, "better": False} | nothing]
     without = {"test": None, "baseline_test": None, "iterations": iterations, "teacher": SCORE, "best": "teacher"}
@@ -428,9 +422,7 @@ def test_the_rounds_page_shows_the_iterations_of_the_newest_round(screen: AppTes
     assert any("Network" in table.value and "Iteration 2" in list(table.value["Network"]) for table in screen.dataframe)
 
 
-def test_the_networks_that_are_kept_are_shown_with_the_command_that_asks_them(
-    screen: AppTest, app_context: AppContext
-) -> None:
+def test_the_kept_networks_are_shown_with_the_command_to_predict(screen: AppTest, app_context: AppContext) -> None:
     round_id = add_done_round(app_context, add_dataset(app_context, PETS, name="my pets"))
     screen.run()
     assert "not kept" in "".join(caption.value for caption in screen.caption)

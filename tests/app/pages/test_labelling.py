@@ -49,10 +49,10 @@ def test_a_page_without_labels_asks_for_classes_and_starts_labelling(
     assert rounds.classes_of(app_context, bare) == ["cat", "dog"]
 
 
-def test_start_is_grey_and_says_why(bare: int) -> None:
+def test_the_start_button_is_disabled_with_the_cause(bare: int) -> None:
     screen = opened("rounds", bare)
     assert screen.button(f"form_{bare}_start").disabled
-    assert "No image has a label to learn from yet: label some first." in [one.value for one in screen.caption]
+    assert "No image has a label yet: label some first." in [one.value for one in screen.caption]
 
 
 def test_labels_can_be_masks(app_context: AppContext, bare: int) -> None:

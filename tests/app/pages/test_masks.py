@@ -34,7 +34,7 @@ def shown(page: AppTest) -> tuple[int | None, int, int | None]:
     return data["round"], data["sample"], data["finding"]
 
 
-def test_without_a_round_the_page_says_what_to_do(
+def test_the_page_without_a_round_names_the_next_step(
     page: AppTest, app_context: AppContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use(app_context, monkeypatch)
@@ -43,7 +43,7 @@ def test_without_a_round_the_page_says_what_to_do(
     assert page.title[0].value == "No masks to edit yet"
 
 
-def test_a_round_of_plain_labels_has_no_masks(
+def test_a_round_of_class_labels_has_no_masks(
     page: AppTest, digits: AppContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use(digits, monkeypatch)
@@ -75,7 +75,7 @@ def test_the_address_chooses_round_image_and_region(
     assert page.session_state["seen_round"] == 1
 
 
-def test_a_dataset_no_round_has_looked_at_is_opened_too(
+def test_a_dataset_without_a_round_can_be_opened(
     page: AppTest, app_context: AppContext, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     use(app_context, monkeypatch)
@@ -85,7 +85,7 @@ def test_a_dataset_no_round_has_looked_at_is_opened_too(
     assert shown(page.run()) == (None, 2, None)
 
 
-def test_an_image_that_is_not_of_the_round_is_not_opened(
+def test_an_image_outside_the_round_is_not_opened(
     page: AppTest, scenes: AppContext, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     use(scenes, monkeypatch)
@@ -95,7 +95,7 @@ def test_an_image_that_is_not_of_the_round_is_not_opened(
         assert shown(page.run())[:2] == (1, 1)
 
 
-def test_an_image_that_cannot_be_painted_is_named_and_another_opened(
+def test_an_image_that_cannot_be_edited_is_named_and_another_opened(
     page: AppTest, scenes: AppContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use(scenes, monkeypatch)

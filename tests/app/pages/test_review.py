@@ -43,14 +43,14 @@ def shown_round(review: AppTest) -> object:
     return json.loads(element.proto.json)["round"]
 
 
-def test_without_a_round_the_page_says_what_to_do(review: AppTest) -> None:
+def test_the_page_without_a_round_names_the_next_step(review: AppTest) -> None:
     review.run()
     assert not review.exception
     assert review.title[0].value == "Nothing to review yet"
     assert review.button("review_datasets")
 
 
-def test_with_a_dataset_but_no_round_it_leads_to_the_rounds(review: AppTest, app_context: AppContext) -> None:
+def test_the_page_without_a_round_links_to_the_rounds_of_the_dataset(review: AppTest, app_context: AppContext) -> None:
     add_rounds(app_context)
     review.query_params["dataset"] = "1"
     review.run()
@@ -75,7 +75,7 @@ def test_the_address_chooses_round_and_dataset(review: AppTest, app_context: App
     assert shown_round(review.run()) == first[1]
 
 
-def test_nonsense_in_the_address_shows_the_newest_round(review: AppTest, app_context: AppContext) -> None:
+def test_an_invalid_address_shows_the_newest_round(review: AppTest, app_context: AppContext) -> None:
     ids = add_rounds(app_context, JobStatus.DONE)
     review.query_params["round"] = "1; drop table"
     review.query_params["dataset"] = "x"
@@ -86,7 +86,7 @@ def test_nonsense_in_the_address_shows_the_newest_round(review: AppTest, app_con
     ("named", "said"),
     [({"round": "abc"}, "round abc"), ({"round": "999"}, "round 999"), ({"dataset": "999"}, "dataset 999")],
 )
-def test_what_is_not_there_is_told_and_the_newest_round_shown(
+def test_a_missing_round_or_dataset_is_reported_and_the_newest_round_shown(
     named: dict[str, str], said: str, review: AppTest, app_context: AppContext
 ) -> None:
     ids = add_rounds(app_context, JobStatus.DONE)
@@ -97,14 +97,14 @@ def test_what_is_not_there_is_told_and_the_newest_round_shown(
     assert review.toast[0].value == f"There is no {said} to show; Round 1 of d is shown instead."
 
 
-def test_a_round_at_work_is_watched(review: AppTest, app_context: AppContext) -> None:
+def test_a_running_round_shows_its_progress(review: AppTest, app_context: AppContext) -> None:
     add_rounds(app_context, JobStatus.RUNNING)
     review.run()
     assert not review.exception
-    assert "at work" in review.title[0].value
+    assert "is running" in review.title[0].value
 
 
-def test_a_failed_round_says_so(review: AppTest, app_context: AppContext) -> None:
+def test_a_failed_round_is_reported(review: AppTest, app_context: AppContext) -> None:
     add_rounds(app_context, JobStatus.FAILED)
     review.run()
     assert "failed" in review.title[0].value

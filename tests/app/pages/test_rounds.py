@@ -60,16 +60,14 @@ def words(screen: AppTest) -> str:
     return "\n".join(str(element.value) for element in shown)
 
 
-def test_without_a_dataset_the_page_sends_people_to_the_import(screen: AppTest) -> None:
+def test_the_page_without_a_dataset_links_to_the_import(screen: AppTest) -> None:
     screen.run()
     assert not screen.exception
     assert "Import a dataset first" in words(screen)
     assert screen.button("empty_step_0").label == "Import a dataset"
 
 
-def test_the_form_begins_with_what_suits_the_images_and_starts_a_round(
-    screen: AppTest, app_context: AppContext
-) -> None:
+def test_the_form_proposes_settings_for_the_images_and_starts_a_round(screen: AppTest, app_context: AppContext) -> None:
     dataset_id = add_dataset(app_context, PETS)
     screen.run()
     assert not screen.exception
@@ -99,7 +97,7 @@ def test_further_networks_are_chosen_in_the_form(screen: AppTest, app_context: A
     assert (member.model, member.weights, member.input_size, member.upscale) == ("resnet18", Weights.PRETRAINED, 28, 96)
 
 
-def test_the_size_of_a_download_is_asked_for_on_a_click_alone(
+def test_the_size_of_a_download_is_requested_only_on_a_click(
     screen: AppTest, app_context: AppContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []
@@ -138,7 +136,7 @@ def add_photographs(app_context: AppContext) -> int:
     return dataset_id
 
 
-def test_each_proposal_says_how_long_it_takes(screen: AppTest, app_context: AppContext) -> None:
+def test_each_proposal_shows_its_estimated_time(screen: AppTest, app_context: AppContext) -> None:
     add_photographs(app_context)
     screen.run()
     assert not screen.exception
@@ -166,7 +164,7 @@ def test_the_network_of_the_last_round_is_remembered(screen: AppTest, app_contex
     assert RoundConfig.from_json(started.config) == chosen
 
 
-def test_the_page_does_not_wait_until_times_are_measured(
+def test_the_page_does_not_wait_for_time_estimates(
     screen: AppTest, app_context: AppContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add_photographs(app_context)
@@ -181,7 +179,7 @@ def test_the_page_does_not_wait_until_times_are_measured(
     assert "measuring" not in words(screen)
 
 
-def test_wrong_labels_are_unknown_before_and_told_after_random_samples(
+def test_wrong_labels_are_unknown_before_random_samples_and_estimated_after(
     screen: AppTest, app_context: AppContext
 ) -> None:
     round_id = add_sampled_round(app_context, add_dataset(app_context, [0] * 420))
@@ -204,14 +202,14 @@ def listed(screen: AppTest) -> list[str]:
     return list(next(table.value for table in screen.dataframe if "Network" in table.value)["Wrong labels"])
 
 
-def test_a_round_that_cannot_start_says_why_on_the_page(screen: AppTest, app_context: AppContext) -> None:
+def test_the_page_shows_why_a_round_cannot_start(screen: AppTest, app_context: AppContext) -> None:
     dataset_id = add_dataset(app_context, [0] * 20)
     screen.run()
     screen.button(f"form_{dataset_id}_start").click().run()
     assert "at least two classes" in words(screen)
 
 
-def test_a_round_at_work_shows_fold_epoch_and_figures_and_can_be_cancelled_and_resumed(
+def test_a_running_round_shows_fold_epoch_and_metrics_and_can_be_cancelled_and_resumed(
     screen: AppTest, app_context: AppContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started = rounds.start_round(app_context, add_dataset(app_context, PETS), RoundConfig(folds=2), "ada")
@@ -222,7 +220,7 @@ def test_a_round_at_work_shows_fold_epoch_and_figures_and_can_be_cancelled_and_r
         told = Progress("training", 0, 2, 3, 6, 0.5, loss=0.25, accuracy=0.875, images_per_second=1234.0)
         rows.write_fold(session, started.id, 0, attempt, told, now=NOW)
     screen.run()
-    assert "waiting for the worker, which goes on from where it was" in screen.get("progress")[0].proto.text
+    assert "waiting for the worker, which resumes where it stopped" in screen.get("progress")[0].proto.text
     assert "1,234" not in "".join(element.proto.body for element in screen.get("html")), "stale: nobody works on it"
     assert "No worker is running it now" in words(screen)
     monkeypatch.setattr("app.services.rounds.jobs.worker_state", lambda _: WorkerState([ALIVE], [], 0.0))
@@ -242,7 +240,7 @@ def test_a_round_at_work_shows_fold_epoch_and_figures_and_can_be_cancelled_and_r
     assert rounds.get_round(app_context, started.id).status is JobStatus.QUEUED
 
 
-def test_teacher_and_student_at_work_draw_the_results_of_the_networks_that_are_done(
+def test_a_running_teacher_student_round_draws_the_results_of_finished_networks(
     screen: AppTest, app_context: AppContext
 ) -> None:
     dataset_id = add_dataset(app_context, [0, 1] * 10 + [None] * 5)
@@ -261,7 +259,7 @@ def test_teacher_and_student_at_work_draw_the_results_of_the_networks_that_are_d
     assert chart["layout"]["shapes"][0]["y0"] == 0.75, "the baseline is a line"
 
 
-def test_the_list_of_rounds_follows_when_a_round_begins(
+def test_the_list_of_rounds_updates_when_a_round_starts(
     screen: AppTest, app_context: AppContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started = rounds.start_round(app_context, add_dataset(app_context, PETS), RoundConfig(folds=2), "ada")
@@ -280,7 +278,7 @@ def test_the_list_of_rounds_follows_when_a_round_begins(
     assert next(table.value for table in screen.dataframe if "Network" in table.value)["Status"].tolist() == ["running"]
 
 
-def test_photographs_may_also_be_fine_tuned_as_is_proposed_second(screen: AppTest, app_context: AppContext) -> None:
+def test_fine_tuning_is_the_second_proposal_for_photographs(screen: AppTest, app_context: AppContext) -> None:
     dataset_id = add_dataset(app_context, PETS)
     with app_context.database.write() as session:
         session.execute(update(SampleRow).values(width=640, height=480, grey=False))
@@ -329,7 +327,7 @@ def test_the_form_of_masks_asks_for_what_masks_need(screen: AppTest, app_context
     assert started.config == {**rounds.propose_config(app_context, dataset_id).to_json(), **wanted}
 
 
-def test_few_masks_and_many_tags_are_a_recipe_of_their_own(
+def test_few_masks_and_many_tags_have_their_own_recipe(
     screen: AppTest, app_context: AppContext, tmp_path: Path
 ) -> None:
     dataset_id = add_scenes(app_context, tmp_path / "scenes", unlabelled=2)
@@ -354,7 +352,7 @@ def test_few_masks_and_many_tags_are_a_recipe_of_their_own(
     assert (started.recipe_config["validation_split"], started.recipe_config["test_split"]) == ("", "test,train")
 
 
-def test_a_round_of_masks_at_work_shows_pixel_accuracy_and_the_iou_so_far(
+def test_a_running_round_of_masks_shows_pixel_accuracy_and_current_iou(
     screen: AppTest, app_context: AppContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dataset_id = add_counted_scenes(app_context, tmp_path / "scenes")
@@ -379,7 +377,7 @@ def test_a_round_of_masks_at_work_shows_pixel_accuracy_and_the_iou_so_far(
     assert "77.5%" in figures, "the mean of 6/8 and 8/10"
 
 
-def test_rounds_of_masks_stand_side_by_side(screen: AppTest, app_context: AppContext, tmp_path: Path) -> None:
+def test_rounds_of_masks_are_compared_side_by_side(screen: AppTest, app_context: AppContext, tmp_path: Path) -> None:
     dataset_id = add_scenes(app_context, tmp_path / "scenes")
     for _ in range(2):
         add_mask_round(app_context, dataset_id)
@@ -403,7 +401,7 @@ def test_a_failed_round_shows_its_reason(screen: AppTest, app_context: AppContex
     assert "Round 1 failed: the weights are broken; choose others" in words(screen)
 
 
-def test_finished_rounds_stand_side_by_side_with_the_settings_in_which_they_differ(
+def test_finished_rounds_are_compared_side_by_side_with_their_differing_settings(
     screen: AppTest, app_context: AppContext
 ) -> None:
     dataset_id = add_dataset(app_context, PETS)
@@ -428,7 +426,7 @@ def test_the_address_chooses_the_dataset(screen: AppTest, app_context: AppContex
 
 @pytest.mark.parametrize("place", ["rounds", "exports", "impact"])
 @pytest.mark.parametrize("named", ["999", "-1", "x"])
-def test_a_dataset_that_is_not_there_is_told_with_what_is_shown_instead(
+def test_a_missing_dataset_is_reported_with_the_one_shown_instead(
     named: str, place: str, screen: AppTest, app_context: AppContext
 ) -> None:
     shown = add_dataset(app_context, PETS, name="a*b")
@@ -442,7 +440,7 @@ def test_a_dataset_that_is_not_there_is_told_with_what_is_shown_instead(
     assert screen.query_params["dataset"] == str(shown)
 
 
-def test_changes_between_rounds_are_shown_and_lead_to_their_findings(screen: AppTest, app_context: AppContext) -> None:
+def test_changes_between_rounds_are_shown_and_link_to_their_findings(screen: AppTest, app_context: AppContext) -> None:
     add_past(app_context)
     screen.run()
     assert not screen.exception
@@ -460,7 +458,7 @@ def test_changes_between_rounds_are_shown_and_lead_to_their_findings(screen: App
     assert pairs["Findings"].isna().tolist() == [False, True]
 
 
-def test_a_recipe_that_measured_next_to_nothing_stands_in_every_table(screen: AppTest, app_context: AppContext) -> None:
+def test_a_round_with_few_metrics_is_listed_in_every_table(screen: AppTest, app_context: AppContext) -> None:
     dataset_id = add_past(app_context)
     round_id = add_done_round(app_context, dataset_id)
     with app_context.database.write() as session:
@@ -526,7 +524,7 @@ def test_teacher_and_student_is_a_recipe_for_classes(
     }
 
 
-def test_a_recipe_chooses_by_splits_that_there_are_but_not_by_those_for_evaluation(
+def test_existing_splits_except_evaluation_splits_are_offered_for_validation(
     screen: AppTest, app_context: AppContext
 ) -> None:
     dataset_id = add_dataset(app_context, [0, 1] * 10 + [None] * 5)
@@ -545,7 +543,7 @@ def test_a_recipe_chooses_by_splits_that_there_are_but_not_by_those_for_evaluati
 
 
 @pytest.mark.parametrize("recipe", [Recipe.ITERATED, Recipe.COMPARISON, Recipe.PREDICTIONS])
-def test_a_recipe_says_what_it_does(screen: AppTest, app_context: AppContext, recipe: Recipe) -> None:
+def test_every_recipe_has_a_description(screen: AppTest, app_context: AppContext, recipe: Recipe) -> None:
     dataset_id = add_dataset(app_context, PETS)
     screen.run()
     before = set(words(screen).splitlines())
@@ -560,7 +558,7 @@ def test_a_recipe_says_what_it_does(screen: AppTest, app_context: AppContext, re
     assert says[recipe] in said
 
 
-def test_probabilities_from_a_file_are_a_round_without_a_network(
+def test_probabilities_from_a_file_become_a_round_without_a_network(
     screen: AppTest, app_context: AppContext, tmp_path: Path
 ) -> None:
     dataset_id = add_dataset(app_context, PETS)
@@ -580,7 +578,7 @@ def test_probabilities_from_a_file_are_a_round_without_a_network(
     assert (started.config["model"], (started.recipe_config or {})["out_of_fold"]) == ("pred.csv", True)
 
 
-def test_a_folder_of_predicted_masks_is_a_round_without_a_network(
+def test_a_folder_of_predicted_masks_becomes_a_round_without_a_network(
     screen: AppTest, app_context: AppContext, tmp_path: Path
 ) -> None:
     dataset_id = add_scenes(app_context, tmp_path / "scenes")
@@ -608,7 +606,9 @@ def test_a_folder_of_predicted_masks_is_a_round_without_a_network(
     ],
     ids=["tagged model", "many pixels"],
 )
-def test_the_page_goes_on_from_any_round(screen: AppTest, app_context: AppContext, config: RoundConfig) -> None:
+def test_the_page_opens_after_a_round_of_any_configuration(
+    screen: AppTest, app_context: AppContext, config: RoundConfig
+) -> None:
     add_done_round(app_context, add_dataset(app_context, PETS), config)
     screen.run()
     assert not screen.exception

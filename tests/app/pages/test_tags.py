@@ -19,7 +19,7 @@ def screen(app_context: AppContext, monkeypatch: pytest.MonkeyPatch) -> AppTest:
     return AppTest.from_file(str(MAIN), default_timeout=30).switch_page("pages/tags.py")
 
 
-def test_without_masks_the_page_says_where_to_go(screen: AppTest, app_context: AppContext) -> None:
+def test_the_page_without_masks_links_to_the_next_step(screen: AppTest, app_context: AppContext) -> None:
     add_dataset(app_context, [0, 1] * 10)
     screen.run()
     assert not screen.exception
@@ -27,9 +27,7 @@ def test_without_masks_the_page_says_where_to_go(screen: AppTest, app_context: A
     assert screen.button("empty_step_0").label == "Import a dataset"
 
 
-def test_the_panel_is_on_the_dataset_that_is_asked_for(
-    screen: AppTest, app_context: AppContext, tmp_path: Path
-) -> None:
+def test_the_panel_shows_the_requested_dataset(screen: AppTest, app_context: AppContext, tmp_path: Path) -> None:
     first = add_scenes(app_context, tmp_path / "one", 2, unlabelled=1)
     add_scenes(app_context, tmp_path / "two", 2, name="others")
     screen.query_params["dataset"] = str(first)

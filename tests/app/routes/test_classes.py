@@ -27,7 +27,7 @@ def shown(client: TestClient) -> Any:
     return client.get("/outfold/classes/1").json()
 
 
-def test_acts_on_classes_are_answered_with_the_classes_and_listed_with_their_words(client: TestClient) -> None:
+def test_acts_on_classes_return_the_classes_and_a_readable_history(client: TestClient) -> None:
     before = shown(client)
     assert before["offered"] == list(range(CLASSES))
     assert (before["history"], before["alike"]) == ([], [])
@@ -45,14 +45,14 @@ def test_acts_on_classes_are_answered_with_the_classes_and_listed_with_their_wor
     ]
 
 
-def test_what_is_no_class_is_refused_with_its_cure(client: TestClient) -> None:
+def test_an_invalid_class_is_refused_with_its_cure(client: TestClient) -> None:
     assert "is a class of digits already" in act(client, 1, op="rename_class", **{"class": 3}, name="4")["error"]
     assert "characters" in act(client, 2, op="rename_class", **{"class": 3}, name=" ")["error"]
     assert client.get("/outfold/classes/77").status_code == 404
     assert "reorder_classes" in act(client, 3, op="paint")["cure"]
 
 
-def test_names_that_differ_in_spelling_alone_may_be_one_class(client: TestClient, digits: AppContext) -> None:  # noqa: F811
+def test_names_that_differ_only_in_spelling_are_reported_as_one_class(client: TestClient, digits: AppContext) -> None:  # noqa: F811
     reviews.add_class(digits, 1, "Ink blot", by="ada")
     reviews.add_class(digits, 1, "ink-blot", by="ada")
     (one,) = shown(client)["alike"]
@@ -61,7 +61,7 @@ def test_names_that_differ_in_spelling_alone_may_be_one_class(client: TestClient
     assert [(two.class_id, two.other_id) for two in class_lists.alike_by_spelling(digits, 1)] == [(11, 10)]
 
 
-def test_a_merge_is_told_before_and_an_order_is_of_every_class(client: TestClient) -> None:
+def test_a_merge_is_previewed_and_an_order_must_name_every_class(client: TestClient) -> None:
     use = shown(client)["uses"]["3"]
     told = client.get("/outfold/classes/1/merge?class=3&into=4").json()
     assert told["use"] == use

@@ -100,7 +100,7 @@ def connect(client: TestClient, **headers: str) -> Any:
     return client.websocket_connect("/_stcore/stream", headers={"Host": "localhost", "Cookie": cookies} | headers)
 
 
-def test_without_session_every_route_and_the_websocket_are_refused(make: Client, opened: AppContext) -> None:
+def test_every_route_and_the_websocket_are_refused_without_a_session(make: Client, opened: AppContext) -> None:
     client, seen = make(), set()
     for route in (*routes(lambda: opened), Route("/page", page_of_a_name, methods=["GET"])):
         assert isinstance(route, Route)
@@ -129,7 +129,7 @@ def test_without_session_every_route_and_the_websocket_are_refused(make: Client,
     assert denied.value.status_code == 401
 
 
-def test_a_page_leads_to_the_login_page_and_back(make: Client) -> None:
+def test_a_page_redirects_to_the_login_page_and_back(make: Client) -> None:
     client = make()
     answer = client.get("/review?dataset=1&q=a%20b", headers=HTML)
     assert (answer.status_code, answer.headers["location"]) == (
@@ -145,12 +145,12 @@ def test_a_page_leads_to_the_login_page_and_back(make: Client) -> None:
 @pytest.mark.parametrize(
     "text", ["//evil.example", "https://evil.example", "/\\evil.example", "\\\\evil", "javascript:x", "", "/a\nb", "/ü"]
 )
-def test_the_way_back_is_one_of_this_server(make: Client, text: str) -> None:
+def test_the_login_redirects_only_to_paths_of_this_server(make: Client, text: str) -> None:
     assert own_path(text) == "/"
     assert sign_in(make(), "ada", next=text).headers["location"] == "/"
 
 
-def test_the_cookie_is_for_this_server_alone(make: Client) -> None:
+def test_the_cookie_is_restricted_to_this_server(make: Client) -> None:
     set_cookie = sign_in(make(), "ada").headers["set-cookie"]
     assert {"HttpOnly", "SameSite=lax", "Path=/", "Max-Age=604800"} <= set(set_cookie.split("; "))
     assert "Secure" not in set_cookie
@@ -158,7 +158,7 @@ def test_the_cookie_is_for_this_server_alone(make: Client) -> None:
     assert "Secure" in sign_in(secure, "ada").headers["set-cookie"]
 
 
-def test_the_name_is_the_signed_in_one_whatever_a_client_claims(make: Client, opened: AppContext) -> None:
+def test_the_name_is_that_of_the_session_whatever_a_client_claims(make: Client, opened: AppContext) -> None:
     client = make("ben")
     cookie = people.cookie_name(opened, SESSION)
     cookies = {"outfold_name": "ada", cookie: client.cookies[cookie]}
@@ -175,12 +175,12 @@ def test_the_name_is_the_signed_in_one_whatever_a_client_claims(make: Client, op
     assert "sign out" in refused.json()["cure"]
 
 
-def test_a_name_of_any_letters_arrives_whole(make: Client, opened: AppContext) -> None:
+def test_a_name_in_any_alphabet_is_kept(make: Client, opened: AppContext) -> None:
     people.add_user(opened, "Žofie; x=1", PASSWORD, Role.LEAD, by="ada")
     assert make("žofie; X=1").get("/outfold/me").json() == {"name": "Žofie; x=1"}
 
 
-def test_signing_out_ends_this_session_and_everywhere_all_of_them(make: Client) -> None:
+def test_signing_out_ends_one_session_or_all_of_them(make: Client) -> None:
     here, there, third = make("ada"), make("ada"), make("ben")
     with connect(here) as socket:
         socket.receive_json()
@@ -226,7 +226,7 @@ def test_two_installations_at_ports_of_one_host_keep_their_sessions(make: Client
     assert (here.get("/page").json()["name"], there.get("/page").status_code) == ("ada", 401)
 
 
-def test_a_session_under_the_former_name_of_the_cookie_goes_on_and_ends(
+def test_a_session_in_a_cookie_of_the_former_name_stays_valid_until_sign_out(
     make: Client, opened: AppContext, neighbour: AppContext
 ) -> None:
     signed_in = people.sign_in(opened, "ada", PASSWORD, "")
@@ -241,7 +241,7 @@ def test_a_session_under_the_former_name_of_the_cookie_goes_on_and_ends(
     assert people.user_of(opened, signed_in.cookie) is None
 
 
-def test_another_role_closes_the_websocket_which_comes_back_with_it(make: Client, opened: AppContext) -> None:
+def test_a_changed_role_closes_the_websocket_which_reconnects_with_it(make: Client, opened: AppContext) -> None:
     client = make("ben")
     with connect(client) as socket:
         assert socket.receive_json() == ["ben", "annotator"]
@@ -253,7 +253,9 @@ def test_another_role_closes_the_websocket_which_comes_back_with_it(make: Client
         assert socket.receive_json() == ["ben", "lead"]
 
 
-def test_the_first_user_closes_open_websockets_and_the_last_opens_again(make: Client, opened: AppContext) -> None:
+def test_adding_the_first_user_closes_anonymous_websockets_and_removing_the_last_allows_them(
+    make: Client, opened: AppContext
+) -> None:
     client = make()
     with opened.database.write() as session:
         session.execute(delete(UserRow))
@@ -267,7 +269,7 @@ def test_the_first_user_closes_open_websockets_and_the_last_opens_again(make: Cl
     assert client.get("/page").status_code == 401
 
 
-def test_a_server_of_other_machines_without_users_is_closed(make: Client, opened: AppContext) -> None:
+def test_a_server_for_other_machines_refuses_requests_without_users(make: Client, opened: AppContext) -> None:
     with opened.database.write() as session:
         session.execute(delete(UserRow))
     closed = make(served="0.0.0.0", hosts="labels.example.org")
@@ -276,7 +278,7 @@ def test_a_server_of_other_machines_without_users_is_closed(make: Client, opened
     assert make(served="0.0.0.0", insecure=True).get("/page").status_code == 200
 
 
-def test_a_wrong_password_and_too_many_of_them(make: Client, opened: AppContext) -> None:
+def test_a_wrong_password_is_refused_and_too_many_lock_the_name(make: Client, opened: AppContext) -> None:
     client = make()
     for _ in range(MOST_FAILED_OF_NAME):
         answer = sign_in(client, "<b>ada", "wrong password")
@@ -289,7 +291,7 @@ def test_a_wrong_password_and_too_many_of_them(make: Client, opened: AppContext)
     assert client.post("/outfold/login", content=b"\xff&=&name=%FF").status_code == 401
 
 
-def test_a_person_changes_the_password(make: Client) -> None:
+def test_a_user_can_change_the_password(make: Client) -> None:
     client, other = make("ben"), make("ben")
     page = client.get("/outfold/account").text
     assert "<b>ben</b>, annotator" in page
@@ -299,7 +301,7 @@ def test_a_person_changes_the_password(make: Client) -> None:
     assert sign_in(other, "ben", "a new password").status_code == 303
 
 
-def test_no_other_page_signs_anybody_in_or_out(make: Client) -> None:
+def test_requests_of_foreign_origins_cannot_sign_in_or_out(make: Client) -> None:
     client = make("ada")
     for path in ("login", "sign_out", "sign_out_everywhere", "password"):
         answer = client.post(f"/outfold/{path}", headers={"Origin": "http://evil.example"})
@@ -307,7 +309,7 @@ def test_no_other_page_signs_anybody_in_or_out(make: Client) -> None:
     assert client.get("/page").status_code == 200
 
 
-def test_what_is_known_of_users_is_read_anew_behind_a_request(
+def test_cached_users_are_refreshed_in_the_background_of_a_request(
     make: Client, opened: AppContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(access, "STALE_SECONDS", 3600.0)
@@ -321,7 +323,7 @@ def test_what_is_known_of_users_is_read_anew_behind_a_request(
         assert client.get("/page").status_code == 401
 
 
-def test_while_users_cannot_be_read_nobody_gets_in(
+def test_access_is_refused_while_users_cannot_be_read(
     make: Client, opened: AppContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = make("ada")

@@ -61,14 +61,14 @@ def save(client: TestClient, mask: Any, base: str, seq: int = 1, finding: int = 
     return client.post("/outfold/masks/1", content=body, headers=said | headers)
 
 
-def test_a_round_of_masks_says_what_it_is(client: TestClient) -> None:
+def test_a_round_of_masks_returns_task_colours_and_metrics(client: TestClient) -> None:
     answer = client.get("/outfold/rounds/1").json()
     assert (answer["task"], answer["colours"]) == ("segmentation", list(TABLE.colours))
     assert answer["boundary_differences"] == 9
     assert answer["mean_iou"] == 0.72
 
 
-def test_only_those_who_decided_in_this_dataset_can_be_filtered_for(
+def test_only_annotators_of_this_dataset_are_offered_as_filters(
     scenes: AppContext, client: TestClient, tmp_path: Path
 ) -> None:
     other = add_round(scenes, add_scenes(scenes, tmp_path / "others", 1, name="others"))
@@ -77,7 +77,7 @@ def test_only_those_who_decided_in_this_dataset_can_be_filtered_for(
     assert client.get(f"/outfold/rounds/{other}").json()["annotators"] == []
 
 
-def test_a_card_of_a_region_says_where_it_lies(client: TestClient) -> None:
+def test_a_card_of_a_region_contains_its_position(client: TestClient) -> None:
     items = client.get("/outfold/findings?round=1").json()["items"]
     region = items[0]["region"]
     assert (region["x"], region["y"], region["width"], region["height"], region["area"]) == (50, 84, 32, 15, 480)
@@ -102,7 +102,7 @@ def test_the_editor_opens_an_image_with_its_regions_and_neighbours(client: TestC
     assert client.get("/outfold/masks/6?round=1").json()["next"] is None
 
 
-def test_labels_and_predictions_travel_whole(client: TestClient) -> None:
+def test_labels_and_predictions_are_transferred_unchanged(client: TestClient) -> None:
     version, mask = labels(client)
     np.testing.assert_array_equal(mask, draw(0).given)
     assert version == client.get("/outfold/masks/1?round=1").json()["version"]
@@ -112,7 +112,7 @@ def test_labels_and_predictions_travel_whole(client: TestClient) -> None:
     np.testing.assert_array_equal(pixels(predicted.content), draw(2).truth)
 
 
-def test_an_edit_is_kept_answered_and_undone_like_any_act(client: TestClient) -> None:
+def test_an_edit_is_stored_returned_and_undone_like_any_act(client: TestClient) -> None:
     base, mask = labels(client)
     edited = mask.copy()
     region = next(one for one in client.get("/outfold/masks/1?round=1").json()["regions"] if one["id"] == 1)
@@ -134,7 +134,7 @@ def test_an_edit_is_kept_answered_and_undone_like_any_act(client: TestClient) ->
     assert labels(client)[0] == version
 
 
-def test_tiles_that_changed_are_stored_as_the_whole_mask_is(client: TestClient) -> None:
+def test_changed_tiles_are_stored_like_a_whole_mask(client: TestClient) -> None:
     base, mask = labels(client)
     edited = mask.copy()
     edited[60:70, 60:70] = CAR  # four tiles
@@ -155,7 +155,7 @@ def test_tiles_that_changed_are_stored_as_the_whole_mask_is(client: TestClient) 
     assert client.get("/outfold/findings/1").json()["status"] == "open"  # as after undo
 
 
-def test_an_edit_of_no_finding_is_kept_in_a_round_or_without_one(client: TestClient) -> None:
+def test_an_edit_without_a_finding_is_stored_with_or_without_a_round(client: TestClient) -> None:
     for seq, (round_id, x) in enumerate([("1", 10), ("", 30)], start=1):
         base, mask = labels(client)
         edited = mask.copy()
@@ -169,7 +169,7 @@ def test_an_edit_of_no_finding_is_kept_in_a_round_or_without_one(client: TestCli
     assert refused.status_code == 404
 
 
-def test_images_are_found_by_a_part_of_their_name(client: TestClient) -> None:
+def test_images_are_found_by_part_of_their_name(client: TestClient) -> None:
     everything = client.get("/outfold/masks?dataset=1&round=1").json()
     assert [one["sample"] for one in everything["items"]] == [1, 2, 3, 4, 5, 6]
     assert everything["next"] is None
@@ -181,7 +181,7 @@ def test_images_are_found_by_a_part_of_their_name(client: TestClient) -> None:
     assert [(one["sample"], one["regions"]) for one in after] == [(5, 0), (6, 0)]
 
 
-def test_a_stale_edit_is_refused_with_the_present_version(client: TestClient) -> None:
+def test_a_stale_edit_is_refused_with_the_current_version(client: TestClient) -> None:
     base, mask = labels(client)
     act(client, 1, **verdict(1))
     present, accepted = labels(client)
@@ -192,7 +192,7 @@ def test_a_stale_edit_is_refused_with_the_present_version(client: TestClient) ->
     np.testing.assert_array_equal(labels(client)[1], accepted)
 
 
-def test_saving_what_is_there_already_judges_nothing(client: TestClient) -> None:
+def test_saving_an_unchanged_mask_stores_no_decision(client: TestClient) -> None:
     base, mask = labels(client)
     assert save(client, mask, base).json()["version"] == base
     assert client.get("/outfold/findings/1").json()["status"] == "open"
@@ -208,7 +208,7 @@ def test_saving_what_is_there_already_judges_nothing(client: TestClient) -> None
     ],
     ids=["empty", "other", "none", "less", "more", "cut off", "trailing", "no class", "bomb"],
 )  # fmt: skip
-def test_a_body_that_is_no_mask_of_this_image_is_refused(client: TestClient, body: bytes) -> None:
+def test_a_body_that_is_not_a_mask_of_this_image_is_refused(client: TestClient, body: bytes) -> None:
     base, _ = labels(client)
     answer = save(client, body, base)
     assert answer.status_code == 400
@@ -229,14 +229,14 @@ def test_an_oversized_body_is_refused(client: TestClient, monkeypatch: pytest.Mo
         ({"X-Outfold-Base": ""}, 400), ({"X-Outfold-Base": "../../etc"}, 409),
     ],
 )  # fmt: skip
-def test_an_edit_that_cannot_be_meant_is_refused(client: TestClient, headers: dict[str, str], status: int) -> None:
+def test_an_invalid_edit_is_refused(client: TestClient, headers: dict[str, str], status: int) -> None:
     base, mask = labels(client)
     answer = save(client, np.zeros_like(mask), base, **headers)
     assert answer.status_code == status
     assert {"error", "cure"} <= set(answer.json())
 
 
-def test_nobody_edits_without_a_name(client: TestClient) -> None:
+def test_editing_requires_a_name(client: TestClient) -> None:
     base, mask = labels(client)
     client.cookies.clear()
     assert save(client, mask, base).status_code == 401
@@ -253,7 +253,7 @@ def test_nobody_edits_without_a_name(client: TestClient) -> None:
         ("findings?round=1&similar=3-x", 400), (f"findings?round=1&similar={'-'.join('1' * 300)}", 400),
     ],
 )  # fmt: skip
-def test_what_is_not_there_is_said_so(client: TestClient, address: str, status: int) -> None:
+def test_missing_objects_are_not_found(client: TestClient, address: str, status: int) -> None:
     answer = client.get(f"/outfold/{address}")
     assert answer.status_code == status
     if address != "masks/x?round=1":
@@ -261,7 +261,7 @@ def test_what_is_not_there_is_said_so(client: TestClient, address: str, status: 
 
 
 @pytest.mark.parametrize("edge", [192, 384, 1024])
-def test_the_layers_of_a_crop_fit_over_each_other(client: TestClient, edge: int) -> None:
+def test_the_layers_of_a_crop_are_aligned(client: TestClient, edge: int) -> None:
     fill, contour = (picture(client, f"regions/1/{layer}/{edge}.webp") for layer in ("fill", "contour"))
     image = picture(client, f"regions/1/image/{edge}.webp")
     assert fill.size == contour.size
@@ -274,7 +274,7 @@ def test_the_layers_of_a_crop_fit_over_each_other(client: TestClient, edge: int)
     assert tuple(np.asarray(contour)[around][0, :3]) == (232, 113, 10)
 
 
-def test_a_picture_is_kept_for_ever_only_under_the_name_of_what_it_shows(client: TestClient) -> None:
+def test_a_picture_is_cached_forever_only_under_its_content_hash(client: TestClient) -> None:
     version = client.get("/outfold/findings?ids=1").json()["items"][0]["region"]["version"]
     named = client.get(f"/outfold/regions/1/image/192.webp?v={version}")
     assert "immutable" in named.headers["cache-control"]
@@ -284,7 +284,7 @@ def test_a_picture_is_kept_for_ever_only_under_the_name_of_what_it_shows(client:
     assert again.status_code == 304
 
 
-def test_masks_lie_over_the_image_in_their_colours(client: TestClient) -> None:
+def test_masks_are_drawn_over_the_image_in_their_colours(client: TestClient) -> None:
     given, suggested, difference = (
         np.asarray(picture(client, f"regions/1/{which}.png").convert("RGBA"))
         for which in ("given", "suggested", "difference")
@@ -302,7 +302,7 @@ def test_masks_lie_over_the_image_in_their_colours(client: TestClient) -> None:
     np.testing.assert_array_equal(np.asarray(picture(client, "regions/1/given.png").convert("RGBA")), given)
 
 
-def test_masks_of_many_classes_have_two_bytes_a_pixel(scenes: AppContext, client: TestClient, tmp_path: Path) -> None:
+def test_masks_of_many_classes_have_two_bytes_per_pixel(scenes: AppContext, client: TestClient, tmp_path: Path) -> None:
     from core.types import ClassTable
 
     many = ClassTable(tuple(f"class {k}" for k in range(300)), tuple(f"#{k:06x}" for k in range(300)))
@@ -336,7 +336,7 @@ def picture(client: TestClient, path: str) -> Image.Image:
     return Image.open(io.BytesIO(answer.content))
 
 
-def test_the_editor_is_told_the_images_tags(scenes: AppContext, client: TestClient) -> None:
+def test_the_editor_receives_the_tags_of_the_image(scenes: AppContext, client: TestClient) -> None:
     assert client.get("/outfold/masks/1?round=1").json()["tags"] is None
     tags.tag(scenes, 1, [CAR, SKY], by="ada")
     assert client.get("/outfold/masks/1?round=1").json()["tags"] == [SKY, CAR]

@@ -38,7 +38,7 @@ def client(app_context: AppContext) -> TestClient:
     return TestClient(Starlette(routes=routes(lambda: app_context)), headers={"X-Outfold": "1"})
 
 
-def test_an_address_that_names_no_greys_follows_the_dataset_and_is_asked_for_anew(
+def test_an_address_without_a_window_uses_that_of_the_dataset_and_is_not_cached(
     app_context: AppContext, client: TestClient, address: str
 ) -> None:
     own, named = client.get(address), client.get(f"{address}?window=0-1023")
@@ -56,13 +56,13 @@ def test_an_address_that_names_no_greys_follows_the_dataset_and_is_asked_for_ane
 
 
 @pytest.mark.parametrize("window", ["9-3", "a", "0-65536"])
-def test_what_is_no_range_of_greys_is_refused(client: TestClient, address: str, window: str) -> None:
+def test_an_invalid_window_is_refused(client: TestClient, address: str, window: str) -> None:
     answer = client.get(f"{address}?window={window}")
     assert answer.status_code == 400
     assert "as in 0-4095" in answer.text
 
 
-def test_tiles_of_an_image_follow_its_greys_too(client: TestClient, address: str) -> None:
+def test_tiles_of_an_image_use_its_window(client: TestClient, address: str) -> None:
     tile = address.replace("96.webp", "tiles/0/0/0.webp")
     own = client.get(tile)
     with Image.open(io.BytesIO(own.content)) as image:
@@ -83,7 +83,7 @@ def exporting(digits: AppContext) -> Iterator[TestClient]:  # noqa: F811
         yield opened
 
 
-def test_a_finished_export_is_fetched_as_one_file(exporting: TestClient, digits: AppContext) -> None:  # noqa: F811
+def test_a_finished_export_is_downloaded_as_one_file(exporting: TestClient, digits: AppContext) -> None:  # noqa: F811
     done = exports.run_export(digits, exports.add_export(digits, ExportRequest(dataset_id=1)).id)
     answer = exporting.get(f"/outfold/exports/{done.id}.zip")
     assert answer.status_code == 200
@@ -92,7 +92,7 @@ def test_a_finished_export_is_fetched_as_one_file(exporting: TestClient, digits:
         assert sum(name.endswith(".png") for name in archive.namelist()) == 300
 
 
-def test_what_cannot_be_fetched_says_why(exporting: TestClient, digits: AppContext) -> None:  # noqa: F811
+def test_an_unavailable_download_is_refused_with_the_cause(exporting: TestClient, digits: AppContext) -> None:  # noqa: F811
     waiting = exports.add_export(digits, ExportRequest(dataset_id=1))
     for export_id in (waiting.id, 999):
         answer = exporting.get(f"/outfold/exports/{export_id}.zip")

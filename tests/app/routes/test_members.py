@@ -147,7 +147,7 @@ def rows(opened: AppContext) -> list[int | None]:
         return [session.scalar(select(func.max(row.id))) for row in (ChangesetRow, DecisionRow, TaggingRow)]
 
 
-def test_every_route_names_a_dataset_or_is_listed_as_naming_none() -> None:
+def test_every_route_names_a_dataset_or_is_listed_as_an_exception() -> None:
     assert set(REQUESTS) | WITHOUT_DATASET == set(ROUTES)
     assert not set(REQUESTS) & WITHOUT_DATASET
 
@@ -156,7 +156,7 @@ CASES = [(place, sent) for place, all_sent in REQUESTS.items() for sent in all_s
 
 
 @pytest.mark.parametrize(("place", "sent"), CASES, ids=str)
-def test_a_non_member_gets_404_and_a_member_an_answer(
+def test_a_non_member_gets_404_and_a_member_gets_an_answer(
     place: tuple[str, str], sent: dict[str, Any], clients: dict[str, TestClient], opened: AppContext
 ) -> None:
     before = rows(opened)
@@ -169,7 +169,9 @@ def test_a_non_member_gets_404_and_a_member_an_answer(
         assert status_of(answer) != 404 or answer.text != refused.text, answer.text
 
 
-def test_what_is_named_among_what_one_sees_is_not_there(clients: dict[str, TestClient], opened: AppContext) -> None:
+def test_hidden_objects_named_among_visible_ones_are_not_found(
+    clients: dict[str, TestClient], opened: AppContext
+) -> None:
     other = fill(opened, 5, suspicious=1)  # a dataset that everybody sees
     client, before = clients[OUTSIDER], rows(opened)
     seen = client.get("/outfold/findings", params={"ids": f"1,2,{13}"}).json()["items"]

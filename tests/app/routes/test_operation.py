@@ -64,7 +64,7 @@ def values(client: TestClient) -> dict[tuple[str, ...], float]:
     }
 
 
-def test_health_and_readiness_say_no_more_than_that(opened: AppContext) -> None:
+def test_health_and_readiness_reveal_no_details(opened: AppContext) -> None:
     people.add_user(opened, "ada", PASSWORD, Role.ADMIN, by="root")
     stranger = client_of(opened, ELSEWHERE)
     assert (stranger.get("/healthz").json(), stranger.get("/readyz").json()) == ({"ok": True}, {"ready": True})
@@ -74,7 +74,7 @@ def test_health_and_readiness_say_no_more_than_that(opened: AppContext) -> None:
 
 
 @pytest.mark.parametrize("fault", ["schema", "restoration"])
-def test_what_cannot_serve_is_not_ready_and_tells_why_in_the_log_alone(
+def test_a_server_that_cannot_serve_is_not_ready_and_logs_the_cause_only(
     opened: AppContext, fault: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     client = client_of(opened)
@@ -90,7 +90,7 @@ def test_what_cannot_serve_is_not_ready_and_tells_why_in_the_log_alone(
 
 
 @pytest.mark.slow
-def test_without_its_server_it_is_healthy_and_not_ready(tmp_path: Path) -> None:
+def test_the_app_is_healthy_but_not_ready_without_its_database_server(tmp_path: Path) -> None:
     found = find_postgresql()
     if found is None:
         lack(POSTGRESQL)
@@ -105,7 +105,7 @@ def test_without_its_server_it_is_healthy_and_not_ready(tmp_path: Path) -> None:
         server.start()
 
 
-def test_metrics_are_for_this_machine_and_for_admins(opened: AppContext) -> None:
+def test_metrics_are_available_to_this_machine_and_to_admins(opened: AppContext) -> None:
     assert client_of(opened).get("/metrics").status_code == 200
     refused = client_of(opened, ELSEWHERE).get("/metrics")
     assert (refused.status_code, "this machine alone" in refused.text) == (403, True)
@@ -132,13 +132,13 @@ def test_metrics_are_for_this_machine_and_for_admins(opened: AppContext) -> None
     ],
     ids=lambda headers: next(iter(headers)),
 )
-def test_a_proxy_on_this_machine_is_not_this_machine(opened: AppContext, headers: dict[str, str]) -> None:
+def test_requests_through_a_local_proxy_do_not_count_as_local(opened: AppContext, headers: dict[str, str]) -> None:
     assert client_of(opened).get("/metrics", headers=headers).status_code == 403
     people.add_user(opened, "ada", PASSWORD, Role.ADMIN, by="root")
     assert client_of(opened).get("/metrics", headers=headers).status_code == 401
 
 
-def test_a_proxy_that_adds_no_header_is_known_by_the_name_it_passes_on(tmp_path: Path) -> None:
+def test_a_proxy_without_headers_is_recognised_by_the_host_name(tmp_path: Path) -> None:
     served = open_app(Settings(home=tmp_path, hosts="labels.example.org", demo=False, embedded_worker=False))
     assert client_of(served, name="labels.example.org").get("/metrics").status_code == 403
     assert client_of(served, name="labels.example.org").get("/healthz").status_code == 200
@@ -197,7 +197,7 @@ def served(home: Path) -> Iterator[str]:
 
 
 @pytest.mark.slow
-def test_the_real_server_answers_them_before_streamlits_pages(tmp_path: Path) -> None:
+def test_the_server_answers_the_operation_routes_before_streamlits_pages(tmp_path: Path) -> None:
     with served(tmp_path / "home") as url:
         for path, told in (("/healthz", b'"ok":true'), ("/readyz", b'"ready":true'), ("/metrics", b"outfold_info{")):
             with urllib.request.urlopen(f"{url}{path}", timeout=10) as answer:

@@ -47,7 +47,7 @@ def judge(client: TestClient, cards: list[dict[str, Any]], audit: int, verdict: 
     assert [one.get("error") for one in answer["results"]] == [None] * len(cards)
 
 
-def test_a_sample_is_begun_judged_and_certifies_accept_all(client: TestClient) -> None:
+def test_an_audit_is_started_judged_and_certifies_accept_all(client: TestClient) -> None:
     before = client.get("/outfold/accept_all?round=1&min=0.5").json()
     assert before["known"]["precision"] is before["known"]["certificate"] is before["audit"] is None
     assert before["to_certify"] > 40
@@ -76,7 +76,7 @@ def test_a_sample_is_begun_judged_and_certifies_accept_all(client: TestClient) -
     assert answer["bulk_acts"][0]["known"]["certified"] is True
 
 
-def test_a_certificate_that_is_not_there_is_refused(client: TestClient) -> None:
+def test_a_missing_certificate_is_refused(client: TestClient) -> None:
     count = client.get("/outfold/accept_all?round=1&min=0.5").json()["count"]
     body = {"client": "bulk", "seq": 1, "expected": count, "certified": True, **SET}
     answer = client.post("/outfold/accept_all", json=body)
@@ -85,7 +85,7 @@ def test_a_certificate_that_is_not_there_is_refused(client: TestClient) -> None:
     assert "random sample" in answer.json()["cure"]
 
 
-def test_others_get_other_cards_and_see_the_progress(client: TestClient, app_context: AppContext) -> None:
+def test_other_annotators_get_other_cards_and_see_the_progress(client: TestClient, app_context: AppContext) -> None:
     audit = post(client, "audits", **SET)["id"]
     bob = client_of(app_context, "bob")
     mine = post(client, "audits/cards", audit=audit, limit=5)["items"]
@@ -99,7 +99,7 @@ def test_others_get_other_cards_and_see_the_progress(client: TestClient, app_con
     assert client.get("/outfold/audits?round=1").json()["audits"][0]["judged"] == 10
 
 
-def test_closing_counts_what_was_skipped_as_wrong_and_leads_to_quarters(client: TestClient) -> None:
+def test_closing_an_audit_counts_skipped_cards_as_wrong_and_offers_quarters(client: TestClient) -> None:
     audit = post(client, "audits", **SET)["id"]
     hand = post(client, "audits/cards", audit=audit, limit=12)["items"]
     judge(client, hand[:3] + hand[4:8], audit)
@@ -126,7 +126,7 @@ def test_closing_counts_what_was_skipped_as_wrong_and_leads_to_quarters(client: 
         ("audits/quarters", {"audit": "x"}),
     ],
 )
-def test_what_cannot_be_meant_is_refused_with_a_cure(client: TestClient, path: str, body: dict[str, Any]) -> None:
+def test_an_invalid_request_is_refused_with_a_cure(client: TestClient, path: str, body: dict[str, Any]) -> None:
     post(client, "audits", **SET)
     answer = client.post(f"/outfold/{path}", json=body)
     assert answer.status_code in {400, 404}, answer.text
@@ -134,9 +134,7 @@ def test_what_cannot_be_meant_is_refused_with_a_cure(client: TestClient, path: s
     assert answer.json()["cure"]
 
 
-def test_the_page_of_a_round_has_its_hints_each_with_a_reason_and_advice(
-    client: TestClient, app_context: AppContext
-) -> None:
+def test_a_round_returns_its_hints_each_with_reason_and_advice(client: TestClient, app_context: AppContext) -> None:
     assert client.get("/outfold/rounds/1").json()["hints"] == []
     rows = [{"class": number, "name": str(number)} for number in range(3)]
     with app_context.database.write() as session:
@@ -163,7 +161,7 @@ def remove(few: TestClient, **body: Any) -> Any:
     return few.post("/outfold/removal", json={"round": 1, "filter": {"show": "suspicious"}, **body})
 
 
-def test_what_was_told_is_removed_once(few: TestClient) -> None:
+def test_the_previewed_images_are_removed_once(few: TestClient) -> None:
     told = few.get("/outfold/removal?round=1&show=suspicious").json()
     assert (told["images"], told["text"]) == (30, "30 images")
     answer = remove(few, expected=30, what="suspicious").json()
@@ -173,7 +171,7 @@ def test_what_was_told_is_removed_once(few: TestClient) -> None:
     assert (again.status_code, again.json()["error"]) == (404, "bench has no such image")
 
 
-def test_another_number_than_was_told_removes_nothing(few: TestClient) -> None:
+def test_an_outdated_number_of_images_removes_nothing(few: TestClient) -> None:
     refused = remove(few, expected=29)
     assert refused.json() == {"error": "30 images are chosen now, not 29", "cure": "look at them again"}
     assert remove(few).status_code == 400

@@ -123,7 +123,7 @@ def test_every_route_is_in_the_table(opened: AppContext) -> None:
 
 
 @pytest.mark.parametrize("place", ROUTES, ids=" ".join)
-def test_a_route_answers_only_those_who_have_its_right(
+def test_a_route_answers_only_users_with_its_right(
     place: tuple[str, str], clients: dict[Role | None, TestClient]
 ) -> None:
     method, path = place
@@ -140,7 +140,7 @@ def test_a_route_answers_only_those_who_have_its_right(
 
 
 @pytest.mark.parametrize("op", OPS)
-def test_an_act_asks_for_its_own_right(op: str, clients: dict[Role | None, TestClient]) -> None:
+def test_an_act_requires_its_own_right(op: str, clients: dict[Role | None, TestClient]) -> None:
     for role in Role:
         body = {"client": f"{role}-{op}", "seq": 1, "round": 1, "op": op, "decisions": [], "name": "x"}
         for sent in (body, {"client": body["client"], "acts": [body]}):
@@ -159,7 +159,7 @@ def test_an_annotator_does_not_undo_the_bulk_act_of_a_lead(
     assert clients[Role.ADMIN].post("/outfold/acts", json=body).json()["undone"]["changeset"] == saved.changeset
 
 
-def test_every_page_asks_for_a_right() -> None:
+def test_every_page_requires_a_right() -> None:
     files = {path.stem for path in (ROOT / "app" / "pages").glob("*.py")} - {"__init__"}
     assert files == set(PAGES)
 
@@ -173,7 +173,7 @@ def test_every_page_asks_for_a_right() -> None:
         (None, set(PAGES)),
     ],
 )
-def test_a_role_opens_its_pages(role: Role | None, open_pages: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_role_can_open_its_pages(role: Role | None, open_pages: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(identity, "current_role", lambda: role)
     assert {page for page in PAGES if may_open(f"pages/{page}.py")} == open_pages
     for right in Right:
@@ -185,7 +185,7 @@ def test_a_role_opens_its_pages(role: Role | None, open_pages: set[str], monkeyp
                 has()
 
 
-def test_each_role_may_all_that_the_one_before_may() -> None:
+def test_each_role_has_all_rights_of_the_role_below() -> None:
     rights = [{right for right in Right if role.may(right)} for role in Role]
     assert rights == sorted(rights, key=len)
     assert rights[0] == {LOOK, DECIDE}

@@ -44,7 +44,7 @@ def verdict(finding: int, word: str = "accept", **rest: Any) -> dict[str, Any]:
     return {"op": "decide", "decisions": [{"finding": finding, "verdict": word, **rest}]}
 
 
-def test_a_verdict_is_answered_with_where_its_card_stands(client: TestClient) -> None:
+def test_a_verdict_returns_the_new_state_of_its_card(client: TestClient) -> None:
     answer = act(client, "one", 1, **verdict(1))
     assert answer["items"][0] | {"label": None} == {
         "id": 1, "status": "accept", "label": None, "by": "ada", "edited": False,
@@ -61,7 +61,7 @@ def test_the_former_address_of_the_impact_page_redirects_with_its_parameters(cli
         assert (answer.status_code, answer.headers["location"]) == (307, target)
 
 
-def test_a_refused_act_does_not_hold_up_those_behind_it(client: TestClient) -> None:
+def test_a_refused_act_does_not_block_the_acts_after_it(client: TestClient) -> None:
     acts = [
         {"seq": 1, **verdict(2)},
         {"seq": 2, **verdict(2, "relabel", label=99)},
@@ -115,7 +115,7 @@ def test_pages_follow_each_other_by_cursor(client: TestClient) -> None:
     }  # fmt: skip
 
 
-def test_accept_all_is_refused_with_the_new_count_when_another_number_was_shown(client: TestClient) -> None:
+def test_accept_all_is_refused_with_the_new_count_if_another_number_was_shown(client: TestClient) -> None:
     shown = client.get("/outfold/accept_all?round=1&min=0.9").json()
     body = {"client": "bulk", "seq": 1, "filter": {"round": 1, "min": 0.9}, "expected": shown["count"] + 1}
     refused = client.post("/outfold/accept_all", json=body)
@@ -127,7 +127,7 @@ def test_accept_all_is_refused_with_the_new_count_when_another_number_was_shown(
     assert (undone["act"], undone["size"]) == ("accept_all", shown["count"])
 
 
-def test_a_round_says_what_the_filters_can_be_set_to(client: TestClient) -> None:
+def test_a_round_returns_the_available_filter_values(client: TestClient) -> None:
     answer = client.get("/outfold/rounds/1").json()
     assert answer["classes"] == [str(number) for number in range(10)]
     assert (answer["splits"], answer["folds"], answer["round"]["recipe"]) == (["test", "train"], 5, "cross-fold")
@@ -143,7 +143,7 @@ def test_a_round_says_what_the_filters_can_be_set_to(client: TestClient) -> None
         "round=1&path=" + "x" * 300, "ids=1,x", "round=²",
     ],
 )  # fmt: skip
-def test_a_query_that_cannot_be_meant_is_refused_with_its_cure(client: TestClient, query: str) -> None:
+def test_an_invalid_query_is_refused_with_its_cure(client: TestClient, query: str) -> None:
     answer = client.get(f"/outfold/findings?{query}")
     assert answer.status_code == 400
     assert set(answer.json()) == {"error", "cure"}
@@ -175,14 +175,14 @@ def test_a_query_that_cannot_be_meant_is_refused_with_its_cure(client: TestClien
         {"client": "bad", "round": 1, "acts": [3]},
     ],
 )
-def test_an_act_that_cannot_be_meant_is_refused_with_its_cure(client: TestClient, body: object) -> None:
+def test_an_invalid_act_is_refused_with_its_cure(client: TestClient, body: object) -> None:
     answer = client.post("/outfold/acts", content=json.dumps(body))
     assert answer.status_code == 400
     assert set(answer.json()) == {"error", "cure"}
 
 
 @pytest.mark.parametrize("raw", [b"", b"{", b"\xff\xfe", b'{"a": NaN}', b"[" * 100_000])
-def test_a_body_that_is_no_json_is_refused(client: TestClient, raw: bytes) -> None:
+def test_a_body_that_is_not_json_is_refused(client: TestClient, raw: bytes) -> None:
     assert client.post("/outfold/acts", content=raw).status_code == 400
 
 
@@ -193,13 +193,13 @@ def test_unknown_rounds_findings_and_acts_are_not_found(client: TestClient) -> N
     assert gone.status_code == 404
 
 
-def test_message_and_cure_of_an_error_are_answered_apart() -> None:
+def test_message_and_cure_of_an_error_are_separate_fields() -> None:
     parts = {"error": "the mask cannot be read", "cure": "import the dataset again"}
     assert explain(DatasetError("the mask cannot be read", "import the dataset again")) == (parts, 404)
     assert explain(DatasetError("the mask cannot be read")) == (parts, 404)
 
 
-def test_a_foreign_page_and_a_nameless_person_cannot_act(client: TestClient) -> None:
+def test_foreign_pages_and_requests_without_a_name_cannot_act(client: TestClient) -> None:
     del client.headers["X-Outfold"]
     assert client.post("/outfold/acts", json={}).status_code == 403
     client.headers.update(HEADERS)
@@ -208,7 +208,7 @@ def test_a_foreign_page_and_a_nameless_person_cannot_act(client: TestClient) -> 
     assert (nameless.status_code, set(nameless.json())) == (401, {"error", "cure"})
 
 
-def test_a_body_without_end_is_cut_off(client: TestClient) -> None:
+def test_an_endless_body_is_cut_off(client: TestClient) -> None:
     assert client.post("/outfold/acts", content=b" " * (2 << 20)).status_code == 413
 
 
@@ -222,18 +222,18 @@ def test_a_name_is_cleaned_and_kept_for_a_year(client: TestClient) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "  ", "\u200b", "x" * 81, 5, None, "\ud800"])
-def test_a_name_nobody_can_have_is_refused(client: TestClient, name: object) -> None:
+def test_an_invalid_name_is_refused(client: TestClient, name: object) -> None:
     answer = client.post("/outfold/me", content=json.dumps({"name": name}))
     assert answer.status_code == 400
 
 
 @pytest.mark.parametrize("cookie", ["%ff", "%00", "x" * 100, "%20"])
-def test_a_cookie_that_is_no_name_is_nobody(client: TestClient, cookie: str) -> None:
+def test_a_cookie_with_an_invalid_name_counts_as_no_name(client: TestClient, cookie: str) -> None:
     client.cookies.clear()
     assert client.get("/outfold/me", headers={"Cookie": f"outfold_name={cookie}"}).json() == {"name": None}
 
 
-def test_images_are_kept_for_ever_under_their_content(
+def test_images_are_cached_forever_under_their_content_hash(
     client: TestClient, served: AppContext, digits_folder: Path
 ) -> None:
     source = digits_folder / "3" / "000.png"
@@ -257,7 +257,7 @@ def test_images_are_kept_for_ever_under_their_content(
     assert client.get("/outfold/image/..%2f..%2fx/96.webp").status_code in (400, 404)
 
 
-def test_an_image_that_changed_since_its_import_is_not_shown_under_its_old_name(
+def test_an_image_changed_since_its_import_is_not_served_under_its_old_hash(
     client: TestClient, served: AppContext, tmp_path: Path
 ) -> None:
     changed = tmp_path / "changed.png"
@@ -268,7 +268,7 @@ def test_an_image_that_changed_since_its_import_is_not_shown_under_its_old_name(
     assert client.get(f"/outfold/image/{6:032x}/96.webp").status_code == 404
 
 
-def test_assets_are_served_from_the_components_alone(client: TestClient) -> None:
+def test_assets_are_served_only_from_the_components(client: TestClient) -> None:
     address = assets.url("review_grid/main.js")
     present = client.get(address)
     assert "immutable" in present.headers["cache-control"]
@@ -278,11 +278,11 @@ def test_assets_are_served_from_the_components_alone(client: TestClient) -> None
         assert client.get(f"/outfold/assets/x/{path}").status_code == 404
 
 
-def test_the_pulse_says_the_version(client: TestClient) -> None:
+def test_the_pulse_returns_the_version(client: TestClient) -> None:
     assert client.get("/outfold/health").json()["ok"] is True
 
 
-def test_an_undo_answers_with_the_cards_of_the_round_on_screen_alone(tmp_path: Path) -> None:
+def test_an_undo_returns_only_cards_of_the_round_on_screen(tmp_path: Path) -> None:
     opened = open_app(Settings(home=tmp_path, demo=False, embedded_worker=False))
     fill(opened, 5)
     newer = add_round(opened, 1, range(1, 6), number=2)
@@ -296,7 +296,7 @@ def test_an_undo_answers_with_the_cards_of_the_round_on_screen_alone(tmp_path: P
     opened.database.close()
 
 
-def test_a_round_names_the_datasets_that_can_be_reviewed_instead(tmp_path: Path) -> None:
+def test_a_round_lists_the_other_reviewable_datasets(tmp_path: Path) -> None:
     opened = open_app(Settings(home=tmp_path, demo=False, embedded_worker=False))
     fill(opened, 3)
     newest = add_round(opened, 1, range(1, 4), number=2)
@@ -306,7 +306,7 @@ def test_a_round_names_the_datasets_that_can_be_reviewed_instead(tmp_path: Path)
     opened.database.close()
 
 
-def test_every_act_and_its_undo_raise_the_state_and_nothing_else_does(client: TestClient) -> None:
+def test_only_acts_and_their_undo_increase_the_state_number(client: TestClient) -> None:
     def state() -> int:
         return int(client.get("/outfold/state").json()["state"])
 
@@ -321,7 +321,7 @@ def test_every_act_and_its_undo_raise_the_state_and_nothing_else_does(client: Te
     assert state() > said
 
 
-def test_verdicts_that_others_decided_otherwise_are_told_and_own_acts_are_no_news(client: TestClient) -> None:
+def test_differing_verdicts_of_others_are_reported_but_not_own_acts(client: TestClient) -> None:
     def since(after: int, name: str, by: str = "ada") -> dict[str, Any]:
         client.cookies.set("outfold_name", by)
         answer: dict[str, Any] = client.get(f"/outfold/state?round=1&after={after}&client={name}").json()
@@ -352,7 +352,7 @@ def test_verdicts_that_others_decided_otherwise_are_told_and_own_acts_are_no_new
     assert since(began, "news-ada")["overruled"] == []
 
 
-def test_a_page_about_a_dataset_hears_its_classes_once_others_acted(client: TestClient) -> None:
+def test_a_dataset_page_receives_classes_changed_by_others(client: TestClient) -> None:
     began = int(client.get("/outfold/state").json()["state"])
     offered = client.get("/outfold/rounds/1").json()["offered"]
     act(client, "classes-ada", 1, op="reorder_classes", order=offered[::-1])
@@ -363,6 +363,6 @@ def test_a_page_about_a_dataset_hears_its_classes_once_others_acted(client: Test
     act(client, "classes-ada", 2, op="undo")
 
 
-def test_the_state_since_an_act_needs_a_round_and_a_client(client: TestClient) -> None:
+def test_the_state_since_an_act_requires_a_round_and_a_client(client: TestClient) -> None:
     assert client.get("/outfold/state?after=1").status_code == 400
     assert client.get("/outfold/state?after=1&round=1&client=").status_code == 400

@@ -24,7 +24,7 @@ def send(client: TestClient, *acts: dict[str, Any]) -> Any:
     return client.post("/outfold/tags", json={"client": "tab", "acts": list(acts)}).json()["results"]
 
 
-def test_the_panel_says_what_it_is_about(client: TestClient) -> None:
+def test_the_panel_returns_its_dataset_and_counts(client: TestClient) -> None:
     answer = client.get("/outfold/tags/1").json()
     assert answer["classes"] == list(TABLE.names)
     assert answer["colours"] == list(TABLE.colours)
@@ -32,7 +32,7 @@ def test_the_panel_says_what_it_is_about(client: TestClient) -> None:
     assert answer["round"] == {"id": 1, "number": 1}
 
 
-def test_images_come_with_what_is_suggested(client: TestClient) -> None:
+def test_images_are_returned_with_suggested_tags(client: TestClient) -> None:
     items = client.get("/outfold/tags/1/images").json()["items"]
     assert [one["sample"] for one in items] == [4, 5, 6]
     assert {number for number, _ in items[0]["suggested"]} == {SKY, ROAD, HOUSE, TREE, CAR}
@@ -42,7 +42,7 @@ def test_images_come_with_what_is_suggested(client: TestClient) -> None:
     assert client.get("/outfold/tags/image/4").json()["suggested"] == items[0]["suggested"]
 
 
-def test_acts_are_stored_in_order_and_a_bad_one_holds_nothing_up(client: TestClient, app_context: AppContext) -> None:
+def test_acts_are_stored_in_order_and_a_bad_act_blocks_nothing(client: TestClient, app_context: AppContext) -> None:
     first, bad, second, undone = send(
         client,
         {"seq": 1, "op": "tag", "sample": 4, "classes": [SKY, ROAD]},
@@ -77,14 +77,14 @@ def test_acts_are_stored_in_order_and_a_bad_one_holds_nothing_up(client: TestCli
         ({"seq": 1, "op": "undo"}, "'dataset' is missing"),
     ],
 )
-def test_nonsense_is_refused_with_a_cure(client: TestClient, act: dict[str, Any], said: str) -> None:
+def test_an_invalid_request_is_refused_with_a_cure(client: TestClient, act: dict[str, Any], said: str) -> None:
     (result,) = send(client, act)
     assert said in result["error"]
     assert result["cure"]
     assert 400 <= result["status"] < 500
 
 
-def test_what_is_not_there_is_said(client: TestClient) -> None:
+def test_missing_objects_are_not_found(client: TestClient) -> None:
     assert client.get("/outfold/tags/99").status_code == 404
     assert client.get("/outfold/tags/image/99").status_code == 404
     assert client.get("/outfold/tags/1/images?show=odd").status_code == 400
@@ -96,10 +96,10 @@ def test_what_is_not_there_is_said(client: TestClient) -> None:
     ["tags/{}", "tags/{}/images", "tags/image/{}", "masks/{}", "masks/{}/labels", "masks/{}/predicted?round=1",
      "regions/{}/given.png", "regions/{}/image/128.webp", "exports/{}.zip"],
 )  # fmt: skip
-def test_a_number_that_no_database_holds_is_no_failure_of_ours(client: TestClient, address: str) -> None:
+def test_an_id_out_of_range_is_not_found(client: TestClient, address: str) -> None:
     assert client.get(f"/outfold/{address.format(10**20)}").status_code == 400
 
 
-def test_nobody_tags_without_a_name(client: TestClient) -> None:
+def test_tagging_requires_a_name(client: TestClient) -> None:
     client.cookies.clear()
     assert client.post("/outfold/tags", json={"client": "tab", "acts": []}).status_code == 401

@@ -16,7 +16,7 @@ def opens(home: Path, url: str) -> None:
     open_app(Settings(home=home, database_url=url, demo=False, embedded_worker=False)).database.close()
 
 
-def test_a_second_home_on_one_database_is_refused_by_name_and_can_be_told_that_it_is_the_same(
+def test_a_second_home_on_one_database_is_refused_unless_declared_to_be_the_same(
     tmp_path: Path, database_url: str
 ) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
@@ -30,7 +30,7 @@ def test_a_second_home_on_one_database_is_refused_by_name_and_can_be_told_that_i
     opens(second, database_url)
 
 
-def test_a_home_that_is_moved_or_shared_under_another_path_goes_on(tmp_path: Path, database_url: str) -> None:
+def test_a_home_that_is_moved_or_mounted_elsewhere_keeps_working(tmp_path: Path, database_url: str) -> None:
     opens(tmp_path / "first", database_url)
     shutil.move(tmp_path / "first", tmp_path / "moved")
     opens(tmp_path / "moved", database_url)
@@ -38,7 +38,7 @@ def test_a_home_that_is_moved_or_shared_under_another_path_goes_on(tmp_path: Pat
     opens(tmp_path / "linked", database_url)
 
 
-def test_a_new_database_takes_the_number_of_a_home_that_has_one(tmp_path: Path) -> None:
+def test_a_new_database_takes_the_number_of_its_home(tmp_path: Path) -> None:
     old, new = (f"sqlite:///{tmp_path / name}.sqlite" for name in ("old", "new"))
     opens(tmp_path / "home", old)
     number = (tmp_path / "home" / "files" / HOME_ID).read_text()
@@ -48,6 +48,6 @@ def test_a_new_database_takes_the_number_of_a_home_that_has_one(tmp_path: Path) 
         opens(tmp_path / "other", new)
 
 
-def test_the_database_in_a_home_needs_no_number(tmp_path: Path) -> None:
+def test_a_database_inside_the_home_needs_no_number(tmp_path: Path) -> None:
     opens(tmp_path / "home", "")
     assert not (tmp_path / "home" / "files" / HOME_ID).exists()

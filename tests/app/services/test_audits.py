@@ -98,7 +98,7 @@ def test_people_who_open_a_sample_at_once_get_one_that_is_drawn_once(
     assert len(drawn) == 2  # the set, and what people had judged before
 
 
-def test_a_set_has_one_random_order_for_good(app_context: AppContext, round_id: int) -> None:
+def test_a_set_has_one_permanent_random_order(app_context: AppContext, round_id: int) -> None:
     first = audits.start(app_context, everything(round_id, min_confidence=0.7), by="ada")
     again = audits.start(
         app_context, everything(round_id, min_confidence=0.7, statuses=frozenset({Status.OPEN})), by="bob"
@@ -112,7 +112,7 @@ def test_a_set_has_one_random_order_for_good(app_context: AppContext, round_id: 
     assert order != sorted(order)
 
 
-def test_the_dialog_shows_the_beginning_of_the_audits_order(app_context: AppContext, round_id: int) -> None:
+def test_the_dialog_shows_the_first_cards_in_the_order_of_the_audit(app_context: AppContext, round_id: int) -> None:
     chosen = everything(round_id, min_confidence=0.6)
     shown = [one.id for one in reviews.preview(app_context, chosen).sample]
     assert len(shown) == 24
@@ -122,7 +122,7 @@ def test_the_dialog_shows_the_beginning_of_the_audits_order(app_context: AppCont
 
 
 @pytest.mark.parametrize("first", [1, 24, 150, 400])
-def test_the_beginning_of_an_order_is_found_without_reading_the_set(
+def test_the_first_cards_of_an_order_are_found_without_reading_the_set(
     app_context: AppContext, round_id: int, first: int
 ) -> None:
     fixed = evidence.fixed_set(everything(round_id), [])
@@ -167,13 +167,15 @@ def test_a_card_judged_in_the_queue_counts_when_the_order_reaches_it(app_context
 
 
 @pytest.mark.parametrize("verdict", [Verdict.KEEP, Verdict.AMBIGUOUS, Verdict.EXCLUDE])
-def test_everything_but_the_suggestion_is_not_right(app_context: AppContext, round_id: int, verdict: Verdict) -> None:
+def test_only_accepting_the_suggestion_counts_as_right(
+    app_context: AppContext, round_id: int, verdict: Verdict
+) -> None:
     seen = audits.start(app_context, everything(round_id), by="ada")
     judge(app_context, order_of(app_context, seen)[:1], verdict)
     assert audits.view_audit(app_context, seen.audit.id).right == 0
 
 
-def test_a_second_opinion_and_a_lease_end_the_prefix(app_context: AppContext, round_id: int) -> None:
+def test_the_judged_prefix_ends_at_a_second_opinion_or_a_leased_card(app_context: AppContext, round_id: int) -> None:
     seen = audits.start(app_context, everything(round_id), by="ada")
     order = order_of(app_context, seen)
     hand, _ = audits.hand_out(app_context, seen.audit.id, by="bob", limit=2)
@@ -187,7 +189,7 @@ def test_a_second_opinion_and_a_lease_end_the_prefix(app_context: AppContext, ro
     assert (gap.why, gap.place) == ("second_opinion", 2)
 
 
-def test_a_verdict_changed_or_undone_recomputes_everything(app_context: AppContext, round_id: int) -> None:
+def test_changing_or_undoing_a_verdict_updates_the_audit(app_context: AppContext, round_id: int) -> None:
     seen = audits.start(app_context, everything(round_id), by="ada")
     order = order_of(app_context, seen)
     judge(app_context, order[:60])
@@ -231,7 +233,7 @@ def test_two_people_get_different_cards_and_none_is_lost(app_context: AppContext
     assert [one.id for _, one in rest] == order[:15]
 
 
-def test_people_who_ask_at_once_get_different_cards(app_context: AppContext, round_id: int) -> None:
+def test_concurrent_requests_get_different_cards(app_context: AppContext, round_id: int) -> None:
     audit_id = audits.start(app_context, everything(round_id), by="ada").audit.id
     people = [f"person {number}" for number in range(6)]
 
@@ -244,7 +246,7 @@ def test_people_who_ask_at_once_get_different_cards(app_context: AppContext, rou
     assert len(given) == len(set(given)) == 60
 
 
-def test_two_who_begin_the_same_audit_at_once_share_it(app_context: AppContext, round_id: int) -> None:
+def test_starting_the_same_audit_concurrently_creates_one(app_context: AppContext, round_id: int) -> None:
     def begin(name: str) -> int:
         return audits.start(app_context, everything(round_id), by=name).audit.id
 
@@ -263,7 +265,7 @@ def test_a_later_overlapping_set_gets_a_smaller_alpha(app_context: AppContext, r
     assert (beside.audit.number, beside.audit.alpha) == (1, 0.05)
 
 
-def test_the_certificate_speaks_of_the_set_after_the_acceptance(app_context: AppContext, round_id: int) -> None:
+def test_the_certificate_is_about_the_set_after_acceptance(app_context: AppContext, round_id: int) -> None:
     chosen = everything(round_id, min_confidence=0.6)
     seen = audits.start(app_context, chosen, by="ada")
     with pytest.raises(RefusedError, match="no certificate"):
@@ -295,7 +297,7 @@ def test_another_threshold_is_another_set_without_a_certificate(app_context: App
     assert saved.known["certified"] is False
 
 
-def test_an_evaluation_split_protected_since_voids_the_certificate(app_context: AppContext, round_id: int) -> None:
+def test_protecting_an_evaluation_split_later_voids_the_certificate(app_context: AppContext, round_id: int) -> None:
     chosen = everything(round_id)
     seen = audits.start(app_context, chosen, by="ada")
     judge(app_context, order_of(app_context, seen)[:60])
@@ -316,7 +318,7 @@ def test_a_card_that_waits_for_a_second_opinion_lowers_the_claim(app_context: Ap
     assert isclose(after.share, before.share - 1 / SIZE)
 
 
-def test_verdicts_carry_the_audit_they_were_passed_in(app_context: AppContext, round_id: int) -> None:
+def test_verdicts_record_their_audit(app_context: AppContext, round_id: int) -> None:
     seen = audits.start(app_context, everything(round_id, min_confidence=0.9), by="ada")
     inside = order_of(app_context, seen)[0]
     reviews.decide(app_context, [Choice(inside, Verdict.ACCEPT)], by="ada", audit_id=seen.audit.id, blind=True)
@@ -351,7 +353,7 @@ def test_a_target_that_cannot_be_certified_is_refused(app_context: AppContext, r
         audits.start(app_context, everything(round_id), by="ada", target=target)
 
 
-def test_a_set_keeps_its_target(app_context: AppContext, round_id: int) -> None:
+def test_the_target_of_a_set_does_not_change(app_context: AppContext, round_id: int) -> None:
     audits.start(app_context, everything(round_id), by="ada", target="0.9")
     with pytest.raises(RefusedError, match="90 % already"):
         audits.start(app_context, everything(round_id), by="ada")
@@ -379,7 +381,7 @@ def test_quarters_of_a_closed_audit_share_its_order_and_its_verdicts(app_context
     assert [one.audit.id for one in again.quarters] == [one.audit.id for one in split.quarters]
 
 
-def test_without_a_random_sample_nothing_is_known(app_context: AppContext, round_id: int) -> None:
+def test_nothing_is_estimated_without_a_random_sample(app_context: AppContext, round_id: int) -> None:
     judge(app_context, [one.id for one in reviews.page(app_context, everything(round_id), limit=100).items])
     found = recalibrated(app_context, round_id)
     assert (found.share, found.proposed, found.curve) == (None, None, ())
@@ -390,7 +392,7 @@ def test_without_a_random_sample_nothing_is_known(app_context: AppContext, round
     assert known.text.startswith("Precision unknown")
 
 
-def test_random_samples_tell_precision_threshold_and_wrong_labels(app_context: AppContext, round_id: int) -> None:
+def test_random_samples_estimate_precision_threshold_and_wrong_labels(app_context: AppContext, round_id: int) -> None:
     for kind in (FindingKind.SUSPICIOUS, FindingKind.AGREEING):
         seen = audits.start(app_context, everything(round_id, kinds=frozenset({kind})), by="ada")
         order = order_of(app_context, seen)[:50]
@@ -415,7 +417,7 @@ def test_random_samples_tell_precision_threshold_and_wrong_labels(app_context: A
     assert above.precision.low > 0.7
 
 
-def test_a_set_that_is_judged_to_its_last_card_is_a_count(app_context: AppContext, round_id: int) -> None:
+def test_a_completely_judged_set_gives_an_exact_count(app_context: AppContext, round_id: int) -> None:
     for kind in (FindingKind.SUSPICIOUS, FindingKind.AGREEING):
         seen = audits.start(app_context, everything(round_id, kinds=frozenset({kind})), by="ada")
         assert seen.estimate is None
@@ -435,7 +437,7 @@ def test_a_set_that_is_judged_to_its_last_card_is_a_count(app_context: AppContex
     assert wrong.basis == f"counted, all {wrong.size} judged"
 
 
-def test_a_sample_in_which_the_surest_suggestions_are_wrong_says_that_confidence_misleads(
+def test_confidence_is_reported_as_misleading_when_the_surest_suggestions_are_wrong(
     app_context: AppContext, round_id: int
 ) -> None:
     seen = audits.start(app_context, everything(round_id), by="ada")
@@ -449,7 +451,7 @@ def test_a_sample_in_which_the_surest_suggestions_are_wrong_says_that_confidence
     assert found.as_json()["warning"] == found.warning
 
 
-def test_nothing_is_proposed_where_the_suggestions_are_wrong(app_context: AppContext, round_id: int) -> None:
+def test_no_threshold_is_proposed_when_suggestions_are_wrong(app_context: AppContext, round_id: int) -> None:
     seen = audits.start(app_context, everything(round_id), by="ada")
     judge(app_context, order_of(app_context, seen)[:60], Verdict.KEEP)
     found = recalibrated(app_context, round_id)
@@ -457,7 +459,7 @@ def test_nothing_is_proposed_where_the_suggestions_are_wrong(app_context: AppCon
     assert "no threshold" in found.reason
 
 
-def test_a_round_that_follows_shows_nothing_before_a_sample_of_its_own(app_context: AppContext, round_id: int) -> None:
+def test_a_later_round_has_no_estimate_before_its_own_sample(app_context: AppContext, round_id: int) -> None:
     first = audits.start(app_context, everything(round_id), by="ada")
     judge(app_context, order_of(app_context, first)[:60], Verdict.KEEP)
     following = add_round(app_context, first.audit.dataset_id, offset=SIZE + AGREEING)
@@ -472,7 +474,7 @@ def test_a_round_that_follows_shows_nothing_before_a_sample_of_its_own(app_conte
     assert later.share.share < 1 - 1 / SIZE  # the round before says that suggestions are wrong
 
 
-def test_what_was_known_is_kept_with_the_act(app_context: AppContext, round_id: int) -> None:
+def test_the_evidence_is_stored_with_the_act(app_context: AppContext, round_id: int) -> None:
     saved = reviews.accept_all(app_context, everything(round_id, min_confidence=0.9), by="ada")
     assert saved.known is not None
     assert saved.known["precision"] is None
@@ -494,7 +496,7 @@ def test_small_sets_are_counted_and_not_estimated(app_context: AppContext) -> No
     assert precision.LEAST_VERDICTS > 8
 
 
-def test_of_masks_regions_are_certified_and_pixels_estimated(app_context: AppContext, tmp_path: Path) -> None:
+def test_regions_of_masks_are_certified_and_their_pixels_estimated(app_context: AppContext, tmp_path: Path) -> None:
     scenes = masked.add_scenes(app_context, tmp_path / "scenes", 40, width=80, height=60)
     seen = audits.start(app_context, everything(masked.add_round(app_context, scenes)), by="ada")
     order = order_of(app_context, seen)
@@ -514,7 +516,7 @@ def test_of_masks_regions_are_certified_and_pixels_estimated(app_context: AppCon
     assert seen.state == "failed"
 
 
-def test_what_people_had_judged_before_is_no_part_of_the_set(app_context: AppContext, round_id: int) -> None:
+def test_findings_judged_before_are_not_part_of_the_set(app_context: AppContext, round_id: int) -> None:
     before = [one.id for one in reviews.page(app_context, everything(round_id), limit=60).items]
     judge(app_context, before, Verdict.KEEP)
     seen = audits.start(app_context, everything(round_id), by="ada")

@@ -102,7 +102,7 @@ def test_a_merge_moves_labels_findings_and_counts_and_its_undo_restores_them(app
     assert findings(app_context) == moved
 
 
-def test_verdicts_after_a_merge_mean_the_round_s_own_classes_once_it_is_undone(app_context: AppContext) -> None:
+def test_verdicts_after_a_merge_refer_to_the_original_classes_once_it_is_undone(app_context: AppContext) -> None:
     accepted, related = pair_of(app_context, 4, 3), pair_of(app_context, 6, 5)
     merged = reviews.merge_classes(app_context, 1, [3], 2, by=BOB)
     saved = reviews.decide(app_context, [Choice(accepted, Verdict.ACCEPT), Choice(related, Verdict.RELABEL, 3)], by=ADA)
@@ -150,7 +150,7 @@ def test_a_merge_that_contradicts_other_acts_is_refused(app_context: AppContext)
         reviews.redo(app_context, 1, by=ADA)
 
 
-def test_an_order_is_stored_once_kept_beside_merges_and_undone(app_context: AppContext) -> None:
+def test_an_order_is_stored_once_combined_with_merges_and_undone(app_context: AppContext) -> None:
     key, order = ActKey("tab", 1), [*range(CLASSES - 1, -1, -1)]
     first = reviews.reorder_classes(app_context, 1, order, by=ADA, key=key)
     assert reviews.reorder_classes(app_context, 1, order, by=ADA, key=key).changeset == first.changeset
@@ -193,7 +193,7 @@ def meant(app_context: AppContext) -> dict[str, str]:
     return {one.content_hash: info.classes[label] for one in samples if (label := now[one.id]) is not None}
 
 
-def test_exports_after_a_rename_a_merge_and_an_order_read_back_and_after_undo_too(
+def test_exports_read_back_after_a_rename_merge_or_reorder_and_after_their_undo(
     app_context: AppContext, tmp_path: Path, digits_folder: Path
 ) -> None:
     before = exported(app_context, tmp_path / "before", ExportFormat.CSV)
@@ -225,7 +225,7 @@ def test_exports_after_a_rename_a_merge_and_an_order_read_back_and_after_undo_to
 
 
 @pytest.mark.parametrize("form", [form for form in ExportFormat if form.of_masks])
-def test_masks_leave_with_the_places_of_their_classes_as_values(
+def test_masks_are_exported_with_the_positions_of_their_classes_as_values(
     scenes: AppContext,
     tmp_path: Path,
     form: ExportFormat,
@@ -279,7 +279,7 @@ def test_an_edit_after_a_merge_is_kept_when_the_merge_is_undone(scenes: AppConte
     np.testing.assert_array_equal(masks.read_mask(scenes, 1)[1], wanted)
 
 
-def test_regions_between_merged_classes_leave_the_queue_and_tags_mean_the_class_it_went_into(
+def test_regions_between_merged_classes_leave_the_queue_and_tags_follow_the_merge(
     scenes: AppContext,
 ) -> None:
     tags.tag(scenes, 1, [TREE, CAR, ROAD], by=ADA)
@@ -334,7 +334,7 @@ def counts_on_card(app_context: AppContext) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("moved", [False, True])
-def test_a_source_is_understood_after_a_rename_and_a_merge(
+def test_a_source_is_imported_correctly_after_a_rename_and_a_merge(
     app_context: AppContext,
     tmp_path: Path,
     digits_folder: Path,
@@ -370,7 +370,7 @@ def test_a_source_is_understood_after_a_rename_and_a_merge(
     assert counts_on_card(app_context) == before
 
 
-def test_a_class_that_is_no_longer_in_the_source_is_asked_about_where_it_was_not_merged(
+def test_a_class_missing_in_the_source_is_asked_about_unless_it_was_merged(
     app_context: AppContext, tmp_path: Path, digits_folder: Path
 ) -> None:
     source = Path(shutil.copytree(digits_folder, tmp_path / "copy"))
@@ -381,7 +381,7 @@ def test_a_class_that_is_no_longer_in_the_source_is_asked_about_where_it_was_not
     assert again(app_context, source=str(source), moved=True).report is not None
 
 
-def test_predictions_leave_with_the_offered_classes_and_come_back_as_the_dataset_s(
+def test_predictions_are_exported_with_the_current_classes_and_imported_as_the_original_ones(
     scenes: AppContext,
     tmp_path: Path,
 ) -> None:
@@ -422,7 +422,7 @@ def test_probabilities_of_merged_classes_are_added_up_with_or_without_their_colu
             np.testing.assert_allclose(kept["probs"], wanted, atol=1e-4)
 
 
-def test_the_release_before_reads_what_rounds_found_as_it_was(app_context: AppContext, kept: str) -> None:
+def test_the_previous_release_reads_findings_unchanged(app_context: AppContext, kept: str) -> None:
     reviews.decide(app_context, [Choice(pair_of(app_context, 5, 4), Verdict.RELABEL, 3)], by=ADA)
     query = "SELECT kind, given, pseudo, label, status FROM finding ORDER BY id"
     counted = (

@@ -39,7 +39,7 @@ def relabel(app_context: AppContext, finding: int, label: int) -> None:
     reviews.decide(app_context, [Choice(finding, Verdict.RELABEL, label)], by=ADA)
 
 
-def test_one_undo_takes_back_the_relabel_and_a_second_one_the_class(app_context: AppContext) -> None:
+def test_one_undo_reverts_the_relabel_and_a_second_one_the_class(app_context: AppContext) -> None:
     added = reviews.add_class(app_context, 1, "  smudge ", by=ADA)
     assert (added.id, added.name, names(app_context)[-1]) == (CLASSES, "smudge", "smudge")
     finding = card(app_context)
@@ -56,7 +56,7 @@ def test_one_undo_takes_back_the_relabel_and_a_second_one_the_class(app_context:
     assert reviews.redo(app_context, 1, by=ADA).items[0].label == CLASSES
 
 
-def test_a_class_that_is_used_is_not_taken_back(app_context: AppContext) -> None:
+def test_adding_a_class_cannot_be_undone_while_it_is_used(app_context: AppContext) -> None:
     added = reviews.add_class(app_context, 1, "smudge", by=ADA)
     assert added.saved is not None
     relabel(app_context, card(app_context), added.id)
@@ -64,7 +64,7 @@ def test_a_class_that_is_used_is_not_taken_back(app_context: AppContext) -> None
         reviews.undo(app_context, 1, by=ADA, changeset_id=added.saved.changeset)
 
 
-def test_a_verdict_is_not_brought_back_with_a_class_that_was_taken_back(app_context: AppContext) -> None:
+def test_a_verdict_with_a_removed_class_cannot_be_redone(app_context: AppContext) -> None:
     added = reviews.add_class(app_context, 1, "smudge", by=BOB)
     relabel(app_context, card(app_context), added.id)
     reviews.undo(app_context, 1, by=ADA)
@@ -73,7 +73,7 @@ def test_a_verdict_is_not_brought_back_with_a_class_that_was_taken_back(app_cont
         reviews.redo(app_context, 1, by=ADA)
 
 
-def test_adding_a_class_again_finds_it_in_whatever_case_and_brings_a_retired_one_back(app_context: AppContext) -> None:
+def test_adding_an_existing_class_in_any_case_finds_it_and_restores_a_retired_one(app_context: AppContext) -> None:
     key = ActKey("tab", 1)
     first = reviews.add_class(app_context, 1, "Smudge", by=ADA, key=key)
     assert first.saved is not None
@@ -103,7 +103,7 @@ def test_a_rename_keeps_the_id_and_is_undone(app_context: AppContext) -> None:
         reviews.undo(app_context, 1, by=ADA)  # the retired class keeps its name
 
 
-def test_undo_of_a_rename_gives_the_name_before_it(app_context: AppContext) -> None:
+def test_undoing_a_rename_restores_the_former_name(app_context: AppContext) -> None:
     before = names(app_context)
     reviews.rename_class(app_context, 1, 3, "three", by=ADA)
     reviews.rename_class(app_context, 1, 3, "drei", by=ADA)
@@ -113,7 +113,7 @@ def test_undo_of_a_rename_gives_the_name_before_it(app_context: AppContext) -> N
     assert names(app_context) == before
 
 
-def test_what_is_kept_equals_what_the_pure_function_says(app_context: AppContext) -> None:
+def test_stored_classes_equal_the_pure_function(app_context: AppContext) -> None:
     reviews.rename_class(app_context, 1, 3, "three", by=ADA)
     reviews.add_class(app_context, 1, "smudge", by=BOB)
     reviews.rename_class(app_context, 1, CLASSES, "stain", by=ADA)
@@ -125,7 +125,7 @@ def test_what_is_kept_equals_what_the_pure_function_says(app_context: AppContext
     assert (info.classes, info.retired_classes) == (state.names, state.retired)
 
 
-def test_the_source_is_understood_after_a_rename(app_context: AppContext) -> None:
+def test_the_source_is_imported_correctly_after_a_rename(app_context: AppContext) -> None:
     before = names(app_context)
     reviews.rename_class(app_context, 1, 3, "three", by=ADA)
     done = imports.run_import(app_context, imports.add_import(app_context, imports.repeat_request(app_context, 1)))
@@ -134,7 +134,7 @@ def test_the_source_is_understood_after_a_rename(app_context: AppContext) -> Non
     assert names(app_context) == (*before[:3], "three", *before[4:])
 
 
-def test_a_source_with_a_class_that_was_taken_back_is_refused(app_context: AppContext) -> None:
+def test_a_source_with_a_removed_class_is_refused(app_context: AppContext) -> None:
     reviews.add_class(app_context, 1, "smudge", by=ADA)
     reviews.undo(app_context, 1, by=ADA)
     with pytest.raises(DatasetError, match="whose addition to digits was undone"):
@@ -157,7 +157,7 @@ def test_an_export_has_the_added_and_the_renamed_class_and_reads_back(app_contex
     assert set(datasets.get_dataset(app_context, read.dataset_id).classes) == set(names(app_context)) - {"taken back"}
 
 
-def test_a_class_of_masks_has_a_colour_and_is_kept_while_tags_name_it(scenes: AppContext) -> None:
+def test_a_class_of_masks_has_a_colour_and_stays_while_tags_use_it(scenes: AppContext) -> None:
     added = reviews.add_class(scenes, 1, "boat", by=ADA)
     assert added.saved is not None
     colours = datasets.get_dataset(scenes, 1).colours or ()

@@ -82,7 +82,7 @@ def stored(app_context: AppContext, finding_id: int) -> list[Decision]:
         return decisions.decisions_of_sample(session, sample_id)
 
 
-def test_one_act_sent_many_times_at_once_is_stored_once(filled: AppContext) -> None:
+def test_one_act_sent_many_times_concurrently_is_stored_once(filled: AppContext) -> None:
     def send() -> reviews.Saved:
         return reviews.decide(filled, [Choice(1, Verdict.ACCEPT)], by="ada", key=ActKey("tab", 1))
 
@@ -91,7 +91,7 @@ def test_one_act_sent_many_times_at_once_is_stored_once(filled: AppContext) -> N
     assert len(stored(filled, 1)) == 1
 
 
-def test_one_bulk_act_sent_twice_at_once_is_stored_once(filled: AppContext) -> None:
+def test_one_bulk_act_sent_twice_concurrently_is_stored_once(filled: AppContext) -> None:
     def send() -> reviews.Saved:
         key = ActKey("tab", 1)
         return reviews.accept_all(filled, EVERYTHING, by="ada", expected=COUNT, key=key)
@@ -111,7 +111,7 @@ def test_a_double_click_is_one_decision(filled: AppContext) -> None:
     assert len(stored(filled, 1)) == 1
 
 
-def test_two_people_on_one_card_make_one_decision_each_and_the_later_one_stands(filled: AppContext) -> None:
+def test_two_people_on_one_card_make_one_decision_each_and_the_later_counts(filled: AppContext) -> None:
     said = {"ada": Verdict.KEEP, "bob": Verdict.EXCLUDE}
     at_once(*[lambda by=by: reviews.decide(filled, [Choice(1, said[by])], by=by, key=ActKey(by, 1)) for by in said])
     made = stored(filled, 1)
@@ -120,7 +120,7 @@ def test_two_people_on_one_card_make_one_decision_each_and_the_later_one_stands(
     assert (stands.annotator, stands.status) == (made[-1].annotator, Status[made[-1].verdict.name])
 
 
-def test_a_bulk_act_and_verdicts_at_once_never_lose_the_verdicts(filled: AppContext) -> None:
+def test_a_concurrent_bulk_act_never_loses_verdicts(filled: AppContext) -> None:
     ids = range(1, 9)
     at_once(
         lambda: reviews.accept_all(filled, EVERYTHING, by="ada"),
@@ -130,7 +130,7 @@ def test_a_bulk_act_and_verdicts_at_once_never_lose_the_verdicts(filled: AppCont
     assert counted == {Status.KEEP: len(ids), Status.BULK: COUNT - len(ids)}
 
 
-def test_processes_that_write_at_once_lose_nothing(filled: AppContext) -> None:
+def test_concurrent_writers_lose_nothing(filled: AppContext) -> None:
     home = str(filled.settings.home)
     people = ["ada", "bob"]
     running = [
@@ -146,7 +146,7 @@ def test_processes_that_write_at_once_lose_nothing(filled: AppContext) -> None:
     assert counted == {Status.EXCLUDE: EACH * len(people), Status.OPEN: COUNT - EACH * len(people)}
 
 
-def test_a_verdict_that_was_answered_survives_the_servers_death(filled: AppContext) -> None:
+def test_an_acknowledged_verdict_survives_a_killed_server(filled: AppContext) -> None:
     filled.database.close()
     with socket.create_server(("127.0.0.1", 0)) as listening:
         descriptor = listening.fileno()

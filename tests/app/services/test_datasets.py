@@ -14,7 +14,7 @@ from tests.app.small import add_dataset
 __all__ = ["digits", "digits_home"]
 
 
-def test_wrong_labels_are_told_only_of_datasets_with_a_round(digits: AppContext) -> None:
+def test_wrong_labels_are_estimated_only_for_datasets_with_a_round(digits: AppContext) -> None:
     before = datasets.overview(digits)
     assert before.wrong[1].errors is None
     sample_both(digits, 1)
@@ -25,7 +25,7 @@ def test_wrong_labels_are_told_only_of_datasets_with_a_round(digits: AppContext)
     assert bare not in datasets.overview(digits).wrong
 
 
-def test_a_card_says_what_is_left_to_review(digits: AppContext) -> None:
+def test_a_card_counts_the_findings_left_to_review(digits: AppContext) -> None:
     [card] = datasets.list_datasets(digits)
     assert card.images == 300
     assert card.class_counts == {str(number): 30 for number in range(10)}
@@ -39,7 +39,7 @@ def test_a_card_says_what_is_left_to_review(digits: AppContext) -> None:
     assert not datasets.overview(digits).is_empty
 
 
-def test_a_dataset_can_be_renamed_but_not_to_anothers_name(app_context: AppContext, digits_folder: Path) -> None:
+def test_a_dataset_can_be_renamed_but_not_to_a_used_name(app_context: AppContext, digits_folder: Path) -> None:
     for name in ("one", "two"):
         asked = imports.add_import(app_context, ImportRequest(name=name, source=str(digits_folder)))
         imports.run_import(app_context, asked)
@@ -55,7 +55,7 @@ def test_a_dataset_can_be_renamed_but_not_to_anothers_name(app_context: AppConte
         datasets.rename(app_context, 99, "three")
 
 
-def test_a_dataset_that_is_not_there_says_so(app_context: AppContext) -> None:
+def test_a_missing_dataset_is_refused(app_context: AppContext) -> None:
     assert datasets.overview(app_context).is_empty
     assert datasets.find_dataset(app_context, "none") is None
     with pytest.raises(DatasetError, match="no dataset 7"):

@@ -44,7 +44,7 @@ def judged(app_context: AppContext) -> dict[int, int | None]:
     return reviews.resolved_labels(app_context, 1)
 
 
-def test_what_would_go_is_told_before(digits: AppContext) -> None:
+def test_the_contents_of_a_dataset_are_counted_before_deletion(digits: AppContext) -> None:
     judged(digits)
     (digits.round_folder(1)).mkdir(parents=True, exist_ok=True)
     agreeing = sum(path.stat().st_size for path in digits.round_folder(1).iterdir())
@@ -57,7 +57,7 @@ def test_what_would_go_is_told_before(digits: AppContext) -> None:
     assert deletions.held_text({"images": 0, "bytes": 0}) == "nothing"
 
 
-def test_a_deleted_dataset_is_nowhere_and_comes_back_as_it_was(digits: AppContext, digits_folder: Path) -> None:
+def test_a_deleted_dataset_is_hidden_everywhere_and_restored_unchanged(digits: AppContext, digits_folder: Path) -> None:
     labels, before = judged(digits), rows(digits)
     gone = deletions.delete_dataset(digits, 1, "Ada")
     assert (gone.name, gone.deleted_by) == ("digits", "Ada")
@@ -80,14 +80,14 @@ def test_a_deleted_dataset_is_nowhere_and_comes_back_as_it_was(digits: AppContex
         deletions.restore(digits, gone.id)
 
 
-def test_the_name_of_a_deleted_dataset_is_free(digits: AppContext, digits_folder: Path) -> None:
+def test_the_name_of_a_deleted_dataset_can_be_reused(digits: AppContext, digits_folder: Path) -> None:
     gone = deletions.delete_dataset(digits, 1, "Ada")
     assert import_folder(digits, digits_folder) == 2
     assert deletions.restore(digits, gone.id) == "digits 2"
     assert {card.dataset.name for card in datasets.list_datasets(digits)} == {"digits", "digits 2"}
 
 
-def test_a_deleted_round_takes_its_findings_along_and_its_verdicts_stand(digits: AppContext) -> None:
+def test_a_deleted_round_loses_its_findings_and_its_verdicts_stay(digits: AppContext) -> None:
     labels = judged(digits)
     second = add_round(digits, 1)
     gone = deletions.delete_round(digits, 1, "Ada")
@@ -100,7 +100,7 @@ def test_a_deleted_round_takes_its_findings_along_and_its_verdicts_stand(digits:
     assert [one.number for one in rounds.list_rounds(digits, 1)] == [3, 2, 1]
 
 
-def test_a_late_verdict_on_a_deleted_round_is_told_with_its_images_until_the_round_is_gone_for_good(
+def test_late_verdicts_on_a_deleted_round_are_reported_with_their_images_until_it_is_purged(
     digits: AppContext,
 ) -> None:
     [finding, noted] = reviews.page(digits, FindingFilter(round_id=1), limit=2).items
@@ -117,7 +117,7 @@ def test_a_late_verdict_on_a_deleted_round_is_told_with_its_images_until_the_rou
     assert not isinstance(gone.value, reviews.DeletedError)
 
 
-def test_rounds_of_a_deleted_dataset_come_back_with_it_alone(digits: AppContext) -> None:
+def test_rounds_of_a_deleted_dataset_are_restored_only_with_it(digits: AppContext) -> None:
     of_round = deletions.delete_round(digits, 1, "Ada")
     of_dataset = deletions.delete_dataset(digits, 1, "Ada")
     assert [one.id for one in deletions.restorable(digits)] == [of_dataset.id]
@@ -125,7 +125,7 @@ def test_rounds_of_a_deleted_dataset_come_back_with_it_alone(digits: AppContext)
     assert [one.id for one in deletions.restorable(digits)] == [of_round.id]
 
 
-def test_what_is_at_work_is_not_deleted(digits: AppContext) -> None:
+def test_running_work_is_not_deleted(digits: AppContext) -> None:
     with digits.database.write() as session:
         session.add(
             ImportRow(
@@ -138,7 +138,7 @@ def test_what_is_at_work_is_not_deleted(digits: AppContext) -> None:
     assert not datasets.overview(digits).is_empty
 
 
-def test_after_a_week_nothing_of_a_dataset_is_left_and_others_are_untouched(
+def test_a_deleted_dataset_is_purged_after_a_week_and_others_are_untouched(
     digits: AppContext, digits_folder: Path
 ) -> None:
     judged(digits)
@@ -159,7 +159,7 @@ def test_after_a_week_nothing_of_a_dataset_is_left_and_others_are_untouched(
         assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
 
 
-def test_after_a_week_findings_of_a_round_that_were_decided_stay_with_their_verdicts(digits: AppContext) -> None:
+def test_decided_findings_of_a_purged_round_stay_with_their_verdicts(digits: AppContext) -> None:
     labels = judged(digits)
     decided = rows(digits)["decision"]
     deletions.delete_round(digits, 1, "Ada")
@@ -169,7 +169,7 @@ def test_after_a_week_findings_of_a_round_that_were_decided_stay_with_their_verd
     assert reviews.resolved_labels(digits, 1) == labels
 
 
-def test_a_removal_that_was_cut_short_goes_on(digits: AppContext, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_purge_is_resumed(digits: AppContext, monkeypatch: pytest.MonkeyPatch) -> None:
     judged(digits)
     deletions.delete_dataset(digits, 1, "Ada")
     monkeypatch.setattr(deletions, "CHUNK", 50)
@@ -188,14 +188,14 @@ def test_a_removal_that_was_cut_short_goes_on(digits: AppContext, monkeypatch: p
     assert rows(digits)["sample"] == 0
 
 
-def test_days_left_count_the_day_that_has_begun(digits: AppContext) -> None:
+def test_the_remaining_days_include_the_current_day(digits: AppContext) -> None:
     gone = deletions.delete_dataset(digits, 1, "Ada")
     assert deletions.days_left(gone) == 7
     assert deletions.days_left(gone, gone.deleted_at + timedelta(days=6, hours=1)) == 1
     assert deletions.days_left(gone, LATER) == 0
 
 
-def test_an_import_of_a_deleted_dataset_is_a_new_one(digits: AppContext, digits_folder: Path) -> None:
+def test_importing_a_deleted_dataset_creates_a_new_one(digits: AppContext, digits_folder: Path) -> None:
     deletions.delete_dataset(digits, 1, "Ada")
     with pytest.raises(DatasetError, match="no dataset 1"):
         imports.repeat_request(digits, 1)

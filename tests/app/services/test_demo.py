@@ -44,7 +44,7 @@ def test_the_demo_is_real_digits_with_known_wrong_labels(tmp_path: Path) -> None
     assert read_truth(tmp_path / "again") == truth
 
 
-def test_a_new_installation_begins_with_both_demos_at_work(
+def test_a_new_installation_starts_with_rounds_of_both_demos(
     app_context: AppContext, started: list[tuple[int, RoundConfig]]
 ) -> None:
     new = demo_workspace(app_context)
@@ -66,7 +66,7 @@ def test_a_new_installation_begins_with_both_demos_at_work(
     assert len(datasets.list_datasets(new)) == 2
 
 
-def test_no_demo_where_it_is_not_wanted_or_something_else_is(
+def test_no_demo_is_added_if_disabled_or_if_other_datasets_exist(
     app_context: AppContext, digits_folder: Path, started: list[tuple[int, RoundConfig]]
 ) -> None:
     assert demo.ensure_demos(app_context) == []
@@ -75,7 +75,7 @@ def test_no_demo_where_it_is_not_wanted_or_something_else_is(
     assert started == []
 
 
-def test_a_deleted_demo_does_not_come_back_nor_does_a_deleted_round(
+def test_deleted_demos_and_their_rounds_are_not_recreated(
     app_context: AppContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rounds, "start_round", lambda *_arguments, **_options: None)

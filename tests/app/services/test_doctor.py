@@ -39,9 +39,7 @@ def examined(code: int, port: int | None = None, address: str = "127.0.0.1") -> 
 
 
 @pytest.mark.parametrize("fault", [*AT_START, *OF_WORKER], ids=str)
-def test_every_fault_of_a_start_is_found_and_has_a_cure(
-    fault: Fault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_every_start_fault_is_found_with_a_cure(fault: Fault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with ExitStack() as stack:
         for name, value in fault.make(tmp_path, stack).items():
             monkeypatch.setenv(name, value)
@@ -112,7 +110,9 @@ def test_a_port_that_another_program_holds_is_a_fault(app_context: AppContext, m
     assert "--port" in check["cure"]
 
 
-def test_what_another_address_needs_is_told(app_context: AppContext, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_requirements_of_another_address_are_reported(
+    app_context: AppContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("OUTFOLD_HOME", str(app_context.settings.home))
     monkeypatch.setenv("OUTFOLD_HOSTS", "labels.example.org")
     found = examined(code=0)
@@ -128,7 +128,7 @@ def test_what_another_address_needs_is_told(app_context: AppContext, monkeypatch
     assert examined(code=0, address="0.0.0.0")["login"]["text"].startswith("1 user;")
 
 
-def test_a_provider_is_asked(app_context: AppContext, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_provider_is_checked(app_context: AppContext, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OUTFOLD_HOME", str(app_context.settings.home))
     monkeypatch.setenv("OUTFOLD_OIDC_CLIENT_ID", "outfold")
     monkeypatch.setenv("OUTFOLD_OIDC_CLIENT_SECRET", "a secret of the tests")
@@ -145,7 +145,7 @@ def test_a_provider_is_asked(app_context: AppContext, monkeypatch: pytest.Monkey
     assert "a secret" not in json.dumps(found)
 
 
-def test_the_store_of_shared_files_is_tried_and_left_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_shared_file_store_is_tested_and_left_unchanged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OUTFOLD_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("OUTFOLD_FILES_URL", f"file://{tmp_path}/bucket")
     found = examined(code=0)["shared files"]

@@ -52,7 +52,7 @@ def names(checked: CheckedImages, rows: tuple[int, ...]) -> set[str]:
     return {checked.images[row].name for row in rows}
 
 
-def test_images_are_checked_once_for_the_state_of_a_dataset(
+def test_images_are_checked_once_per_state_of_a_dataset(
     imported: AppContext, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert image_checks.find_known(imported, 1) is None
@@ -67,7 +67,7 @@ def test_images_are_checked_once_for_the_state_of_a_dataset(
     assert image_checks.find(imported, 1) == image_checks.find_known(imported, 1) == found
 
 
-def test_the_stored_form_stays_as_it_is_and_a_damaged_file_is_as_none(imported: AppContext) -> None:
+def test_the_stored_form_does_not_change_and_a_damaged_file_counts_as_missing(imported: AppContext) -> None:
     found = image_checks.find(imported, 1)
     (file,) = (imported.files / "image_checks").iterdir()
     groups = [
@@ -87,7 +87,7 @@ def test_the_stored_form_stays_as_it_is_and_a_damaged_file_is_as_none(imported: 
         assert image_checks.find_known(imported, 1) is None, text
 
 
-def test_a_changed_dataset_is_looked_at_again(imported: AppContext, root: Path) -> None:
+def test_a_changed_dataset_is_checked_again(imported: AppContext, root: Path) -> None:
     image_checks.find(imported, 1)
     (root / "train" / "cat" / "black.png").unlink()
     imports.run_import(imported, imports.add_import(imported, ImportRequest(name="set", source=str(root))))
@@ -95,7 +95,7 @@ def test_a_changed_dataset_is_looked_at_again(imported: AppContext, root: Path) 
     assert image_checks.find(imported, 1).found.empty == ()
 
 
-def test_outliers_are_told_by_the_embeddings_of_a_round(imported: AppContext) -> None:
+def test_outliers_are_found_by_the_embeddings_of_a_round(imported: AppContext) -> None:
     round_id = add_done_round(imported, 1, RoundConfig(folds=2))
     with imported.database.read() as session:
         ids = [one.id for one in snapshots.samples_of(session, 1)]

@@ -35,9 +35,7 @@ def unpacked(app_context: AppContext) -> list[Path]:
     return [path for path in (app_context.files / "unpacked").rglob("*") if path.is_file()]
 
 
-def test_importing_again_brings_only_what_is_new_wherever_the_table_lies(
-    app_context: AppContext, tmp_path: Path
-) -> None:
+def test_importing_again_adds_only_new_images_wherever_the_table_is(app_context: AppContext, tmp_path: Path) -> None:
     source = table(tmp_path / "train-00000-of-00001.parquet", list(range(6)))
     first = run(app_context, source)
     assert first.report is not None

@@ -47,7 +47,7 @@ def test_a_lock_is_held_until_the_block_ends_and_leaves_no_file(app_context: App
     assert list((app_context.files / "jobs").iterdir()) == []
 
 
-def test_a_killed_process_holds_nothing_any_more(app_context: AppContext) -> None:
+def test_a_killed_process_releases_its_locks(app_context: AppContext) -> None:
     with another_process_holds(app_context) as process:
         assert is_job_running(app_context, "import", 7)
         process.kill()
@@ -57,7 +57,7 @@ def test_a_killed_process_holds_nothing_any_more(app_context: AppContext) -> Non
         assert is_job_running(app_context, "import", 7)
 
 
-def test_who_waits_for_a_lock_can_be_stopped_and_gets_it_when_the_other_ends(app_context: AppContext) -> None:
+def test_waiting_for_a_lock_can_be_stopped_and_succeeds_once_it_is_released(app_context: AppContext) -> None:
     with another_process_holds(app_context) as process:
         with pytest.raises(RoundCancelledError), job_lock(app_context, "import", 7, should_stop=lambda: True):
             pass
@@ -75,7 +75,7 @@ def test_who_waits_for_a_lock_can_be_stopped_and_gets_it_when_the_other_ends(app
     assert taken.is_set()
 
 
-def test_of_many_who_want_it_one_at_a_time_has_it(app_context: AppContext) -> None:
+def test_only_one_of_many_waiters_holds_the_lock(app_context: AppContext) -> None:
     inside, most, wished = [0], [0], 8
 
     def work() -> None:

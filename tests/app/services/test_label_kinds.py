@@ -5,7 +5,7 @@ from core.data.export.items import ExportFormat
 from core.types import Task
 
 
-def test_every_format_of_an_export_belongs_to_one_kind() -> None:
+def test_every_export_format_belongs_to_one_kind_of_labels() -> None:
     formats = [form for task in Task for form in label_kind(task).export_formats]
     assert sorted(formats) == sorted(ExportFormat)
 
@@ -15,5 +15,5 @@ def test_commands_export_class_folders_and_pairs_of_images_and_masks_by_default(
     assert label_kind(Task.SEGMENTATION).export_formats[0] is ExportFormat.MASK_PAIRS
 
 
-def test_only_masks_are_painted_and_tagged() -> None:
+def test_only_datasets_of_masks_can_be_edited_and_tagged() -> None:
     assert [task for task in Task if label_kind(task).has_pixels] == [Task.SEGMENTATION]

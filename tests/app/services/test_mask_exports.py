@@ -87,9 +87,7 @@ def table(folder: Path, name: str) -> list[dict[str, str]]:
 
 
 @pytest.mark.parametrize("form", OF_MASKS)
-def test_masks_read_back_bit_for_bit_as_what_was_resolved(
-    reviewed: AppContext, tmp_path: Path, form: ExportFormat
-) -> None:
+def test_exported_masks_read_back_bit_for_bit(reviewed: AppContext, tmp_path: Path, form: ExportFormat) -> None:
     done = export(reviewed, tmp_path / "out", form)
     assert (done.status, done.message) == (JobStatus.DONE, "")
     found, expected = read_back(tmp_path / "out"), resolved(reviewed)
@@ -100,7 +98,7 @@ def test_masks_read_back_bit_for_bit_as_what_was_resolved(
 
 
 @pytest.mark.parametrize("form", OF_MASKS)
-def test_manifest_and_card_say_what_was_known_of_the_accepted_regions(
+def test_manifest_and_card_contain_the_evidence_of_accepted_regions(
     reviewed: AppContext, tmp_path: Path, form: ExportFormat
 ) -> None:
     done = export(reviewed, tmp_path / "out", form)
@@ -117,7 +115,9 @@ def test_manifest_and_card_say_what_was_known_of_the_accepted_regions(
 
 
 @pytest.mark.parametrize("form", OF_MASKS)
-def test_two_exports_of_one_state_are_the_same_bytes(reviewed: AppContext, tmp_path: Path, form: ExportFormat) -> None:
+def test_two_exports_of_one_state_are_byte_for_byte_equal(
+    reviewed: AppContext, tmp_path: Path, form: ExportFormat
+) -> None:
     one, two = (export(reviewed, tmp_path / name, form) for name in ("one", "two"))
     assert one.manifest == two.manifest
     files = {path.relative_to(tmp_path / "one") for path in (tmp_path / "one").rglob("*") if path.is_file()}
@@ -126,14 +126,14 @@ def test_two_exports_of_one_state_are_the_same_bytes(reviewed: AppContext, tmp_p
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
 
 
-def test_images_nobody_labelled_go_where_petrac_keeps_them(reviewed: AppContext, tmp_path: Path) -> None:
+def test_unlabelled_images_are_exported_in_petracs_layout(reviewed: AppContext, tmp_path: Path) -> None:
     export(reviewed, tmp_path / "out", ExportFormat.CAMVID, unlabelled=UnusablePolicy.APART)
     folders = {path.parent.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.png")}
     assert folders == {"train", "train_labels", "test", "test_labels", "unlabeled/test"}
     assert sum(mask is None for mask, _ in read_back(tmp_path / "out").values()) == 1
 
 
-def test_an_image_painted_from_nothing_leaves_with_its_mask_and_a_line_of_its_own(
+def test_an_image_labelled_from_scratch_is_exported_with_its_mask_and_manifest_line(
     reviewed: AppContext, tmp_path: Path
 ) -> None:
     version, mask = masks.read_mask(reviewed, COUNT + 1)
@@ -170,7 +170,7 @@ def test_the_manifest_counts_pixels_regions_and_images(reviewed: AppContext, tmp
     assert done.manifest["files"]["tables"]["regions.csv"] == content_hash(tmp_path / "out" / "regions.csv")
 
 
-def test_every_region_and_image_says_where_its_mask_comes_from(reviewed: AppContext, tmp_path: Path) -> None:
+def test_every_region_and_image_records_the_origin_of_its_mask(reviewed: AppContext, tmp_path: Path) -> None:
     export(reviewed, tmp_path / "out", ExportFormat.MASK_PAIRS)
     regions = table(tmp_path / "out", "regions.csv")
     assert list(regions[0]) == [
@@ -193,7 +193,7 @@ def test_every_region_and_image_says_where_its_mask_comes_from(reviewed: AppCont
 
 
 @pytest.mark.parametrize("treatment", [UnusablePolicy.LEAVE_OUT, UnusablePolicy.KEEP_GIVEN])
-def test_what_nobody_can_name_is_ignored_or_keeps_its_class(
+def test_ambiguous_regions_are_ignored_or_keep_their_class(
     reviewed: AppContext, tmp_path: Path, treatment: UnusablePolicy
 ) -> None:
     done = export(reviewed, tmp_path / "out", ExportFormat.COCO, ambiguous=treatment)
@@ -218,7 +218,7 @@ def test_images_are_linked_or_copied_and_never_changed(reviewed: AppContext, tmp
     assert after == before
 
 
-def test_each_kind_of_dataset_is_offered_its_own_forms(reviewed: AppContext, tmp_path: Path) -> None:
+def test_each_kind_of_dataset_has_its_own_export_formats(reviewed: AppContext, tmp_path: Path) -> None:
     classes = add_dataset(reviewed, [0, 1])
     for dataset, form in ((1, ExportFormat.CLASS_FOLDERS), (1, ExportFormat.PATCH), (classes, ExportFormat.VOC)):
         request = ExportRequest(dataset_id=dataset, options=ExportOptions(format=form))
@@ -230,9 +230,7 @@ def test_each_kind_of_dataset_is_offered_its_own_forms(reviewed: AppContext, tmp
         export(reviewed, tmp_path / "out", ExportFormat.VOC, excluded=UnusablePolicy.APART)
 
 
-def test_masks_leave_for_each_class_or_piece_in_the_forms_that_have_annotations(
-    reviewed: AppContext, tmp_path: Path
-) -> None:
+def test_annotation_formats_export_masks_for_each_class_or_piece(reviewed: AppContext, tmp_path: Path) -> None:
     counts = {}
     for per in (Per.USUAL, Per.CLASS, Per.PIECE):
         assert export(reviewed, tmp_path / f"coco-{per}", ExportFormat.COCO, per=per).status is JobStatus.DONE
@@ -257,7 +255,7 @@ def test_masks_that_read_back_differently_are_not_kept(
     assert list(tmp_path.glob("*out*")) == []
 
 
-def test_an_export_of_masks_can_be_cancelled_while_it_writes_and_while_it_reads(
+def test_an_export_of_masks_can_be_cancelled_during_writing_and_reading_back(
     reviewed: AppContext, tmp_path: Path
 ) -> None:
     for moment in (0, 3, COUNT + 3):  # before the images, between masks, while they are read back
@@ -284,7 +282,7 @@ def test_a_full_disk_leaves_nothing(reviewed: AppContext, tmp_path: Path, monkey
     assert list(tmp_path.glob("*out*")) == []
 
 
-def test_many_classes_leave_in_two_bytes_but_not_in_a_palette(tmp_path: Path) -> None:
+def test_many_classes_are_exported_in_16_bits_but_not_in_a_palette(tmp_path: Path) -> None:
     opened = open_home(tmp_path / "home")
     many = ClassTable(tuple(f"class {k}" for k in range(300)), tuple(f"#{k:06x}" for k in range(300)))
     add_round(opened, add_scenes(opened, tmp_path / "originals", 2, width=48, height=36, table=many))
@@ -316,7 +314,7 @@ exports.run_export(open_home(Path(sys.argv[1])), int(sys.argv[2]))
 """
 
 
-def test_an_export_killed_among_its_masks_leaves_no_target_and_is_run_again(
+def test_an_export_killed_while_writing_masks_leaves_no_target_and_is_run_again(
     reviewed: AppContext, tmp_path: Path
 ) -> None:
     request = ExportRequest(dataset_id=1, options=ExportOptions(format=ExportFormat.VOC), folder=str(tmp_path / "out"))

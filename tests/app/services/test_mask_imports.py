@@ -101,7 +101,7 @@ def test_each_fault_of_a_mask_is_reported_and_its_image_imported_without_one(
     assert "without a mask" in said.message
 
 
-def test_a_mask_that_changed_is_reported_and_the_first_one_stands(app_context: AppContext, tmp_path: Path) -> None:
+def test_a_changed_mask_is_reported_and_the_first_one_kept(app_context: AppContext, tmp_path: Path) -> None:
     root = draw_stripes(tmp_path / "set")
     draw_pair(root, "late", None)
     first = run(app_context, root)
@@ -129,7 +129,7 @@ def test_a_mask_that_changed_is_reported_and_the_first_one_stands(app_context: A
     assert done.report["classes"] == {"sky": 12, "road": 13, "car": 8}
 
 
-def test_classes_grow_at_their_end_and_ids_keep_their_meaning(app_context: AppContext, tmp_path: Path) -> None:
+def test_new_classes_are_appended_and_ids_keep_their_meaning(app_context: AppContext, tmp_path: Path) -> None:
     root = draw_stripes(tmp_path / "set")
     run(app_context, root)
     colours = datasets.get_dataset(app_context, 1).colours
@@ -145,9 +145,7 @@ def test_classes_grow_at_their_end_and_ids_keep_their_meaning(app_context: AppCo
     assert kinds(app_context, done)["small class"] == ["tree"]
 
 
-def test_masks_that_say_the_same_are_no_change_when_the_classes_outgrow_a_byte(
-    app_context: AppContext, tmp_path: Path
-) -> None:
+def test_equal_masks_do_not_count_as_changed_when_classes_exceed_255(app_context: AppContext, tmp_path: Path) -> None:
     root = draw_stripes(tmp_path / "set")
     names = [f"class {number}" for number in range(255)]
     (root / "classes.txt").write_text("\n".join(names))
@@ -166,9 +164,7 @@ def test_masks_that_say_the_same_are_no_change_when_the_classes_outgrow_a_byte(
     assert done.report["changes"]["unchanged"] == 13
 
 
-def test_an_image_of_another_size_is_left_out_since_its_mask_would_not_fit(
-    app_context: AppContext, tmp_path: Path
-) -> None:
+def test_an_image_of_another_size_than_its_mask_is_left_out(app_context: AppContext, tmp_path: Path) -> None:
     root = draw_stripes(tmp_path / "set")
     run(app_context, root)
     draw_pair(root, "01", np.ones((4, 4), np.uint8))
@@ -179,9 +175,7 @@ def test_an_image_of_another_size_is_left_out_since_its_mask_would_not_fit(
     assert done.report["classes"] == {"sky": 11, "road": 11, "car": 5}
 
 
-def test_an_image_of_another_size_is_left_out_also_when_people_painted_its_only_mask(
-    app_context: AppContext, tmp_path: Path
-) -> None:
+def test_an_image_of_another_size_than_its_edited_mask_is_left_out(app_context: AppContext, tmp_path: Path) -> None:
     root = draw_stripes(tmp_path / "set")
     for name in ("painted", "bare"):
         draw_pair(root, name, None)
@@ -209,7 +203,7 @@ def test_a_dataset_keeps_its_kind_of_labels(app_context: AppContext, tmp_path: P
     assert len(stored_masks(app_context)) == 12
 
 
-def test_colours_are_read_by_the_map_that_was_chosen(app_context: AppContext, tmp_path: Path) -> None:
+def test_colours_are_read_by_the_chosen_map(app_context: AppContext, tmp_path: Path) -> None:
     root = draw_stripes(tmp_path / "set", 6)
     (root / "classes.txt").unlink()
     for path in (root / "masks").iterdir():
@@ -226,7 +220,7 @@ def test_colours_are_read_by_the_map_that_was_chosen(app_context: AppContext, tm
     assert imports.repeat_request(app_context, 1).colour_map == str(tmp_path / "map.txt")
 
 
-def test_two_masks_for_one_content_are_reported(app_context: AppContext, tmp_path: Path) -> None:
+def test_two_masks_for_one_image_content_are_reported(app_context: AppContext, tmp_path: Path) -> None:
     root = draw_pairs(tmp_path / "set", {"one": mask_of(0, 1), "two": mask_of(1, 0), "three": mask_of(1, 2)})
     (root / "images" / "two.png").write_bytes((root / "images" / "one.png").read_bytes())
     assert sorted(kinds(app_context, run(app_context, root))["duplicate with two masks"]) == ["one", "two"]
@@ -244,7 +238,7 @@ def test_a_cancelled_import_of_masks_stores_no_row(stage: str, app_context: AppC
     assert (done.status, stored_masks(app_context)) == (JobStatus.CANCELLED, {})
 
 
-def test_a_manifest_brings_tags_once_and_people_outweigh_it(app_context: AppContext, tmp_path: Path) -> None:
+def test_tags_of_a_manifest_are_read_once_and_people_take_precedence(app_context: AppContext, tmp_path: Path) -> None:
     root = draw_pairs(tmp_path / "scenes", {"1": mask_of(0, 1), "2": None, "3": None, "4": None})
     table = root / "manifest.csv"
     rows = ["path,mask,tags", "images/1.png,masks/1.png,", "images/2.png,,sky;road", "images/3.png,,boat;sky"]
@@ -272,7 +266,7 @@ def test_a_manifest_brings_tags_once_and_people_outweigh_it(app_context: AppCont
         assert session.execute(text("SELECT count(*) FROM incoming_sample")).scalar_one() == 0
 
 
-def test_tags_of_images_with_classes_are_passed_over(app_context: AppContext, tmp_path: Path) -> None:
+def test_tags_of_images_with_class_labels_are_skipped(app_context: AppContext, tmp_path: Path) -> None:
     root = draw_pairs(tmp_path / "scenes", {"1": None, "2": None})
     (root / "manifest.csv").write_text("path,label,tags\nimages/1.png,cat,cat\nimages/2.png,dog,\n")
     done = run(app_context, root / "manifest.csv")
@@ -287,7 +281,7 @@ def draw_smoothed(root: Path, count: int = 6) -> Path:
     return root
 
 
-def test_an_open_question_keeps_a_new_dataset_out_until_an_option_answers_it(
+def test_an_open_question_blocks_a_new_dataset_until_an_option_answers_it(
     app_context: AppContext, tmp_path: Path
 ) -> None:
     root = draw_smoothed(tmp_path / "set")
@@ -303,7 +297,7 @@ def test_an_open_question_keeps_a_new_dataset_out_until_an_option_answers_it(
     assert done.report["pixels"] == {"background": 6 * 4 * HEIGHT, "object": 6 * 6 * HEIGHT, "": 6 * 2 * HEIGHT}
 
 
-def test_answers_are_kept_with_the_dataset_and_hold_for_every_later_import(
+def test_answers_are_stored_with_the_dataset_and_apply_to_later_imports(
     app_context: AppContext, tmp_path: Path
 ) -> None:
     root = draw_smoothed(tmp_path / "set")
@@ -319,13 +313,13 @@ def test_answers_are_kept_with_the_dataset_and_hold_for_every_later_import(
     assert datasets.get_dataset(app_context, 1).options["threshold_masks"] == "half"
 
 
-def test_the_answer_0_is_kept_too() -> None:
+def test_the_answer_0_is_stored() -> None:
     known = ImportRequest(name="a", source="/a", first_id=0, boxes="skip").to_json()
     again = ImportRequest(name="a", source="/a", boxes="ignore").remembering(known)
     assert (again.first_id, again.boxes) == (0, "ignore")
 
 
-def test_a_dataset_from_before_there_were_questions_keeps_its_classes(app_context: AppContext, tmp_path: Path) -> None:
+def test_a_dataset_from_before_questions_existed_keeps_its_classes(app_context: AppContext, tmp_path: Path) -> None:
     root = draw_smoothed(tmp_path / "set")
     request = ImportRequest(name="scenes", source=str(root), reading=1)
     first = imports.run_import(app_context, imports.add_import(app_context, request))
@@ -342,7 +336,9 @@ def test_a_dataset_from_before_there_were_questions_keeps_its_classes(app_contex
         assert done.report["changes"]["unchanged"] == 6
 
 
-def test_classes_without_a_pixel_and_much_that_is_unlabelled_are_told(app_context: AppContext, tmp_path: Path) -> None:
+def test_classes_without_pixels_and_large_unlabelled_parts_are_reported(
+    app_context: AppContext, tmp_path: Path
+) -> None:
     root = draw_pairs(tmp_path / "set", {f"{n}": mask_of(0, IGNORE, IGNORE) for n in range(6)})
     done = run(app_context, root)
     found = {problem.kind: problem for problem in imports.problems(app_context, done.id)}
@@ -352,7 +348,7 @@ def test_classes_without_a_pixel_and_much_that_is_unlabelled_are_told(app_contex
     assert done.report["pixels"] == {"sky": 6 * 4 * HEIGHT, "road": 0, "car": 0, "": 6 * 8 * HEIGHT}
 
 
-def test_a_preview_shows_the_share_of_each_class_and_what_each_value_means(
+def test_a_preview_shows_the_share_of_each_class_and_the_meaning_of_each_value(
     app_context: AppContext, tmp_path: Path
 ) -> None:
     root = draw_smoothed(tmp_path / "set", 40)
@@ -365,14 +361,12 @@ def test_a_preview_shows_the_share_of_each_class_and_what_each_value_means(
     assert [question.kind for question in seen.meaning.blocking] == ["smoothed masks"]
 
 
-def test_an_answer_that_is_none_is_refused(app_context: AppContext) -> None:
+def test_an_invalid_answer_is_refused(app_context: AppContext) -> None:
     with pytest.raises(DatasetError, match="maybe is no answer on threshold masks; there are ignore, half, off"):
         ImportRequest(name="a", source="/a", threshold_masks="maybe")
 
 
-def test_a_preview_reads_as_the_dataset_was_read_and_earlier_answers_can_be_forgotten(
-    app_context: AppContext, tmp_path: Path
-) -> None:
+def test_a_preview_uses_the_stored_answers_which_can_be_forgotten(app_context: AppContext, tmp_path: Path) -> None:
     root = draw_stripes(tmp_path / "set")
     (root / "classes.txt").unlink()
     run(app_context, root, class_names="sky,road", ignore_id=2)

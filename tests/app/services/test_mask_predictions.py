@@ -117,7 +117,7 @@ def opened_snapshot(app_context: AppContext, dataset_id: int) -> Snapshot:
     return snapshot
 
 
-def test_a_round_of_predicted_masks_is_reviewed_and_audited_like_others(
+def test_a_round_of_predicted_masks_is_reviewed_and_audited_like_any_round(
     app_context: AppContext, dataset_id: int, tmp_path: Path
 ) -> None:
     brought = bring(app_context, dataset_id, drawn(app_context, dataset_id, tmp_path / "masks"))
@@ -132,7 +132,7 @@ def test_a_round_of_predicted_masks_is_reviewed_and_audited_like_others(
 
 
 @pytest.mark.parametrize(("out_of_fold", "warned"), [(True, False), (False, True)])
-def test_predictions_of_models_that_learnt_the_masks_are_warned_of(
+def test_predictions_of_models_trained_on_the_masks_are_warned_of(
     app_context: AppContext, dataset_id: int, tmp_path: Path, *, out_of_fold: bool, warned: bool
 ) -> None:
     brought = bring(
@@ -164,9 +164,7 @@ def test_ids_in_another_order_are_refused(app_context: AppContext, dataset_id: i
         bring(app_context, dataset_id, folder)
 
 
-def test_archives_that_name_their_classes_are_taken_at_their_word(
-    app_context: AppContext, dataset_id: int, tmp_path: Path
-) -> None:
+def test_class_names_in_archives_are_used(app_context: AppContext, dataset_id: int, tmp_path: Path) -> None:
     folder = drawn(app_context, dataset_id, tmp_path / "masks")
     (tmp_path / "archives").mkdir()
     classes = np.array(opened_snapshot(app_context, dataset_id).classes)
@@ -178,7 +176,7 @@ def test_archives_that_name_their_classes_are_taken_at_their_word(
     assert bring(app_context, dataset_id, tmp_path / "archives").is_reviewable
 
 
-def test_a_folder_is_refused_before_a_round_begins_where_an_image_is_missing(
+def test_a_folder_with_a_missing_image_is_refused_before_a_round_starts(
     app_context: AppContext, dataset_id: int, tmp_path: Path
 ) -> None:
     folder = drawn(app_context, dataset_id, tmp_path / "masks")
@@ -193,7 +191,7 @@ def test_a_folder_is_refused_before_a_round_begins_where_an_image_is_missing(
     assert rounds.list_rounds(app_context, dataset_id) == before
 
 
-def test_a_damaged_file_ends_the_round_with_the_reason(
+def test_a_damaged_file_fails_the_round_with_the_cause(
     app_context: AppContext, dataset_id: int, tmp_path: Path
 ) -> None:
     folder = drawn(app_context, dataset_id, tmp_path / "masks")
@@ -202,7 +200,9 @@ def test_a_damaged_file_ends_the_round_with_the_reason(
         bring(app_context, dataset_id, folder)
 
 
-def test_predictions_go_into_a_new_folder_alone(app_context: AppContext, dataset_id: int, tmp_path: Path) -> None:
+def test_predictions_are_written_only_into_a_new_folder(
+    app_context: AppContext, dataset_id: int, tmp_path: Path
+) -> None:
     own = own_round(app_context, dataset_id)
     (tmp_path / "there").mkdir()
     with pytest.raises(ExportError, match="exists already"):

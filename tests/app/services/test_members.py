@@ -32,7 +32,7 @@ def names(app_context: AppContext) -> list[str]:
     return [card.dataset.name for card in datasets.list_datasets(app_context)]
 
 
-def test_a_dataset_is_seen_by_everybody_until_it_is_restricted_and_again_after(opened: AppContext) -> None:
+def test_a_dataset_is_visible_to_all_users_unless_it_is_restricted(opened: AppContext) -> None:
     with seen_by("Ben"):
         assert names(opened) == ["scenes"]
     members.set_members(opened, 1, ["lea"], by="root")
@@ -47,7 +47,7 @@ def test_a_dataset_is_seen_by_everybody_until_it_is_restricted_and_again_after(o
     assert members.members_by_dataset(opened) == {}
 
 
-def test_who_restricts_stays_a_member_and_the_log_says_so(opened: AppContext) -> None:
+def test_the_user_who_restricts_a_dataset_stays_a_member_and_the_act_is_logged(opened: AppContext) -> None:
     with seen_by("Lea"):
         assert members.set_members(opened, 1, ["Ben"], by="Lea").members == ("Ben", "Lea")
         assert names(opened) == ["scenes"]
@@ -58,7 +58,7 @@ def test_who_restricts_stays_a_member_and_the_log_says_so(opened: AppContext) ->
     ]  # fmt: skip
 
 
-def test_a_non_member_can_say_nothing_about_members(opened: AppContext) -> None:
+def test_a_non_member_cannot_change_members(opened: AppContext) -> None:
     members.set_members(opened, 1, ["Ben"], by="root")
     with seen_by("Lea"):
         with pytest.raises(DatasetError, match="there is no dataset 1"):
@@ -68,9 +68,7 @@ def test_a_non_member_can_say_nothing_about_members(opened: AppContext) -> None:
         assert members.members_by_dataset(opened) == {}
 
 
-def test_a_name_of_no_user_is_refused_and_so_is_a_restriction_without_login(
-    opened: AppContext, scenes: AppContext
-) -> None:
+def test_an_unknown_user_or_a_restriction_without_login_is_refused(opened: AppContext, scenes: AppContext) -> None:
     with pytest.raises(PersonError, match="no user called eve"):
         members.set_members(opened, 1, ["Ben", "eve"], by="root")
     assert members.membership(opened, 1).members is None
@@ -80,7 +78,7 @@ def test_a_name_of_no_user_is_refused_and_so_is_a_restriction_without_login(
         members.set_members(scenes, 1, [], by="root")
 
 
-def test_a_user_who_is_removed_is_no_member_by_a_later_namesake(opened: AppContext) -> None:
+def test_a_later_user_of_the_same_name_is_not_a_member(opened: AppContext) -> None:
     members.set_members(opened, 1, ["Ben"], by="root")
     people.remove_user(opened, "Ben", by="root")
     with opened.database.read() as session:
@@ -90,7 +88,9 @@ def test_a_user_who_is_removed_is_no_member_by_a_later_namesake(opened: AppConte
         assert names(opened) == []
 
 
-def test_a_hidden_name_is_taken_and_nothing_is_imported_into_it(opened: AppContext, digits_folder: Path) -> None:
+def test_the_name_of_a_hidden_dataset_is_taken_and_cannot_be_imported_into(
+    opened: AppContext, digits_folder: Path
+) -> None:
     members.set_members(opened, 1, ["Ben"], by="root")
     with seen_by("Lea"):
         request = ImportRequest(source=str(digits_folder), name="scenes")
@@ -104,7 +104,7 @@ def test_a_hidden_name_is_taken_and_nothing_is_imported_into_it(opened: AppConte
             datasets.rename(opened, own.id, "scenes")
 
 
-def test_a_picture_that_a_member_has_drawn_is_not_shown_to_others(opened: AppContext) -> None:
+def test_a_picture_rendered_for_a_member_is_not_served_to_others(opened: AppContext) -> None:
     with opened.database.read() as session:
         content = session.scalars(select(SampleRow.content_hash).order_by(SampleRow.id)).first()
     assert content
@@ -116,14 +116,14 @@ def test_a_picture_that_a_member_has_drawn_is_not_shown_to_others(opened: AppCon
         assert images.file_of(opened, content) is None
 
 
-def test_originals_are_safe_from_exports_of_people_who_do_not_see_them(opened: AppContext) -> None:
+def test_exports_by_non_members_cannot_overwrite_hidden_originals(opened: AppContext) -> None:
     root = Path(datasets.get_dataset(opened, 1).root)
     members.set_members(opened, 1, ["Ben"], by="root")
     with seen_by("Lea"):
         assert originals_around(opened, root / "export")
 
 
-def test_an_import_that_runs_and_a_deletion_are_hidden_too(opened: AppContext) -> None:
+def test_running_imports_and_deletions_of_hidden_datasets_are_hidden(opened: AppContext) -> None:
     members.set_members(opened, 1, ["Ben"], by="root")
     queued = imports.add_import(opened, imports.move_request(opened, 1, Path(datasets.get_dataset(opened, 1).root)))
     for name, seen in (("Ben", [queued]), ("Lea", [])):
@@ -145,7 +145,7 @@ def asked() -> Iterator[list[str | None]]:
     ask_who_looks(lambda: None)
 
 
-def test_where_no_request_says_who_looks_the_source_is_asked(opened: AppContext, asked: list[str | None]) -> None:
+def test_the_viewer_is_taken_from_the_fallback_outside_a_request(opened: AppContext, asked: list[str | None]) -> None:
     members.set_members(opened, 1, ["Ben"], by="root")
     assert names(opened) == ["scenes"]
     asked.append("Lea")

@@ -35,7 +35,7 @@ def acts(app_context: AppContext) -> list[LoggedAct]:
     return [one.act for one in people.log_entries(app_context, [], 100)][::-1]
 
 
-def test_there_is_a_login_from_the_first_user_on(app_context: AppContext) -> None:
+def test_login_is_required_from_the_first_user_on(app_context: AppContext) -> None:
     assert not people.has_login(app_context)
     with pytest.raises(PersonError, match="the role admin"):
         people.add_user(app_context, "ben", PASSWORD, Role.LEAD, by="root")
@@ -45,7 +45,7 @@ def test_there_is_a_login_from_the_first_user_on(app_context: AppContext) -> Non
     assert not people.has_login(app_context)
 
 
-def test_a_name_is_taken_in_any_case(ada: AppContext) -> None:
+def test_user_names_are_unique_regardless_of_case(ada: AppContext) -> None:
     with pytest.raises(PersonError, match="already"):
         people.add_user(ada, "ADA", PASSWORD, Role.LEAD, by="root")
     with pytest.raises(AnnotatorError):
@@ -53,7 +53,7 @@ def test_a_name_is_taken_in_any_case(ada: AppContext) -> None:
 
 
 @pytest.mark.parametrize("password", ["", "x" * 9, "x" * 1001])
-def test_a_password_has_a_length(ada: AppContext, password: str) -> None:
+def test_a_password_must_have_a_valid_length(ada: AppContext, password: str) -> None:
     for change in (
         lambda: people.add_user(ada, "ben", password, Role.LEAD, by="root"),
         lambda: people.set_password(ada, "ada", password, by="root"),
@@ -93,7 +93,7 @@ def test_sessions_end_with_the_user_and_with_the_password(ada: AppContext, end: 
         assert session.scalars(select(LoginSessionRow)).all() == []
 
 
-def test_a_session_expires_and_is_swept_by_the_next_one(ada: AppContext) -> None:
+def test_an_expired_session_is_removed_by_the_next_sign_in(ada: AppContext) -> None:
     brief = replace(ada, settings=ada.settings.model_copy(update={"session_hours": 1.0}))
     signed_in = people.sign_in(brief, "ada", PASSWORD, HERE)
     assert signed_in.seconds == 3600
@@ -105,7 +105,7 @@ def test_a_session_expires_and_is_swept_by_the_next_one(ada: AppContext) -> None
         assert len(session.scalars(select(LoginSessionRow)).all()) == 1
 
 
-def test_no_cookie_but_the_one_that_was_given_opens_a_session(ada: AppContext) -> None:
+def test_only_the_issued_cookie_opens_a_session(ada: AppContext) -> None:
     assert people.user_of(ada, "x.y") is None  # before there is a key
     cookie = people.sign_in(ada, "ada", PASSWORD, HERE).cookie
     secret, _, signature = cookie.rpartition(".")
@@ -128,7 +128,7 @@ def test_no_cookie_but_the_one_that_was_given_opens_a_session(ada: AppContext) -
     assert people.user_of(ada, cookie) is None
 
 
-def test_a_wrong_password_and_an_unknown_name_are_told_alike(ada: AppContext) -> None:
+def test_a_wrong_password_and_an_unknown_name_give_the_same_error(ada: AppContext) -> None:
     told = set()
     for name, password in (("ada", "wrong password"), ("eve", PASSWORD), ("ada", ""), ("", ""), ("ada", "x" * 5000)):
         with pytest.raises(PersonError) as refused:
@@ -143,7 +143,7 @@ def fail(app_context: AppContext, name: str, address: str, times: int) -> None:
             people.sign_in(app_context, name, "wrong password", address)
 
 
-def test_ten_failed_sign_ins_of_a_name_refuse_the_right_password_too(ada: AppContext) -> None:
+def test_the_right_password_is_refused_after_ten_failures_of_a_name(ada: AppContext) -> None:
     fail(ada, "ada", HERE, MOST_FAILED_OF_NAME - 1)
     people.sign_in(ada, "ada", PASSWORD, HERE)
     fail(ada, "ADA ", "10.0.0.2", 1)
@@ -156,7 +156,7 @@ def test_ten_failed_sign_ins_of_a_name_refuse_the_right_password_too(ada: AppCon
     assert people.sign_in(ada, "ada", PASSWORD, HERE).user.name == "Ada"
 
 
-def test_fifty_failed_sign_ins_from_an_address_refuse_every_name_from_there(
+def test_every_name_is_refused_after_fifty_failures_from_an_address(
     ada: AppContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(people, "_matches", lambda _hash, password: password == PASSWORD)  # 50 hashes take seconds
@@ -167,7 +167,7 @@ def test_fifty_failed_sign_ins_from_an_address_refuse_every_name_from_there(
     assert people.sign_in(ada, "ada", PASSWORD, "10.0.0.2").user.name == "Ada"
 
 
-def test_attempts_at_once_count_one_by_one(ada: AppContext, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_concurrent_attempts_are_counted_one_by_one(ada: AppContext, monkeypatch: pytest.MonkeyPatch) -> None:
     checked: list[str] = []
     monkeypatch.setattr(people, "_matches", lambda _hash, password: bool(checked.append(password)))
 
@@ -180,7 +180,7 @@ def test_attempts_at_once_count_one_by_one(ada: AppContext, monkeypatch: pytest.
     assert len(checked) == MOST_FAILED_OF_NAME
 
 
-def test_the_last_admin_stays_one(ada: AppContext) -> None:
+def test_the_last_admin_can_be_neither_removed_nor_demoted(ada: AppContext) -> None:
     people.add_user(ada, "ben", PASSWORD, Role.LEAD, by="Ada")
     for change in (
         lambda: people.remove_user(ada, "ada", by="root"),
@@ -194,7 +194,7 @@ def test_the_last_admin_stays_one(ada: AppContext) -> None:
     assert (entry.actor, entry.subject, entry.details) == ("ben", "Ada", {"before": "admin", "after": "annotator"})
 
 
-def test_one_changes_ones_own_password_and_other_sessions_end(ada: AppContext) -> None:
+def test_changing_a_password_ends_the_other_sessions_of_the_user(ada: AppContext) -> None:
     here, there = (people.sign_in(ada, "ada", PASSWORD, HERE) for _ in range(2))
     with pytest.raises(PersonError):
         people.change_own_password(ada, here.user, "wrong password", "a new password", HERE)

@@ -52,7 +52,7 @@ def statuses(app_context: AppContext) -> dict[Status, int]:
     return reviews.counts(app_context, FindingFilter(round_id=1)).by_status
 
 
-def test_migrations_make_what_the_models_say_and_go_back(postgres_url: str) -> None:
+def test_migrations_match_the_models_and_can_be_reverted(postgres_url: str) -> None:
     script = f"from db.engine import migrate; migrate({postgres_url!r})"
     started = [subprocess.Popen([sys.executable, "-c", script]) for _ in range(2)]  # as web app and worker do
     assert [process.wait(60) for process in started] == [0, 0]
@@ -64,7 +64,7 @@ def test_migrations_make_what_the_models_say_and_go_back(postgres_url: str) -> N
 
 
 @pytest.mark.usefixtures("kept")
-def test_a_review_from_import_to_export(digits: AppContext, digits_folder: Path) -> None:
+def test_a_review_works_from_import_to_export(digits: AppContext, digits_folder: Path) -> None:
     (card,) = datasets.list_datasets(digits)
     assert card.images == 300
     assert import_folder(digits, digits_folder) == card.dataset.id, "importing again changes nothing"
@@ -100,7 +100,7 @@ def test_a_review_from_import_to_export(digits: AppContext, digits_folder: Path)
 
 
 @pytest.mark.usefixtures("kept")
-def test_a_bulk_act_and_verdicts_at_once_lose_nothing(digits: AppContext) -> None:
+def test_concurrent_bulk_acts_and_verdicts_lose_nothing(digits: AppContext) -> None:
     chosen = [finding.id for finding in reviews.page(digits, SUSPICIOUS, limit=8).items]
 
     def keep(finding_id: int) -> None:
@@ -114,7 +114,7 @@ def test_a_bulk_act_and_verdicts_at_once_lose_nothing(digits: AppContext) -> Non
     assert_projections_hold(digits)
 
 
-def test_the_job_engine_keeps_its_tables_there_too(digits: AppContext) -> None:
+def test_the_job_engine_keeps_its_tables_in_postgresql(digits: AppContext) -> None:
     started = rounds.start_round(digits, 1, RoundConfig(folds=2), "ada")
     assert jobs.is_active(digits, jobs.round_job(started.id))
     assert rounds.cancel_round(digits, started.id)
@@ -149,7 +149,7 @@ def test_a_merge_moves_labels_and_findings_and_its_undo_restores_them(digits: Ap
     assert_projections_hold(digits)
 
 
-def test_people_sign_in_and_what_they_do_is_logged(installation: AppContext) -> None:
+def test_users_sign_in_and_their_acts_are_logged(installation: AppContext) -> None:
     people.add_user(installation, "Ada", PASSWORD, Role.ADMIN, by="root")
     signed_in = people.sign_in(installation, "ada", PASSWORD, "10.0.0.1")
     assert people.user_of(installation, signed_in.cookie) == signed_in.user
@@ -180,7 +180,7 @@ def test_only_members_see_a_restricted_dataset(digits: AppContext) -> None:
     assert members.membership(digits, 1).members == ()
 
 
-def test_a_person_of_a_provider_is_added_and_known_again(installation: AppContext) -> None:
+def test_a_user_of_a_provider_is_added_and_recognised(installation: AppContext) -> None:
     context = replace(installation, settings=installation.settings.model_copy(update={"oidc_domains": "example.org"}))
     identity = people.Identity("https://login.example.org 1", "ada@example.org", None)
     first = people.sign_in_by_identity(context, identity, "10.0.0.1")

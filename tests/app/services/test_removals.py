@@ -75,7 +75,7 @@ def judged(app_context: AppContext) -> list[int]:
     return [finding.sample_id for finding in found]
 
 
-def test_removed_images_are_nowhere_and_come_back_as_they_were(digits: AppContext) -> None:
+def test_removed_images_are_hidden_everywhere_and_restored_unchanged(digits: AppContext) -> None:
     four = judged(digits)
     labels, total, card = reviews.resolved_labels(digits, 1), reviews.count(digits, EVERYTHING), images(digits)
     said = removals.preview_removal(digits, 1, four)
@@ -97,7 +97,7 @@ def test_removed_images_are_nowhere_and_come_back_as_they_were(digits: AppContex
     consistent(digits)
 
 
-def test_a_removal_takes_what_was_shown_or_nothing(digits: AppContext) -> None:
+def test_a_removal_affects_exactly_the_previewed_images_or_none(digits: AppContext) -> None:
     some = sorted(images(digits))[:3]
     with pytest.raises(DatasetError, match="3 images are chosen now, not 2"):
         removals.remove(digits, 1, some, "Ada", expected=2)
@@ -135,7 +135,7 @@ def test_an_undo_of_a_bulk_act_leaves_removed_images_removed(digits: AppContext)
     )
 
 
-def test_a_later_round_and_an_export_are_without_them(digits: AppContext, tmp_path: Path) -> None:
+def test_later_rounds_and_exports_exclude_removed_images(digits: AppContext, tmp_path: Path) -> None:
     some = sorted(images(digits))[:7]
     before = len(images(digits))
     removals.remove(digits, 1, some, "Ada")
@@ -148,7 +148,7 @@ def test_a_later_round_and_an_export_are_without_them(digits: AppContext, tmp_pa
     consistent(digits)
 
 
-def test_an_audit_counts_removed_cards_as_wrong_and_says_so(digits: AppContext) -> None:
+def test_an_audit_counts_removed_cards_as_wrong_and_reports_it(digits: AppContext) -> None:
     chosen = FindingFilter(round_id=1)
     audit = audits.start(digits, chosen, by="Ada")
     hand, _ = audits.hand_out(digits, audit.audit.id, by="Ada", limit=12)
@@ -167,7 +167,7 @@ def test_an_audit_counts_removed_cards_as_wrong_and_says_so(digits: AppContext) 
     assert audits.view_audit(digits, audit.audit.id).evidence == before.evidence
 
 
-def test_a_certificate_is_lowered_by_what_was_removed(digits: AppContext) -> None:
+def test_a_certificate_is_lowered_by_removed_images(digits: AppContext) -> None:
     audit = audits.start(digits, FindingFilter(round_id=1), by="Ada").audit
     hand, _ = audits.hand_out(digits, audit.id, by="Ada", limit=audits.LARGEST_HAND)
     reviews.decide(digits, [Choice(card.id, Verdict.ACCEPT) for _, card in hand], by="Ada", audit_id=audit.id)
@@ -183,7 +183,7 @@ def test_a_certificate_is_lowered_by_what_was_removed(digits: AppContext) -> Non
     assert audits.view_audit(digits, audit.id).certificate is None, "95 % are no longer sure"
 
 
-def test_after_a_week_images_are_gone_with_their_findings_and_verdicts(digits: AppContext) -> None:
+def test_removed_images_are_purged_after_a_week_with_their_findings_and_verdicts(digits: AppContext) -> None:
     four = judged(digits)
     audit = audits.start(digits, FindingFilter(round_id=1, kinds=frozenset({FindingKind.AGREEING})), by="Ada")
     hand, _ = audits.hand_out(digits, audit.audit.id, by="Ada", limit=5)
@@ -199,7 +199,7 @@ def test_after_a_week_images_are_gone_with_their_findings_and_verdicts(digits: A
     consistent(digits)
 
 
-def test_a_round_of_removed_images_is_not_resumed(digits: AppContext) -> None:
+def test_a_round_with_removed_images_cannot_be_resumed(digits: AppContext) -> None:
     with digits.database.read() as session:
         samples = snapshots.samples_of(session, 1)
     removals.remove(digits, 1, [samples[0].id], "Ada")
@@ -229,7 +229,7 @@ def test_removed_images_stay_removed_when_their_folder_is_imported_again(
     consistent(app_context)
 
 
-def test_a_checked_image_that_was_removed_is_in_no_check(digits: AppContext) -> None:
+def test_removed_images_disappear_from_image_checks(digits: AppContext) -> None:
     found = image_checks.find(digits, 1)
     removals.remove(digits, 1, [found.images[0].id], "Ada")
     assert image_checks.find_known(digits, 1) is None, "the images are others now"
@@ -305,7 +305,7 @@ DOES = (
 
 @given(acts=st.lists(st.tuples(st.sampled_from(DOES), st.integers(0, 5)), min_size=4, max_size=14))
 @settings(max_examples=15, deadline=None)
-def test_acts_in_any_order_leave_the_database_consistent(
+def test_removals_in_any_order_leave_the_database_consistent(
     tmp_path_factory: pytest.TempPathFactory, acts: list[tuple[Callable[[AppContext, Path, int], None], int]]
 ) -> None:
     home = tmp_path_factory.mktemp("acts")

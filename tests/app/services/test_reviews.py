@@ -160,7 +160,7 @@ def steps(draw: st.DrawFn) -> Step:
 
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @drawn(history=st.lists(steps(), min_size=3, max_size=12))
-def test_what_is_kept_equals_what_the_pure_functions_say(
+def test_stored_labels_and_states_equal_the_pure_functions(
     history: list[Step], two_rounds: Path, tmp_path: Path, kept: str
 ) -> None:
     with copied(two_rounds, tmp_path, kept) as app_context:
@@ -171,7 +171,7 @@ def test_what_is_kept_equals_what_the_pure_functions_say(
 
 @settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @drawn(history=st.lists(steps(), min_size=1, max_size=8))
-def test_undoing_everything_leaves_nothing_and_redoing_everything_brings_it_back(
+def test_undoing_everything_removes_and_redoing_everything_restores_all_decisions(
     history: list[Step], two_rounds: Path, tmp_path: Path, kept: str
 ) -> None:
     with copied(two_rounds, tmp_path, kept) as app_context:
@@ -194,7 +194,7 @@ def _times(act: Callable[[], int | None]) -> int:
     return times
 
 
-def test_pages_by_key_show_every_finding_once_in_order(filled: AppContext) -> None:
+def test_keyset_pages_show_every_finding_once_in_order(filled: AppContext) -> None:
     for order in Order:
         seen, after = [], None
         while True:
@@ -210,7 +210,7 @@ def test_pages_by_key_show_every_finding_once_in_order(filled: AppContext) -> No
             assert [finding.confidence for finding in seen] == sorted((one.confidence for one in seen), reverse=True)
 
 
-def test_a_page_is_the_same_after_the_one_before_was_decided(filled: AppContext) -> None:
+def test_a_page_does_not_change_after_the_previous_page_was_decided(filled: AppContext) -> None:
     page = reviews.page(filled, FindingFilter(round_id=1), limit=3)
     following = reviews.page(filled, FindingFilter(round_id=1), after=page.next, limit=3)
     reviews.decide(filled, [Choice(one.id, Verdict.ACCEPT) for one in page.items], by="ada")
@@ -232,7 +232,7 @@ def test_a_page_is_the_same_after_the_one_before_was_decided(filled: AppContext)
         FindingFilter(round_id=1, statuses=frozenset({Status.KEEP}), kinds=frozenset({FindingKind.SUSPICIOUS})),
     ],
 )
-def test_counts_are_the_lengths_of_what_is_shown(filled: AppContext, chosen: FindingFilter) -> None:
+def test_counts_equal_the_number_of_findings_shown(filled: AppContext, chosen: FindingFilter) -> None:
     reviews.decide(filled, [Choice(one, Verdict.KEEP) for one in first(filled, 2)], by="ada")
     reviews.decide(filled, [Choice(first(filled)[0], Verdict.SECOND_OPINION)], by="bob")
 
@@ -253,7 +253,7 @@ def test_counts_are_the_lengths_of_what_is_shown(filled: AppContext, chosen: Fin
     )
 
 
-def test_wildcards_in_the_path_filter_mean_themselves(filled: AppContext) -> None:
+def test_wildcards_in_the_path_filter_are_literal(filled: AppContext) -> None:
     for text in ("%", "_", "\\", "/%"):
         assert not reviews.page(filled, replace(EVERYTHING, path_contains=text)).items
 
@@ -278,7 +278,7 @@ def test_accept_all_is_refused_when_the_set_has_changed_since_it_was_shown(fille
     assert_projections_hold(filled)
 
 
-def test_what_waits_for_a_second_opinion_is_told_apart_from_what_a_bulk_act_touches(filled: AppContext) -> None:
+def test_second_opinions_are_counted_apart_from_findings_open_to_bulk_acts(filled: AppContext) -> None:
     chosen, (asked, accepted) = FindingFilter(round_id=1), first(filled, 2)
     reviews.decide(filled, [Choice(asked, Verdict.SECOND_OPINION)], by="ada")
     reviews.decide(filled, [Choice(accepted, Verdict.ACCEPT)], by="ada")
@@ -287,7 +287,7 @@ def test_what_waits_for_a_second_opinion_is_told_apart_from_what_a_bulk_act_touc
     assert sum(counted.histogram) - sum(counted.kept_out) == reviews.preview(filled, chosen).count
 
 
-def test_accept_all_never_touches_what_people_said(filled: AppContext) -> None:
+def test_accept_all_never_changes_decisions_of_people(filled: AppContext) -> None:
     kept, asked = first(filled, 2)
     reviews.decide(filled, [Choice(kept, Verdict.KEEP)], by="bob")
     reviews.decide(filled, [Choice(asked, Verdict.SECOND_OPINION)], by="bob")
@@ -295,7 +295,7 @@ def test_accept_all_never_touches_what_people_said(filled: AppContext) -> None:
     assert (status_of(filled, kept), status_of(filled, asked)) == (Status.KEEP, Status.SECOND_OPINION)
 
 
-def test_undo_of_accept_all_leaves_what_people_changed_since(filled: AppContext) -> None:
+def test_undoing_accept_all_keeps_later_changes_by_people(filled: AppContext) -> None:
     bulk = reviews.accept_all(filled, FindingFilter(round_id=1), by="ada")
     changed, left = first(filled, 2, statuses=frozenset({Status.BULK}))
     reviews.decide(filled, [Choice(changed, Verdict.KEEP)], by="bob")
@@ -316,14 +316,14 @@ def test_a_bulk_act_can_be_undone_by_name_after_later_verdicts(filled: AppContex
     assert (status_of(filled, changed), status_of(filled, left)) == (Status.EXCLUDE, Status.OPEN)
 
 
-def test_nobody_undoes_anothers_verdict(filled: AppContext) -> None:
+def test_a_verdict_of_another_person_cannot_be_undone(filled: AppContext) -> None:
     saved = reviews.decide(filled, [Choice(1, Verdict.ACCEPT)], by="ada")
     with pytest.raises(reviews.RefusedError):
         reviews.undo(filled, 1, by="bob", changeset_id=saved.changeset)
     assert reviews.undo(filled, 1, by="bob").changeset is None
 
 
-def test_redo_is_gone_after_a_new_act(filled: AppContext) -> None:
+def test_redo_is_unavailable_after_a_new_act(filled: AppContext) -> None:
     reviews.decide(filled, [Choice(1, Verdict.ACCEPT)], by="ada")
     reviews.undo(filled, 1, by="ada")
     reviews.decide(filled, [Choice(2, Verdict.ACCEPT)], by="ada")
@@ -338,7 +338,7 @@ def test_the_same_verdict_twice_is_one_decision_and_one_undo(filled: AppContext)
     assert status_of(filled, 1) is Status.OPEN
 
 
-def test_a_retry_gets_the_first_answer_and_adds_nothing(filled: AppContext) -> None:
+def test_a_retry_returns_the_first_answer_and_adds_nothing(filled: AppContext) -> None:
     key = ActKey("browser", 1)
     once = reviews.decide(filled, [Choice(1, Verdict.ACCEPT)], by="ada", key=key)
     assert reviews.decide(filled, [Choice(1, Verdict.ACCEPT)], by="ada", key=key) == once
@@ -348,7 +348,7 @@ def test_a_retry_gets_the_first_answer_and_adds_nothing(filled: AppContext) -> N
     assert reviews.accept_all(filled, EVERYTHING, by="ada", expected=COUNT, key=ActKey("browser", 3)) == bulk
 
 
-def test_a_retried_undo_that_found_nothing_undoes_nothing_that_came_since(filled: AppContext) -> None:
+def test_retrying_an_undo_that_found_nothing_does_not_undo_later_acts(filled: AppContext) -> None:
     for turn, key in ((reviews.undo, ActKey("browser", 1)), (reviews.redo, ActKey("browser", 2))):
         once = turn(filled, 1, by="ada", key=key)
         assert (once.changeset, once.items) == (None, [])
@@ -360,7 +360,7 @@ def test_a_retried_undo_that_found_nothing_undoes_nothing_that_came_since(filled
         assert reviews.history(filled, 1).decisions == before
 
 
-def test_a_new_round_opens_with_what_people_said_and_without_what_a_bulk_act_said(filled: AppContext) -> None:
+def test_a_new_round_keeps_verdicts_of_people_but_not_of_bulk_acts(filled: AppContext) -> None:
     kept = first(filled)[0]
     reviews.decide(filled, [Choice(kept, Verdict.KEEP)], by="ada")
     reviews.accept_all(filled, EVERYTHING, by="ada")
@@ -370,7 +370,7 @@ def test_a_new_round_opens_with_what_people_said_and_without_what_a_bulk_act_sai
     assert_projections_hold(filled)
 
 
-def test_a_verdict_stands_in_every_round(filled: AppContext) -> None:
+def test_a_verdict_holds_in_every_round(filled: AppContext) -> None:
     add_round(filled, 1, range(1, COUNT + 1), seed=3, number=2)
     finding = reviews.page(filled, replace(EVERYTHING, round_id=2), limit=1).items[0]
     reviews.decide(filled, [Choice(finding.id, Verdict.RELABEL, 7)], by="ada")
@@ -379,7 +379,7 @@ def test_a_verdict_stands_in_every_round(filled: AppContext) -> None:
     assert [(number, one.verdict) for number, one in story.decisions] == [(2, Verdict.RELABEL)]
 
 
-def test_a_label_kept_where_the_models_agree_is_kept_and_its_suggestion_was_right(filled: AppContext) -> None:
+def test_keeping_an_agreeing_label_counts_as_keep_with_a_right_suggestion(filled: AppContext) -> None:
     agreeing = frozenset({FindingKind.AGREEING})
     [kept] = first(filled, kinds=agreeing)
     reviews.decide(filled, [Choice(kept, Verdict.KEEP)], by="ada")
@@ -390,7 +390,7 @@ def test_a_label_kept_where_the_models_agree_is_kept_and_its_suggestion_was_righ
     assert_projections_hold(filled)
 
 
-def test_the_models_own_estimate_is_named_as_that_and_is_no_precision(filled: AppContext) -> None:
+def test_the_models_own_estimate_is_reported_apart_from_precision(filled: AppContext) -> None:
     chosen = FindingFilter(round_id=1, min_confidence=0.6)
     held = [finding.confidence for finding in reviews.page(filled, chosen, limit=500).items]
     assert reviews.preview(filled, chosen).known.model == pytest.approx(sum(held) / len(held), abs=0.005)
@@ -414,21 +414,21 @@ def test_the_models_own_estimate_is_named_as_that_and_is_no_precision(filled: Ap
         [Choice(number, Verdict.KEEP) for number in range(1, 1002)],
     ],
 )
-def test_what_cannot_be_meant_is_refused_and_stores_nothing(filled: AppContext, choices: list[Choice]) -> None:
+def test_an_invalid_act_is_refused_and_stores_nothing(filled: AppContext, choices: list[Choice]) -> None:
     add_round(filled, 1, range(1, COUNT + 1), seed=3, number=2)
     with pytest.raises(reviews.RefusedError):
         reviews.decide(filled, choices, by="ada")
     assert not all_decisions(filled)
 
 
-def test_a_given_label_that_is_none_cannot_be_kept(filled: AppContext) -> None:
+def test_a_missing_given_label_cannot_be_kept(filled: AppContext) -> None:
     with filled.database.write() as session:
         session.get_one(FindingRow, 1).given = -1
     with pytest.raises(reviews.RefusedError):
         reviews.decide(filled, [Choice(1, Verdict.KEEP)], by="ada")
 
 
-def test_an_unknown_finding_and_an_unknown_round_are_said_to_be_unknown(filled: AppContext) -> None:
+def test_unknown_findings_and_rounds_are_reported_as_unknown(filled: AppContext) -> None:
     with pytest.raises(reviews.NotFoundError):
         reviews.decide(filled, [Choice(999, Verdict.KEEP)], by="ada")
     with pytest.raises(reviews.NotFoundError):
@@ -438,12 +438,12 @@ def test_an_unknown_finding_and_an_unknown_round_are_said_to_be_unknown(filled: 
 
 
 @pytest.mark.parametrize("cursor", ["", "x", "WyJwYWlyIiwgMV0=", "WyJzdXNwaWNpb24iLCAieCJd", "é", "W10="])
-def test_a_cursor_that_is_none_is_refused(filled: AppContext, cursor: str) -> None:
+def test_an_invalid_cursor_is_refused(filled: AppContext, cursor: str) -> None:
     with pytest.raises(reviews.RefusedError):
         reviews.page(filled, EVERYTHING, Order.SUSPICION, after=cursor)
 
 
-def test_without_similarity_the_order_is_by_suspicion(one_round: Path, tmp_path: Path, kept: str) -> None:
+def test_findings_are_ordered_by_suspicion_without_similarity(one_round: Path, tmp_path: Path, kept: str) -> None:
     with copied(one_round, tmp_path, "rows") as app_context:
         with app_context.database.write() as session:
             for row in session.scalars(select(FindingRow)):
@@ -454,7 +454,7 @@ def test_without_similarity_the_order_is_by_suspicion(one_round: Path, tmp_path:
         assert by_likeness == reviews.page(app_context, EVERYTHING, Order.SUSPICION, limit=4)
 
 
-def test_a_round_says_what_its_filters_can_be_set_to(filled: AppContext) -> None:
+def test_a_round_lists_the_available_filter_values(filled: AppContext) -> None:
     reviews.accept_all(filled, EVERYTHING, by="ada")
     view = reviews.view_round(filled, 1)
     assert (view.splits, view.annotators, view.has_similarity) == (["test", "train"], ["ada"], True)
@@ -474,7 +474,7 @@ def embedded(app_context: AppContext, points: FloatArray) -> None:
     order_by_similarity(folder, points)
 
 
-def test_what_is_like_a_card_is_a_set_of_its_own(app_context: AppContext) -> None:
+def test_images_similar_to_a_card_can_be_filtered(app_context: AppContext) -> None:
     fill(app_context, 400, suspicious=1)
     cards = reviews.page(app_context, FindingFilter(round_id=1), limit=40).items
     assert reviews.history(app_context, cards[0].id).alike == ()  # a round without neighbours
@@ -503,7 +503,7 @@ def test_what_is_like_a_card_is_a_set_of_its_own(app_context: AppContext) -> Non
     assert reviews.history(app_context, focused.id).alike == ()  # nothing else is open
 
 
-def test_of_too_many_that_are_like_a_card_the_nearest_are_taken(
+def test_only_the_nearest_of_too_many_similar_images_are_taken(
     app_context: AppContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill(app_context, 400, suspicious=1)

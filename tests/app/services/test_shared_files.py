@@ -110,12 +110,12 @@ def test_homes_with_one_url_share_a_database_and_one_without_is_refused(
         opens(tmp_path / "third", database_url=shared["database_url"])
 
 
-def test_homes_that_would_share_rows_but_no_jobs_are_refused(tmp_path: Path, shared: dict[str, str]) -> None:
+def test_homes_that_share_rows_but_not_jobs_are_refused(tmp_path: Path, shared: dict[str, str]) -> None:
     with pytest.raises(ConfigError, match="OUTFOLD_ENGINE_URL is empty"):
         opens(tmp_path / "one", **shared | {"engine_url": ""})
 
 
-def test_a_folder_of_files_that_is_a_link_is_refused(tmp_path: Path, url: str) -> None:
+def test_a_linked_files_folder_is_refused(tmp_path: Path, url: str) -> None:
     (tmp_path / "one").mkdir()
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "one" / "files").symlink_to(tmp_path / "elsewhere")
@@ -123,27 +123,27 @@ def test_a_folder_of_files_that_is_a_link_is_refused(tmp_path: Path, url: str) -
         opens(tmp_path / "one", files_url=url)
 
 
-def test_a_url_whose_files_go_with_another_database_is_refused(tmp_path: Path, url: str) -> None:
+def test_a_url_with_the_files_of_another_database_is_refused(tmp_path: Path, url: str) -> None:
     opens(tmp_path / "one", files_url=url)  # its database lies in the home
     Remote(url).write("masks/ab/x.png", b"mask")
     with pytest.raises(StorageError, match=r"another database.*prefix of its own"):
         opens(tmp_path / "other", files_url=url)
 
 
-def test_a_start_that_was_killed_before_its_number_was_noted_is_repeated(tmp_path: Path, url: str) -> None:
+def test_a_start_killed_before_storing_its_number_is_repeated(tmp_path: Path, url: str) -> None:
     Remote(url).write("home_id", b"17\n")
     opens(tmp_path / "one", files_url=url)
     opens(tmp_path / "one", files_url=url)
     assert Remote(url).read("home_id") == b"17\n"
 
 
-def test_a_database_whose_files_are_elsewhere_is_refused(tmp_path: Path, url: str, shared: dict[str, str]) -> None:
+def test_a_database_with_its_files_elsewhere_is_refused(tmp_path: Path, url: str, shared: dict[str, str]) -> None:
     opens(tmp_path / "plain", database_url=shared["database_url"])
     with pytest.raises(StorageError, match="does not hold the files of"):
         opens(tmp_path / "one", **shared)
 
 
-def test_a_home_of_copies_is_refused_without_its_url_or_with_another(tmp_path: Path, url: str) -> None:
+def test_a_home_with_copies_is_refused_without_its_url_or_with_another(tmp_path: Path, url: str) -> None:
     opens(tmp_path / "one", files_url=url)
     with pytest.raises(StorageError, match=r"are copies of those behind file://.*set OUTFOLD_FILES_URL"):
         opens(tmp_path / "one")
@@ -151,9 +151,7 @@ def test_a_home_of_copies_is_refused_without_its_url_or_with_another(tmp_path: P
         opens(tmp_path / "one", files_url=f"{url}2")
 
 
-def test_a_home_with_files_is_refused_until_they_are_published_and_then_another_home_has_them(
-    tmp_path: Path, url: str
-) -> None:
+def test_a_home_with_files_is_refused_until_they_are_published_for_other_homes(tmp_path: Path, url: str) -> None:
     plain = open_app(settings_of(tmp_path / "one", database_url=f"sqlite:///{tmp_path}/shared.sqlite"))
     dataset_id = add_scenes(plain, tmp_path / "scenes")
     round_id = add_round(plain, dataset_id)
@@ -182,13 +180,13 @@ def test_nothing_is_published_without_a_url(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("value", ["bucket", "memory://x", "nonsense://bucket/x"])
-def test_a_url_that_cannot_work_is_refused_as_a_setting(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_url_is_refused_as_a_setting(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OUTFOLD_FILES_URL", value)
     with pytest.raises(ValueError, match="files_url"):
         Settings()
 
 
-def test_an_upload_of_one_home_is_seen_imported_again_and_exported_by_the_other(
+def test_an_upload_to_one_home_can_be_seen_reimported_and_exported_by_the_other(
     homes: tuple[AppContext, AppContext],
 ) -> None:
     one, other = homes
@@ -208,7 +206,7 @@ def test_an_upload_of_one_home_is_seen_imported_again_and_exported_by_the_other(
         assert sum(name.endswith(".png") for name in file.namelist()) == 6
 
 
-def test_an_export_that_one_home_queued_is_written_by_the_other_below_its_own_folder(
+def test_an_export_queued_by_one_home_is_written_by_the_other_below_its_own_folder(
     homes: tuple[AppContext, AppContext],
 ) -> None:
     one, other = homes
@@ -229,7 +227,7 @@ def test_a_mask_is_published_before_its_row_is_stored(
     assert all(MaskStore(other.masks).get(name or "").shape == (120, 160) for name in names)
 
 
-def test_a_backup_holds_what_only_the_store_has_and_is_restored_behind_another_url(
+def test_a_backup_includes_files_only_in_the_store_and_is_restored_to_another_url(
     homes: tuple[AppContext, AppContext], tmp_path: Path
 ) -> None:
     one, other = homes
@@ -249,7 +247,9 @@ def test_a_backup_holds_what_only_the_store_has_and_is_restored_behind_another_u
     third.database.close()
 
 
-def test_a_deleted_rounds_files_go_behind_the_url_too(homes: tuple[AppContext, AppContext], tmp_path: Path) -> None:
+def test_the_files_of_a_deleted_round_are_removed_from_the_store(
+    homes: tuple[AppContext, AppContext], tmp_path: Path
+) -> None:
     one, other = homes
     round_id = add_round(one, add_scenes(one, tmp_path / "scenes"))
     publish_files(one.settings, lambda _done, _name: None)
@@ -267,7 +267,7 @@ with database_lock(sys.argv[1], "import", 7, lambda: False):
 """
 
 
-def test_a_lock_is_held_once_on_a_database_and_ends_with_its_process(database_url: str) -> None:
+def test_a_database_lock_is_exclusive_and_ends_with_its_process(database_url: str) -> None:
     command = [sys.executable, "-c", _HOLD, database_url]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
@@ -283,6 +283,6 @@ def test_a_lock_is_held_once_on_a_database_and_ends_with_its_process(database_ur
     assert not is_locked(database_url, "import", 7)
 
 
-def test_a_plain_home_notes_nothing(tmp_path: Path) -> None:
+def test_a_home_without_a_store_writes_no_note(tmp_path: Path) -> None:
     opens(tmp_path / "plain")
     assert not (tmp_path / "plain" / "files" / NOTE).exists()

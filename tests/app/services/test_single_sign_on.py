@@ -100,7 +100,7 @@ def acts(opened: AppContext) -> list[tuple[LoggedAct, str]]:
     return [(one.act, one.subject) for one in people.log_entries(opened, [], 20)]
 
 
-def test_without_session_the_login_page_leads_to_the_provider_and_from_there_to_the_page(make: Make) -> None:
+def test_the_login_page_redirects_to_the_provider_and_back_to_the_page(make: Make) -> None:
     browser = make()
     asked = browser.client.get("/review?dataset=1")
     assert asked.status_code == 303
@@ -115,7 +115,7 @@ def test_without_session_the_login_page_leads_to_the_provider_and_from_there_to_
     assert browser.client.cookies.get(browser.attempt) is None
 
 
-def test_the_way_to_the_provider_has_state_nonce_and_a_code_challenge(make: Make) -> None:
+def test_the_redirect_to_the_provider_has_state_nonce_and_code_challenge(make: Make) -> None:
     browser = make()
     first, second = (parse_qs(urlsplit(browser.begin()).query) for _ in range(2))
     assert first["code_challenge_method"] == ["S256"]
@@ -167,7 +167,7 @@ def test_a_new_key_of_the_provider_is_read(make: Make, provider: RunningProvider
     assert browser.sign_in().status_code == 303
 
 
-def test_what_the_token_lacks_is_asked_of_userinfo(make: Make, provider: RunningProvider) -> None:
+def test_claims_missing_in_the_token_are_read_from_userinfo(make: Make, provider: RunningProvider) -> None:
     provider.set({"ada": ADA}, Fault.BARE)
     browser = make()
     assert browser.sign_in().status_code == 303
@@ -184,7 +184,7 @@ def test_what_the_token_lacks_is_asked_of_userinfo(make: Make, provider: Running
         ({"email": "ada@example.org.elsewhere.example"}, "may not sign in here"),
     ],
 )
-def test_an_address_must_be_verified_and_allowed(
+def test_an_email_address_must_be_verified_and_allowed(
     make: Make, provider: RunningProvider, claims: dict[str, Any], told: str
 ) -> None:
     provider.set({"ada": {**ADA, **claims}})
@@ -194,7 +194,7 @@ def test_an_address_must_be_verified_and_allowed(
     assert browser.user is None
 
 
-def test_nobody_is_let_in_unless_a_domain_or_a_user_says_so(make: Make) -> None:
+def test_access_requires_an_allowed_domain_or_an_existing_user(make: Make) -> None:
     browser = make(oidc_domains="")
     assert "may not sign in here" in browser.sign_in().text
     people.add_user(browser.opened, "Ada", None, Role.ADMIN, by="root", email="ADA@example.org")
@@ -203,9 +203,7 @@ def test_nobody_is_let_in_unless_a_domain_or_a_user_says_so(make: Make) -> None:
     assert "may not sign in here" in browser.sign_in("mallory").text
 
 
-def test_a_user_is_the_person_who_came_first_whoever_has_the_address_later(
-    make: Make, provider: RunningProvider
-) -> None:
+def test_a_user_stays_bound_to_the_first_subject_of_an_address(make: Make, provider: RunningProvider) -> None:
     browser = make(oidc_domains="")
     people.add_user(browser.opened, "Ada", None, Role.ADMIN, by="root", email="ada@example.org")
     browser.sign_in()
@@ -215,13 +213,13 @@ def test_a_user_is_the_person_who_came_first_whoever_has_the_address_later(
     assert browser.user.name == "Ada"
 
 
-def test_a_domain_that_is_no_longer_allowed_lets_its_people_in_no_more(make: Make) -> None:
+def test_users_of_a_domain_no_longer_allowed_are_refused(make: Make) -> None:
     make().sign_in()
     later = make(oidc_domains="another.example")
     assert "may not sign in here" in later.sign_in().text
 
 
-def test_nobody_takes_the_name_of_a_user_by_an_address(make: Make) -> None:
+def test_an_email_address_cannot_take_over_the_name_of_a_user(make: Make) -> None:
     browser = make()
     people.add_user(browser.opened, "ada@example.org", "correct horse battery", Role.ADMIN, by="root")
     assert "is the name of another user" in browser.sign_in().text
@@ -241,7 +239,7 @@ def test_a_claim_gives_the_role_at_each_sign_in(make: Make, provider: RunningPro
     assert [act for act, _ in acts(browser.opened)].count(LoggedAct.ROLE_CHANGED) == 3
 
 
-def test_a_claim_of_the_role_may_be_nested_or_have_dots_in_its_name(make: Make, provider: RunningProvider) -> None:
+def test_the_role_claim_can_be_nested_or_have_dots_in_its_name(make: Make, provider: RunningProvider) -> None:
     browser = make(oidc_role_claim="realm_access.roles", oidc_admins="wheel")
     values: list[Any] = [{"roles": ["wheel"]}, {"roles": [["wheel"]]}, ["roles"], {"roles": {"wheel": True}}]
     for value, role in zip(values, [Role.ADMIN, *[Role.ANNOTATOR] * 3], strict=True):
@@ -253,7 +251,9 @@ def test_a_claim_of_the_role_may_be_nested_or_have_dots_in_its_name(make: Make, 
     assert browser.user.role is Role.ADMIN
 
 
-def test_after_a_sign_out_the_login_page_leads_to_that_of_the_provider(make: Make, provider: RunningProvider) -> None:
+def test_the_login_page_after_sign_out_links_to_the_sign_out_of_the_provider(
+    make: Make, provider: RunningProvider
+) -> None:
     browser = make()
     browser.sign_in()
     after = browser.client.post("/outfold/sign_out", headers={"Origin": URL}).headers["location"]
@@ -268,7 +268,7 @@ def test_after_a_sign_out_the_login_page_leads_to_that_of_the_provider(make: Mak
     assert "signed out" not in make(oidc_issuer="http://127.0.0.1:1").client.get(after).text  # it is away
 
 
-def test_an_answer_belongs_to_an_attempt_of_this_browser_once(make: Make) -> None:
+def test_an_answer_is_accepted_once_and_only_from_the_same_browser(make: Make) -> None:
     browser, victim = make(), make()
     back = browser.choose(browser.begin(), "ada")
     assert victim.come_back(back).status_code == 401  # no attempt
@@ -279,7 +279,7 @@ def test_an_answer_belongs_to_an_attempt_of_this_browser_once(make: Make) -> Non
     assert browser.come_back(back).status_code == 401
 
 
-def test_an_attempt_cannot_be_forged_and_does_not_last(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_attempt_cannot_be_forged_and_expires(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     browser = make()
     back = browser.choose(browser.begin(), "ada")
     kept = browser.client.cookies.get(browser.attempt)
@@ -289,7 +289,7 @@ def test_an_attempt_cannot_be_forged_and_does_not_last(make: Make, monkeypatch: 
     assert "has expired" in browser.come_back(back).text
 
 
-def test_what_the_provider_refuses_is_told(make: Make) -> None:
+def test_a_refusal_by_the_provider_is_reported(make: Make) -> None:
     browser = make()
     state = parse_qs(urlsplit(browser.begin()).query)["state"][0]
     answer = browser.client.get(f"{SIGN_ON}/done", params={"state": state, "error": "access_denied<b>"})
@@ -316,7 +316,9 @@ def test_a_wrong_secret_is_refused_and_no_secret_is_logged(make: Make, caplog: p
         assert secret not in told
 
 
-def test_too_many_failures_from_an_address_refuse_more(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_further_attempts_from_an_address_are_refused_after_too_many_failures(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(people, "MOST_FAILED_OF_ADDRESS", 2)
     browser = make()
     for _ in range(2):
@@ -324,14 +326,14 @@ def test_too_many_failures_from_an_address_refuse_more(make: Make, monkeypatch: 
     assert browser.sign_in().status_code == 429
 
 
-def test_a_provider_that_is_away_or_another_is_told(make: Make, provider: RunningProvider) -> None:
+def test_an_unreachable_or_different_provider_is_reported(make: Make, provider: RunningProvider) -> None:
     away = make(oidc_issuer="http://127.0.0.1:1").client.get(SIGN_ON)
     assert (away.status_code, "does not answer as it should" in away.text) == (401, True)
     other = make(oidc_issuer=f"{provider.issuer}/").client.get(SIGN_ON)
     assert "OUTFOLD_OIDC_ISSUER" in other.text
 
 
-def test_passwords_stay_beside(make: Make) -> None:
+def test_passwords_work_beside_the_provider(make: Make) -> None:
     browser = make()
     people.add_user(browser.opened, "ben", "correct horse battery", Role.ADMIN, by="root")
     page = browser.client.get("/outfold/login").text
@@ -348,14 +350,14 @@ def test_passwords_stay_beside(make: Make) -> None:
             people.sign_in(browser.opened, "ada@example.org", password, "")
 
 
-def test_without_a_provider_its_addresses_lead_to_the_login_page(app_context: AppContext) -> None:
+def test_provider_addresses_redirect_to_the_login_page_without_a_provider(app_context: AppContext) -> None:
     people.add_user(app_context, "ben", "correct horse battery", Role.ADMIN, by="root")
     client = Browser(app_context).client
     for path in (SIGN_ON, f"{SIGN_ON}/done"):
         assert client.get(path).headers["location"] == "/outfold/login"
 
 
-def test_a_provider_without_any_user_is_a_login(make: Make) -> None:
+def test_a_provider_requires_login_even_without_users(make: Make) -> None:
     browser = make()
     assert people.has_login(browser.opened)
     assert browser.client.get("/outfold/me", headers={"Accept": "*/*"}).status_code == 401

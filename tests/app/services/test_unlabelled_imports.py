@@ -53,7 +53,7 @@ def samples(app_context: AppContext) -> dict[str, tuple[int | None, str, bool]]:
         return {name: (label, split, bool(gone)) for name, label, split, gone in session.execute(text(query))}
 
 
-def test_they_come_in_without_a_label_beside_the_labelled_ones(app_context: AppContext, tmp_path: Path) -> None:
+def test_unlabelled_images_are_added_beside_labelled_ones(app_context: AppContext, tmp_path: Path) -> None:
     run(app_context, pets(tmp_path / "pets"))
     done = add(app_context, new(tmp_path / "new"))
     assert {name: found for name, found in samples(app_context).items() if name.startswith("new/")} == {
@@ -68,7 +68,7 @@ def test_they_come_in_without_a_label_beside_the_labelled_ones(app_context: AppC
     assert card.split_counts == {"": 6, "unlabelled": 3}
 
 
-def test_neither_import_makes_the_others_images_vanish(app_context: AppContext, tmp_path: Path) -> None:
+def test_neither_import_marks_images_of_the_other_as_missing(app_context: AppContext, tmp_path: Path) -> None:
     root, folder = pets(tmp_path / "pets"), new(tmp_path / "new")
     run(app_context, root)
     add(app_context, folder)
@@ -89,7 +89,7 @@ def test_neither_import_makes_the_others_images_vanish(app_context: AppContext, 
     assert imports.repeat_request(app_context, 1).source == str(root)
 
 
-def test_a_folder_whose_name_begins_alike_is_another_one(app_context: AppContext, tmp_path: Path) -> None:
+def test_a_folder_with_a_common_name_prefix_is_another_folder(app_context: AppContext, tmp_path: Path) -> None:
     run(app_context, pets(tmp_path / "pets"))
     add(app_context, new(tmp_path / "new"))
     add(app_context, new(tmp_path / "new_"))
@@ -99,7 +99,9 @@ def test_a_folder_whose_name_begins_alike_is_another_one(app_context: AppContext
     assert [name for name, (_, _, gone) in samples(app_context).items() if gone] == ["new/1.png"]
 
 
-def test_what_a_table_labels_is_left_alone_when_its_folder_is_added(app_context: AppContext, tmp_path: Path) -> None:
+def test_images_labelled_by_a_table_stay_unchanged_when_their_folder_is_added(
+    app_context: AppContext, tmp_path: Path
+) -> None:
     folder = new(tmp_path / "all", 5)
     table = tmp_path / "lists" / "labels.csv"
     table.parent.mkdir()
@@ -137,7 +139,7 @@ def test_masks_keep_their_classes_and_colours(app_context: AppContext, tmp_path:
     assert (report["images"], report["masks"], report["classes"][""]) == (13, 12, 1)
 
 
-def test_images_without_a_mask_among_pairs_need_no_folder_of_their_own(app_context: AppContext, tmp_path: Path) -> None:
+def test_images_without_a_mask_can_lie_among_image_mask_pairs(app_context: AppContext, tmp_path: Path) -> None:
     root = draw_stripes(tmp_path / "set")
     for name in ("x", "y"):
         draw_pair(root, name, None)
@@ -146,7 +148,7 @@ def test_images_without_a_mask_among_pairs_need_no_folder_of_their_own(app_conte
     assert (done.report["images"], done.report["masks"]) == (14, 12)
 
 
-def test_what_cannot_be_meant_is_refused_with_a_cure(app_context: AppContext, tmp_path: Path) -> None:
+def test_an_impossible_source_is_refused_with_a_cure(app_context: AppContext, tmp_path: Path) -> None:
     root, folder = pets(tmp_path / "pets"), new(tmp_path / "new")
     with pytest.raises(DatasetError, match="import the labelled ones first"):
         add(app_context, folder)
@@ -159,7 +161,7 @@ def test_what_cannot_be_meant_is_refused_with_a_cure(app_context: AppContext, tm
         run(app_context, folder)
 
 
-def test_no_export_and_no_patch_goes_where_they_lie(app_context: AppContext, tmp_path: Path) -> None:
+def test_no_export_or_patch_is_written_into_the_folder_of_added_images(app_context: AppContext, tmp_path: Path) -> None:
     run(app_context, pets(tmp_path / "pets"))
     add(app_context, new(tmp_path / "new"))
     with pytest.raises(ExportError, match="within one another"):
@@ -177,7 +179,7 @@ def standing(app_context: AppContext) -> list[str]:
     return sorted(path for path in listed if path.endswith(".png"))
 
 
-def test_the_problems_of_each_source_stand_until_it_is_read_again(app_context: AppContext, tmp_path: Path) -> None:
+def test_the_problems_of_each_source_are_kept_until_it_is_read_again(app_context: AppContext, tmp_path: Path) -> None:
     root, folder = pets(tmp_path / "pets"), new(tmp_path / "new", 6)
     for empty in (root / "cats" / "a.png", folder / "b.png"):
         empty.touch()
@@ -197,9 +199,7 @@ def test_the_problems_of_each_source_stand_until_it_is_read_again(app_context: A
     assert standing(app_context) == ["new/c.png"]
 
 
-def test_a_folder_that_is_read_with_the_one_around_it_has_no_problems_of_its_own(
-    app_context: AppContext, tmp_path: Path
-) -> None:
+def test_a_folder_read_with_its_parent_has_no_problems_of_its_own(app_context: AppContext, tmp_path: Path) -> None:
     run(app_context, pets(tmp_path / "pets"))
     inner = new(tmp_path / "new" / "inner", 6)
     (inner / "b.png").touch()
@@ -208,9 +208,7 @@ def test_a_folder_that_is_read_with_the_one_around_it_has_no_problems_of_its_own
     assert standing(app_context) == ["new/inner/b.png"]
 
 
-def test_added_images_that_are_moved_into_the_root_stay_the_samples_they_are(
-    app_context: AppContext, tmp_path: Path
-) -> None:
+def test_added_images_moved_into_the_root_stay_the_same_samples(app_context: AppContext, tmp_path: Path) -> None:
     root, folder = pets(tmp_path / "pets"), new(tmp_path / "new")
     for path in folder.iterdir():  # else of the same content as the labelled ones
         Image.fromarray(np.full((9, 9, 3), int(path.stem) + 40, np.uint8)).save(path)

@@ -38,9 +38,7 @@ def window(app_context: AppContext, name: str = "scans") -> str:
     return str(info.options["window"])
 
 
-def test_the_preview_and_the_report_tell_the_window_that_the_dataset_keeps(
-    app_context: AppContext, folder: Path
-) -> None:
+def test_preview_and_report_show_the_window_stored_with_the_dataset(app_context: AppContext, folder: Path) -> None:
     request = ImportRequest(name="scans", source=str(folder))
     seen = imports.preview(app_context, request)
     done = run(app_context, request)
@@ -50,7 +48,7 @@ def test_the_preview_and_the_report_tell_the_window_that_the_dataset_keeps(
     assert f"{Cure.WINDOW} 0-1023" in imports.problems(app_context, done.id)[0].cure
 
 
-def test_a_round_opens_with_the_window_of_its_dataset(app_context: AppContext, folder: Path) -> None:
+def test_a_round_uses_the_window_of_its_dataset(app_context: AppContext, folder: Path) -> None:
     done = run(app_context, ImportRequest(name="scans", source=str(folder)))
     assert done.dataset_id is not None
     _, snapshot, _ = current_snapshot(app_context, done.dataset_id)
@@ -61,7 +59,7 @@ def test_a_round_opens_with_the_window_of_its_dataset(app_context: AppContext, f
     assert current_snapshot(app_context, done.dataset_id)[1].window == (0, 511)
 
 
-def test_a_range_that_people_give_counts_and_stays_at_the_next_import(app_context: AppContext, folder: Path) -> None:
+def test_a_chosen_window_is_used_and_kept_at_the_next_import(app_context: AppContext, folder: Path) -> None:
     request = ImportRequest(name="scans", source=str(folder))
     run(app_context, replace(request, window="100-900"))
     run(app_context, request)
@@ -72,7 +70,7 @@ def test_a_range_that_people_give_counts_and_stays_at_the_next_import(app_contex
         ImportRequest(name="scans", source=str(folder), window="900-100")
 
 
-def test_a_dataset_that_was_imported_before_keeps_the_full_range(app_context: AppContext, folder: Path) -> None:
+def test_a_dataset_of_a_former_release_keeps_the_full_range(app_context: AppContext, folder: Path) -> None:
     request = ImportRequest(name="scans", source=str(folder))
     done = run(app_context, request)
     assert done.dataset_id is not None
@@ -85,7 +83,7 @@ def test_a_dataset_that_was_imported_before_keeps_the_full_range(app_context: Ap
     assert window(app_context) == "full"
 
 
-def test_thumbnails_are_drawn_through_the_window_of_the_dataset(app_context: AppContext, folder: Path) -> None:
+def test_thumbnails_use_the_window_of_the_dataset(app_context: AppContext, folder: Path) -> None:
     done = run(app_context, ImportRequest(name="scans", source=str(folder)))
     assert done.dataset_id is not None
     content = current_snapshot(app_context, done.dataset_id)[1].content_hashes[0]
@@ -97,7 +95,7 @@ def test_thumbnails_are_drawn_through_the_window_of_the_dataset(app_context: App
     assert images.thumbnail(app_context, content, 96, (0, 1_023)) == light
 
 
-def test_images_of_eight_bits_have_no_window(app_context: AppContext, tmp_path: Path) -> None:
+def test_8_bit_images_have_no_window(app_context: AppContext, tmp_path: Path) -> None:
     for number in range(3):
         path = tmp_path / "pets" / "cat" / f"{number}.png"
         path.parent.mkdir(parents=True, exist_ok=True)

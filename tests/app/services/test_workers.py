@@ -47,7 +47,7 @@ def beats(app_context: AppContext, at: datetime, slot: str = "there:0", pid: int
     beat(app_context, WorkerInfo(slot, pid, "2 CPU cores", "", NOW, at))
 
 
-def test_an_installation_without_workers_has_none(app_context: AppContext, clock: Clock) -> None:
+def test_an_installation_without_workers_reports_no_worker(app_context: AppContext, clock: Clock) -> None:
     state = worker_state(app_context)
     assert state.is_silent
     assert not state.is_alive
@@ -55,7 +55,7 @@ def test_an_installation_without_workers_has_none(app_context: AppContext, clock
 
 
 @pytest.mark.parametrize("hours", [-1000, -1, 0, 1, 1000])
-def test_a_heartbeat_that_changes_is_alive_and_one_that_stands_still_is_silent(
+def test_a_changing_heartbeat_means_alive_and_a_constant_one_silent(
     app_context: AppContext, clock: Clock, hours: int
 ) -> None:
     there = NOW + timedelta(hours=hours)
@@ -74,7 +74,7 @@ def test_a_heartbeat_that_changes_is_alive_and_one_that_stands_still_is_silent(
     assert "starts one" in state.text
 
 
-def test_a_clock_that_is_set_back_does_not_end_a_worker(app_context: AppContext, clock: Clock) -> None:
+def test_setting_the_clock_back_does_not_end_a_worker(app_context: AppContext, clock: Clock) -> None:
     for at in (NOW, NOW + timedelta(seconds=2), NOW - timedelta(hours=3)):
         beats(app_context, at)
         state = worker_state(app_context)
@@ -82,7 +82,7 @@ def test_a_clock_that_is_set_back_does_not_end_a_worker(app_context: AppContext,
     assert state.is_alive
 
 
-def test_one_change_over_a_long_while_without_a_look_says_nothing(app_context: AppContext, clock: Clock) -> None:
+def test_one_heartbeat_between_two_distant_checks_does_not_mean_alive(app_context: AppContext, clock: Clock) -> None:
     beats(app_context, NOW)
     worker_state(app_context)
     clock.now += 3600
@@ -92,13 +92,13 @@ def test_one_change_over_a_long_while_without_a_look_says_nothing(app_context: A
     assert worker_state(app_context).is_silent
 
 
-def test_waiting_for_a_judgement_ends_with_silence_or_with_life(app_context: AppContext, clock: Clock) -> None:
+def test_waiting_for_the_worker_state_ends_with_alive_or_silent(app_context: AppContext, clock: Clock) -> None:
     beats(app_context, NOW + timedelta(hours=1))
     assert settled_worker_state(app_context).is_silent
     assert clock.now == pytest.approx(1000 + ALIVE_SECONDS)
 
 
-def test_a_slot_whose_lock_is_free_has_no_worker_and_one_look_is_enough(app_context: AppContext, clock: Clock) -> None:
+def test_a_slot_with_a_free_lock_has_no_worker_after_one_check(app_context: AppContext, clock: Clock) -> None:
     slot = slot_name(app_context.settings)
     with take_slot(app_context.settings):
         beats(app_context, NOW, slot)
@@ -107,7 +107,7 @@ def test_a_slot_whose_lock_is_free_has_no_worker_and_one_look_is_enough(app_cont
     assert worker_state(app_context).is_silent
 
 
-def test_a_gpu_is_known_by_its_driver(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_gpu_is_detected_by_its_driver(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(workers, "_GPUS", tmp_path)
     assert not workers.has_gpu()
     assert "CPU cores" in workers.device_name()
@@ -117,7 +117,7 @@ def test_a_gpu_is_known_by_its_driver(monkeypatch: pytest.MonkeyPatch, tmp_path:
     assert workers.device_name() == "NVIDIA H200"
 
 
-def test_a_worker_of_this_machine_whose_lock_is_free_is_lost_soon_and_others_only_after_a_longer_silence(
+def test_a_local_worker_with_a_free_lock_is_lost_soon_and_remote_ones_after_a_longer_silence(
     app_context: AppContext, clock: Clock
 ) -> None:
     here, there = slot_name(app_context.settings), "there:0"
@@ -134,7 +134,7 @@ def test_a_worker_of_this_machine_whose_lock_is_free_is_lost_soon_and_others_onl
     assert [worker.slot for worker in silent_workers(app_context, 30)] == [here, there]
 
 
-def test_a_place_beats_while_its_worker_does(app_context: AppContext, clock: Clock) -> None:
+def test_a_slot_is_beating_while_its_worker_is(app_context: AppContext, clock: Clock) -> None:
     assert not is_beating(app_context, "there:0"), "there is none"
     beats(app_context, NOW)
     assert not is_beating(app_context, "there:0"), "it stands still"

@@ -4,7 +4,7 @@ from core.config import SGD, CrossTrainingSettings, RoundConfig
 from core.types import ConfigError
 
 
-def test_settings_are_stored_and_read_back() -> None:
+def test_settings_survive_storage() -> None:
     settings = CrossTrainingSettings(steps=7, test_list="/a/test.txt", baseline=False)
     assert CrossTrainingSettings.from_json(settings.to_json()) == settings
 
@@ -23,7 +23,7 @@ def test_settings_are_stored_and_read_back() -> None:
         ({"colour": 1}, "unknown settings colour"),
     ],
 )
-def test_what_cannot_work_is_refused(values: dict[str, object], said: str | None) -> None:
+def test_impossible_settings_are_refused(values: dict[str, object], said: str | None) -> None:
     if said is None:
         CrossTrainingSettings.from_json(values)
         return
@@ -31,7 +31,7 @@ def test_what_cannot_work_is_refused(values: dict[str, object], said: str | None
         CrossTrainingSettings.from_json(values)
 
 
-def test_settings_left_out_suit_the_network() -> None:
+def test_defaults_suit_the_network() -> None:
     small = RoundConfig(model="small_unet", epochs=10, batch_size=4)
     large = RoundConfig(model="swiftnet_rn18", epochs=10, batch_size=4)
     usual, published = CrossTrainingSettings(), CrossTrainingSettings(optimizer=SGD)

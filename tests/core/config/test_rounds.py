@@ -51,7 +51,7 @@ configs = st.builds(
 
 
 @given(configs)
-def test_what_is_stored_is_read_back(config: RoundConfig) -> None:
+def test_a_config_survives_json(config: RoundConfig) -> None:
     assert RoundConfig.from_json(config.to_json()) == config
     assert RoundConfig.from_json(json.loads(json.dumps(config.to_json()))) == config
 
@@ -75,7 +75,7 @@ FULL = (
 )
 
 
-def test_the_stored_form_stays_as_it_is() -> None:
+def test_the_stored_form_does_not_change() -> None:
     member = Member(
         method=ProbabilityMethod.PROBE,
         model="resnet18",
@@ -118,7 +118,7 @@ def test_the_stored_form_stays_as_it_is() -> None:
         assert hash(read) == hash(config)
 
 
-def test_a_config_of_before_masks_is_still_read() -> None:
+def test_a_config_from_before_masks_is_still_read() -> None:
     assert RoundConfig.from_json({"folds": 3, "model": "resnet18"}) == RoundConfig(folds=3, model="resnet18")
 
 
@@ -138,7 +138,7 @@ def test_a_config_of_before_masks_is_still_read() -> None:
         {"boundary": -1},
     ],
 )
-def test_what_cannot_work_is_refused(values: dict[str, int]) -> None:
+def test_an_impossible_config_is_refused(values: dict[str, int]) -> None:
     with pytest.raises(ConfigError):
         RoundConfig(**values)
 
@@ -185,7 +185,7 @@ def test_photographs_get_a_probe_of_the_packaged_network_and_its_fine_tuning_sec
     assert (second.method, second.model, second.weights) == (ProbabilityMethod.FINE_TUNE, BACKBONE, Weights.PACKAGED)
 
 
-def test_no_more_folds_are_proposed_than_there_are_groups() -> None:
+def test_at_most_as_many_folds_as_groups_are_proposed() -> None:
     drives = DatasetSummary(width=480, height=360, grey=False, count=367, groups=3)
     assert propose_config(drives, Task.SEGMENTATION).folds == 3
     assert propose_config(DatasetSummary(width=28, height=28, grey=True, count=100, groups=1)).folds == 2
@@ -209,7 +209,7 @@ def test_small_scenes_get_a_small_network_and_natural_ones_a_packaged_encoder() 
 
 
 @pytest.mark.parametrize("task", Task)
-def test_a_probe_becomes_the_training_of_the_same_network_and_other_configs_stay(task: Task) -> None:
+def test_switching_from_a_probe_to_training_keeps_the_network_and_other_configs_unchanged(task: Task) -> None:
     first, second = proposals(DatasetSummary(width=480, height=360, grey=False, count=701), task)
     assert as_fine_tuning(first) == second == as_fine_tuning(second)
 
@@ -222,7 +222,7 @@ def test_another_network_is_trained_from_scratch_unless_its_weights_are_packaged
     assert (other.seen_size, other.all_stages) == (160, False)
 
 
-def test_a_rounds_networks_share_what_decides_who_is_held_out() -> None:
+def test_the_networks_of_a_round_share_folds_and_seed() -> None:
     member = Member(method=ProbabilityMethod.FINE_TUNE, model=SMALL_NETWORK, input_size=32, epochs=8)
     config = RoundConfig(folds=7, seed=3, grey=True, device="cpu", model="resnet18", input_size=64, members=(member,))
     first, second = config.networks
@@ -231,7 +231,7 @@ def test_a_rounds_networks_share_what_decides_who_is_held_out() -> None:
     assert Member.of(second) == member
 
 
-def test_a_round_with_one_network_is_stored_as_before_there_were_several() -> None:
+def test_a_round_with_one_network_is_stored_in_the_former_form() -> None:
     assert "members" not in RoundConfig().to_json()
 
 
@@ -245,12 +245,12 @@ def test_a_round_with_one_network_is_stored_as_before_there_were_several() -> No
         ({"members": [{}] * 8}, "at most 7"),
     ],
 )
-def test_a_further_network_that_cannot_work_is_refused(values: dict[str, object], cause: str) -> None:
+def test_an_impossible_further_network_is_refused(values: dict[str, object], cause: str) -> None:
     with pytest.raises(ConfigError, match=cause):
         RoundConfig.from_json(values)
 
 
-def test_a_further_network_is_used_as_the_first_unless_it_starts_from_scratch() -> None:
+def test_a_further_network_uses_the_method_of_the_first_unless_it_starts_from_scratch() -> None:
     first = propose_config(DatasetSummary(width=32, height=32, grey=False, count=5000))
     same = further_network(first, {"input_size": 24})
     assert same == Member.of(replace(first, input_size=24))
@@ -265,7 +265,7 @@ def test_a_further_network_is_used_as_the_first_unless_it_starts_from_scratch() 
         further_network(first, {"folds": 3})
 
 
-def test_a_further_network_is_told_by_what_differs_from_the_first() -> None:
+def test_a_further_network_is_described_by_its_differences_from_the_first() -> None:
     config = RoundConfig(model="resnet18", epochs=8, members=(Member(model="small_cnn", epochs=3, batch_size=256),))
     told = settings_by_network(config.to_json())
     assert told["network 2"] == "model small_cnn, epochs 3"
@@ -295,13 +295,13 @@ def test_an_unknown_setting_is_refused_with_the_known_ones() -> None:
         ({"test_split": 2020}, "test_split is 2020, must be a text; a number as one stands in quotes"),
     ],
 )
-def test_a_value_of_another_kind_is_refused_with_what_it_must_be(values: dict[str, Any], said: str) -> None:
+def test_a_value_of_the_wrong_type_is_refused_with_the_expected_type(values: dict[str, Any], said: str) -> None:
     with pytest.raises(ConfigError) as refused:
         CrossTrainingSettings.from_json(values)
     assert said in str(refused.value)
 
 
-def test_a_whole_number_is_a_number_and_other_settings_keep_their_defaults() -> None:
+def test_an_integer_is_accepted_as_a_float_and_other_settings_keep_their_defaults() -> None:
     assert CrossTrainingSettings.from_json({"learning_rate": 1}).learning_rate == 1
     assert IteratedSettings.from_json({"iterations": 2, "consistency": True}).iterations == 2
 

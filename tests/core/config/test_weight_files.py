@@ -24,19 +24,19 @@ def config_of(path: Path, facts: dict[str, str] | None = None, **values: object)
     return RoundConfig(model="mobilenetv2_100", weights=Weights.FILE, weights_file=str(path), **values)
 
 
-def test_a_files_header_says_how_its_images_were_scaled_and_padded(tmp_path: Path) -> None:
+def test_scaling_and_padding_are_read_from_the_header_of_the_file(tmp_path: Path) -> None:
     found = with_file_facts(config_of(tmp_path / "weights.safetensors", FACTS))
     assert (found.weights_mean, found.weights_std, found.weights_padding) == ((0.5,) * 3, (0.25,) * 3, "same")
     assert RoundConfig.from_json(found.to_json()) == found
 
 
-def test_settings_outweigh_the_file(tmp_path: Path) -> None:
+def test_settings_override_the_file(tmp_path: Path) -> None:
     own = {"weights_mean": (0.4,), "weights_std": (0.2,)}
     found = with_file_facts(config_of(tmp_path / "weights.safetensors", FACTS, **own))
     assert (found.weights_mean, found.weights_std) == ((0.4,), (0.2,))
 
 
-def test_a_file_that_says_nothing_leaves_the_settings_as_they_are(tmp_path: Path) -> None:
+def test_a_file_without_a_header_leaves_the_settings_unchanged(tmp_path: Path) -> None:
     config = config_of(tmp_path / "weights.safetensors")
     assert with_file_facts(config) == config
     gone = RoundConfig(model="resnet18", weights=Weights.FILE, weights_file=str(tmp_path / "gone.safetensors"))
@@ -44,7 +44,7 @@ def test_a_file_that_says_nothing_leaves_the_settings_as_they_are(tmp_path: Path
 
 
 @pytest.mark.parametrize("mean", ["[0.5", "[0.5]", '["a", 1, 2]', "7"])
-def test_a_header_that_makes_no_sense_is_refused_with_its_contents(tmp_path: Path, mean: str) -> None:
+def test_an_invalid_header_is_refused_with_its_contents(tmp_path: Path, mean: str) -> None:
     with pytest.raises(ConfigError, match=r"weights.safetensors holds mean .* name them in the round's settings"):
         with_file_facts(config_of(tmp_path / "weights.safetensors", FACTS | {"mean": mean}))
 
@@ -57,7 +57,7 @@ def test_impossible_settings_of_a_file_are_refused(values: dict[str, object]) ->
         RoundConfig(**values)
 
 
-def test_a_folder_of_the_hubs_says_how_its_images_were_scaled(tmp_path: Path) -> None:
+def test_scaling_is_read_from_a_folder_of_the_hub(tmp_path: Path) -> None:
     config_of(tmp_path / "model.safetensors")
     (tmp_path / "config.json").write_text(
         '{"architecture": "resnet18", "pretrained_cfg": {"mean": [0.4, 0.4, 0.4], "std": [0.2, 0.2, 0.2], '
@@ -80,7 +80,7 @@ def test_a_folder_without_weights_or_with_another_config_is_refused(tmp_path: Pa
         with_file_facts(folder)
 
 
-def test_weights_are_opened_within_the_allowed_folders_alone(tmp_path: Path) -> None:
+def test_weights_are_opened_only_within_the_allowed_folders(tmp_path: Path) -> None:
     allowed, outside = tmp_path / "allowed", tmp_path / "outside"
     for folder in (allowed, outside):
         folder.mkdir()

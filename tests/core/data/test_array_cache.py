@@ -72,7 +72,7 @@ def test_a_list_that_grew_decodes_only_what_is_new(tmp_path: Path) -> None:
     assert after[5].any()
 
 
-def test_a_list_that_shrank_or_was_mixed_decodes_nothing(tmp_path: Path) -> None:
+def test_a_shorter_or_shuffled_list_decodes_nothing(tmp_path: Path) -> None:
     paths = written(tmp_path / "images", 6)
     before = np.array(read(paths, tmp_path / "cache"))
     for path in paths:
@@ -80,7 +80,7 @@ def test_a_list_that_shrank_or_was_mixed_decodes_nothing(tmp_path: Path) -> None
     np.testing.assert_array_equal(read([paths[4], paths[0], paths[4]], tmp_path / "cache"), before[[4, 0, 4]])
 
 
-def test_rows_come_from_the_array_with_most_of_them_and_never_from_one_of_another_kind(tmp_path: Path) -> None:
+def test_rows_are_copied_from_the_array_with_most_of_them_of_the_same_kind(tmp_path: Path) -> None:
     paths = written(tmp_path / "images", 6)
     read(paths[:1], tmp_path / "cache")
     read(paths[:5], tmp_path / "cache")
@@ -90,14 +90,14 @@ def test_rows_come_from_the_array_with_most_of_them_and_never_from_one_of_anothe
         read(paths, tmp_path / "cache", size=16)
 
 
-def test_copying_in_parts_copies_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_copying_in_parts_gives_the_same_array(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     paths = written(tmp_path / "images", 9)
     read(paths[:8], tmp_path / "cache")
     monkeypatch.setattr(array_cache, "_COPIED", 2 * 8 * 8 * 3)
     np.testing.assert_array_equal(read(paths, tmp_path / "cache"), read(paths, tmp_path / "fresh"))
 
 
-def test_pruning_takes_what_was_used_longest_ago_until_the_rest_fits(tmp_path: Path) -> None:
+def test_pruning_removes_the_least_recently_used_arrays_until_the_rest_fits(tmp_path: Path) -> None:
     oldest, middle, newest = (make(tmp_path / "cache", name, at) for name, at in [("a", 10), ("b", 20), ("c", 30)])
     assert prune(tmp_path / "cache", 3000) == 0
     assert arrays(tmp_path / "cache") == sorted([oldest, middle, newest])
@@ -109,7 +109,7 @@ def test_pruning_takes_what_was_used_longest_ago_until_the_rest_fits(tmp_path: P
     assert list((tmp_path / "cache").iterdir()) == []
 
 
-def test_an_array_above_the_whole_budget_is_removed_after_its_last_use(tmp_path: Path) -> None:
+def test_an_array_larger_than_the_budget_is_removed_after_its_last_use(tmp_path: Path) -> None:
     paths = written(tmp_path / "images", 9)
     small = make(tmp_path / "cache", "a", 10)
     array = read(paths, tmp_path / "cache")
@@ -122,7 +122,7 @@ def test_an_array_above_the_whole_budget_is_removed_after_its_last_use(tmp_path:
     assert arrays(tmp_path / "cache") == []
 
 
-def test_without_room_on_the_disk_older_arrays_go_and_then_the_round_is_refused(
+def test_older_arrays_are_removed_when_the_disk_is_full_before_the_round_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cache, paths = tmp_path / "cache", written(tmp_path / "images", 9)
@@ -145,7 +145,7 @@ def test_without_room_on_the_disk_older_arrays_go_and_then_the_round_is_refused(
     assert newest.exists()  # removing arrays would not have been enough
 
 
-def test_what_is_in_use_stays_as_long_as_any_view_of_it_lives(tmp_path: Path) -> None:
+def test_an_array_stays_while_any_view_of_it_exists(tmp_path: Path) -> None:
     path = make(tmp_path / "cache", "a", 10)
     array = open_array(path)
     assert array is not None
@@ -159,7 +159,7 @@ def test_what_is_in_use_stays_as_long_as_any_view_of_it_lives(tmp_path: Path) ->
     assert prune(tmp_path / "cache", 0) == 1000
 
 
-def test_what_another_process_uses_stays_until_it_is_killed(tmp_path: Path) -> None:
+def test_an_array_used_by_another_process_stays_until_that_process_ends(tmp_path: Path) -> None:
     path = make(tmp_path / "cache", "a", 10)
     script = f"""
 import sys; from pathlib import Path; from core.data.array_cache import open_array
@@ -173,7 +173,7 @@ array = open_array(Path({str(path)!r})); print("open", flush=True); sys.stdin.re
         assert prune(tmp_path / "cache", 0) == 1000
 
 
-def test_remains_of_a_killed_writer_go_but_not_what_is_being_written(tmp_path: Path) -> None:
+def test_files_of_a_killed_writer_are_removed_but_not_those_of_a_running_one(tmp_path: Path) -> None:
     path = make(tmp_path / "cache", "a", 10)
     left = path.with_name(f".{path.name}.0123456789ab.partial")
     left.write_bytes(b"half")
@@ -188,7 +188,7 @@ def test_remains_of_a_killed_writer_go_but_not_what_is_being_written(tmp_path: P
     assert path.exists()
 
 
-def test_who_waits_for_an_array_gets_it_while_its_builder_uses_it(tmp_path: Path) -> None:
+def test_a_waiting_process_gets_the_array_while_its_builder_uses_it(tmp_path: Path) -> None:
     path = array_path(tmp_path, ["a"], "8-rgb")
     waits, over = Event(), Event()
     builder = try_lock(lock_path(path))

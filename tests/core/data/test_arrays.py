@@ -38,7 +38,7 @@ def read(
     )
 
 
-def test_rows_are_the_images_in_their_order(tmp_path: Path) -> None:
+def test_rows_are_in_the_order_of_the_images(tmp_path: Path) -> None:
     paths = written(tmp_path / "images", 5)
     array = read(paths, tmp_path / "cache")
     assert array.shape == (5, 8, 8, 3)
@@ -46,7 +46,7 @@ def test_rows_are_the_images_in_their_order(tmp_path: Path) -> None:
         np.testing.assert_array_equal(row, np.asarray(Image.open(path)))
 
 
-def test_several_processes_decode_what_one_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_several_processes_decode_the_same_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     paths = written(tmp_path / "images", 30)
     alone = np.array(read(paths, tmp_path / "one"))
     monkeypatch.setattr(array_cache, "_ALONE", 10)
@@ -70,7 +70,7 @@ def test_each_size_and_channel_count_has_an_array_of_its_own(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("alone", [4, 400])
-def test_vanished_images_are_named_and_nothing_half_stays(
+def test_vanished_images_are_named_and_no_partial_array_is_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, alone: int
 ) -> None:
     paths = written(tmp_path / "images", 12)
@@ -82,7 +82,7 @@ def test_vanished_images_are_named_and_nothing_half_stays(
     assert not list((tmp_path / "cache").glob("*partial*"))
 
 
-def test_decoding_stops_when_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_decoding_stops_on_cancel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     paths = written(tmp_path / "images", 12)
     monkeypatch.setattr(array_cache, "_ALONE", 4)
     with pytest.raises(RoundCancelledError):
@@ -90,7 +90,7 @@ def test_decoding_stops_when_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert not list((tmp_path / "cache").glob("*partial*"))
 
 
-def test_proportions_are_kept_and_the_edge_fills_up() -> None:
+def test_proportions_are_kept_and_the_edge_is_padded() -> None:
     wide = np.zeros((4, 8), np.uint8)
     wide[0], wide[-1] = 10, 20
     square = fit_square(wide, 8)
@@ -132,7 +132,7 @@ def masks(store: MaskStore, names: list[str], cache: Path, *, classes: int = 2) 
     return mask_canvases(store, names, SIZES, size=16, classes=classes, cache=cache, **said)
 
 
-def test_all_shapes_lie_in_the_corner_of_one_canvas(tmp_path: Path) -> None:
+def test_all_shapes_are_placed_in_the_corner_of_one_canvas(tmp_path: Path) -> None:
     paths, names, store = scenes(tmp_path / "scenes")
     assert extents(SIZES, 16).tolist() == [[8, 16], [16, 8], [16, 16]]
     pixels, classes = images(paths, tmp_path / "cache"), masks(store, names, tmp_path / "cache")
@@ -148,7 +148,7 @@ def test_all_shapes_lie_in_the_corner_of_one_canvas(tmp_path: Path) -> None:
     assert images(paths, tmp_path / "cache", grey=False).shape == (3, 16, 16, 3)
 
 
-def test_several_processes_fill_what_one_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_several_processes_fill_the_same_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     paths, names, store = scenes(tmp_path / "scenes")
     alone = images(paths, tmp_path / "one"), masks(store, names, tmp_path / "one")
     monkeypatch.setattr(array_cache, "_ALONE", 2)
@@ -156,7 +156,7 @@ def test_several_processes_fill_what_one_does(tmp_path: Path, monkeypatch: pytes
     np.testing.assert_array_equal(masks(store, names, tmp_path / "many"), alone[1])
 
 
-def test_a_sample_without_a_mask_is_ignored_throughout(tmp_path: Path) -> None:
+def test_a_sample_without_a_mask_has_only_ignored_pixels(tmp_path: Path) -> None:
     _, names, store = scenes(tmp_path / "scenes")
     assert (masks(store, ["", *names[1:]], tmp_path / "cache")[0] == IGNORE).all()
     many = masks(store, ["", *names[1:]], tmp_path / "cache", classes=300)
@@ -164,7 +164,7 @@ def test_a_sample_without_a_mask_is_ignored_throughout(tmp_path: Path) -> None:
     assert (many[0] == WIDE_IGNORE).all()
 
 
-def test_other_masks_of_the_same_images_are_another_array(tmp_path: Path) -> None:
+def test_other_masks_of_the_same_images_get_their_own_array(tmp_path: Path) -> None:
     _, names, store = scenes(tmp_path / "scenes")
     before = np.array(masks(store, names, tmp_path / "cache"))
     changed = store.put(np.full((20, 40), 1, np.uint8))
@@ -172,13 +172,13 @@ def test_other_masks_of_the_same_images_are_another_array(tmp_path: Path) -> Non
     np.testing.assert_array_equal(masks(store, names, tmp_path / "cache"), before)
 
 
-def test_an_image_that_changed_its_size_is_named(tmp_path: Path) -> None:
+def test_an_image_whose_size_changed_is_named(tmp_path: Path) -> None:
     paths, _, _ = scenes(tmp_path / "scenes")
     with pytest.raises(RoundError, match=r"0\.png \(the image is 40 x 20, it was 41 x 20\)"):
         images(paths, tmp_path / "cache", np.add(SIZES, [[0, 1], [0, 0], [0, 0]]))
 
 
-def test_masks_that_cannot_be_learnt_are_named_with_a_cure(tmp_path: Path) -> None:
+def test_unusable_masks_are_named_with_a_cure(tmp_path: Path) -> None:
     _, names, store = scenes(tmp_path / "scenes")
     with pytest.raises(RoundError, match="class 1, there are 1; import the dataset again"):
         masks(store, names, tmp_path / "cache", classes=1)

@@ -40,7 +40,7 @@ def files(tmp_path: Path) -> Path:
     return tmp_path / "home" / "files"
 
 
-def test_a_listing_is_a_folder_of_empty_files_that_are_fetched_when_read(bucket: ObjectStore, files: Path) -> None:
+def test_a_listing_is_a_folder_of_empty_files_fetched_on_read(bucket: ObjectStore, files: Path) -> None:
     remote = Remote(bucket.url)
     for name in ("cat/1.png", "cat/a b%2F.png", "dog/2.png"):
         remote.write(name, name.encode())
@@ -54,14 +54,14 @@ def test_a_listing_is_a_folder_of_empty_files_that_are_fetched_when_read(bucket:
     assert local(folder / "cat" / "1.png").read_bytes() == b"cat/1.png"
 
 
-def test_an_object_that_has_gone_is_no_file(bucket: ObjectStore, files: Path) -> None:
+def test_a_deleted_object_is_not_a_file(bucket: ObjectStore, files: Path) -> None:
     Remote(bucket.url).write("cat/1.png", b"image")
     folder = listed(files, bucket.url)
     Remote(bucket.url).remove("cat/1.png")
     assert not local(folder / "cat" / "1.png").exists()
 
 
-def test_label_files_are_fetched_before_they_are_read_and_stay_while_they_are(bucket: ObjectStore, files: Path) -> None:
+def test_label_files_are_fetched_before_they_are_read_and_kept_while_in_use(bucket: ObjectStore, files: Path) -> None:
     remote = Remote(bucket.url)
     for name in ("1.png", "labels/1.txt", "labels/empty.txt", "data.YAML"):
         remote.write(name, b"" if "empty" in name else name.encode())
@@ -81,7 +81,7 @@ def test_label_files_are_fetched_before_they_are_read_and_stay_while_they_are(bu
     assert (folder / "labels" / "1.txt").read_bytes() == b"labels/1.txt"
 
 
-def test_a_new_listing_forgets_what_is_gone_and_fetches_what_changed(bucket: ObjectStore, files: Path) -> None:
+def test_a_new_listing_drops_deleted_objects_and_fetches_changed_ones(bucket: ObjectStore, files: Path) -> None:
     remote = Remote(bucket.url)
     for name in ("cat/1.png", "dog/2.png", "owl/3.png"):
         remote.write(name, b"first")
@@ -96,7 +96,7 @@ def test_a_new_listing_forgets_what_is_gone_and_fetches_what_changed(bucket: Obj
     assert local(folder / "dog" / "2.png").read_bytes() == b"second"
 
 
-def test_a_path_of_another_home_is_read_in_this_one(bucket: ObjectStore, files: Path, tmp_path: Path) -> None:
+def test_a_path_of_another_home_can_be_read_in_this_one(bucket: ObjectStore, files: Path, tmp_path: Path) -> None:
     Remote(bucket.url).write("cat/1.png", b"image")
     named = Path("/elsewhere/files/buckets/s3", bucket.url.removeprefix("s3://"), "cat/1.png")
     found = original(named, files)
@@ -104,7 +104,7 @@ def test_a_path_of_another_home_is_read_in_this_one(bucket: ObjectStore, files: 
     assert found.read_bytes() == b"image"
 
 
-def test_copies_used_longest_ago_are_emptied_first(bucket: ObjectStore, files: Path) -> None:
+def test_the_least_recently_used_copies_are_emptied_first(bucket: ObjectStore, files: Path) -> None:
     for number in range(4):
         Remote(bucket.url).write(f"cat/{number}.png", bytes([number]) * 100)
     folder = listed(files, bucket.url)
@@ -121,7 +121,7 @@ PARTS = st.lists(st.sampled_from(["%", "25", "2E", ".", "a", "%2E", "%25"]), max
 
 
 @given(parts=st.lists(PARTS, min_size=1, max_size=3))
-def test_a_key_is_the_path_of_a_file_below_its_folder_and_back(parts: list[str]) -> None:
+def test_keys_and_paths_below_the_folder_convert_both_ways(parts: list[str]) -> None:
     key = "/".join(["pets", *parts])
     found = bucket_of(Path("/home/files"), f"s3://bucket/{key}x")
     assert found is not None
@@ -131,14 +131,16 @@ def test_a_key_is_the_path_of_a_file_below_its_folder_and_back(parts: list[str])
     assert again.url == f"s3://bucket/{key}x"
 
 
-def test_a_name_with_a_percent_sign_is_that_of_its_file(files: Path) -> None:
+def test_a_percent_sign_in_a_name_is_kept(files: Path) -> None:
     found = bucket_of(files, "s3://bucket/50%/a%b.png")
     assert found is not None
     assert found.folder.parts[-2:] == ("50%", "a%b.png")
 
 
 @pytest.mark.parametrize("home", ["other", "link"])
-def test_a_folder_of_another_home_or_behind_a_link_is_its_buckets(home: str, files: Path, tmp_path: Path) -> None:
+def test_a_folder_of_another_home_or_behind_a_link_belongs_to_its_bucket(
+    home: str, files: Path, tmp_path: Path
+) -> None:
     found = bucket_of(files, "s3://bucket/pets")
     assert found is not None
     if home == "link":
@@ -147,14 +149,14 @@ def test_a_folder_of_another_home_or_behind_a_link_is_its_buckets(home: str, fil
     assert bucket_of(files, str(tmp_path / home / "files/buckets/s3/bucket/pets")) == found
 
 
-def test_a_folder_that_only_looks_like_a_buckets_is_none(files: Path, tmp_path: Path) -> None:
+def test_a_folder_that_only_looks_like_a_bucket_is_not_one(files: Path, tmp_path: Path) -> None:
     folder = tmp_path / "x/files/buckets/s3/bucket/photos"
     folder.mkdir(parents=True)
     assert bucket_of(files, str(folder)) is None
 
 
 @pytest.mark.parametrize("source", ["/data/photos", "photos", "C:/photos", "a,b", "camvid-exact-11"])
-def test_a_folder_is_no_bucket(source: str, files: Path) -> None:
+def test_an_ordinary_folder_is_not_a_bucket(source: str, files: Path) -> None:
     assert bucket_of(files, source) is None
 
 
@@ -169,12 +171,12 @@ def test_a_folder_is_no_bucket(source: str, files: Path) -> None:
         ("az://bucket/photos", "install the Python package adlfs"),
     ],
 )
-def test_what_cannot_be_read_is_refused_with_its_cure(source: str, cause: str, files: Path) -> None:
+def test_an_invalid_bucket_url_is_refused_with_its_cause(source: str, cause: str, files: Path) -> None:
     with pytest.raises(DatasetError, match=cause):
         bucket_of(files, source)
 
 
-def test_an_object_named_like_a_folder_of_others_is_refused(bucket: ObjectStore, files: Path) -> None:
+def test_an_object_named_like_a_folder_is_refused(bucket: ObjectStore, files: Path) -> None:
     for name in ("cat", "cat/1.png", "dog/1.png"):
         Remote(bucket.url).write(name, b"bytes")
     with pytest.raises(DatasetError, match="/cat: it is an object, and a folder of others") as refused:
@@ -206,20 +208,20 @@ def away(files: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("count", [1, 65])
-def test_images_of_a_store_that_is_away_are_not_called_damaged(away: Path, count: int) -> None:
+def test_images_are_not_reported_as_damaged_while_the_store_is_unavailable(away: Path, count: int) -> None:
     with pytest.raises(StorageAwayError, match="it cannot be reached"):
         list(read_many([f"{away}/1.png"] * count, 10**6, processes=1))
 
 
 @pytest.mark.parametrize("count", [1, 33])
-def test_masks_of_a_store_that_is_away_are_not_called_damaged(away: Path, count: int) -> None:
+def test_masks_are_not_reported_as_damaged_while_the_store_is_unavailable(away: Path, count: int) -> None:
     reference = PixelCode(coloured=False).reference(f"{away}/1.png")
     with pytest.raises(StorageAwayError, match="it cannot be reached"):
         list(read_masks([(reference, 4, 4)] * count, ClassTable(("a",), ("#000000",)), processes=1))
 
 
 @pytest.mark.parametrize("count", [1, 401])
-def test_a_round_waits_for_a_store_that_is_away(away: Path, count: int, tmp_path: Path) -> None:
+def test_a_round_waits_while_the_store_is_unavailable(away: Path, count: int, tmp_path: Path) -> None:
     paths, keys = [f"{away}/1.png"] * count, [str(number) for number in range(count)]
     with pytest.raises(StorageAwayError, match="it cannot be reached"):
         decode_squares(

@@ -36,7 +36,7 @@ def swap_after_check(monkeypatch: pytest.MonkeyPatch, swap: Callable[[], None]) 
     monkeypatch.setattr(confined, "is_within", checked)
 
 
-def test_what_lies_within_is_opened_by_links_too(roots: tuple[Path, Path]) -> None:
+def test_files_within_the_folder_are_opened_also_through_links(roots: tuple[Path, Path]) -> None:
     allowed, _ = roots
     (allowed / "link").symlink_to("sub")
     for path in (allowed / "sub" / "file", allowed / "link" / "file", allowed / "sub" / ".." / "sub" / "file"):
@@ -46,7 +46,7 @@ def test_what_lies_within_is_opened_by_links_too(roots: tuple[Path, Path]) -> No
         assert file.read() == SECRET
 
 
-def test_what_lies_outside_is_refused(roots: tuple[Path, Path]) -> None:
+def test_files_outside_the_folder_are_refused(roots: tuple[Path, Path]) -> None:
     allowed, outside = roots
     (allowed / "link").symlink_to(outside)
     for path in (
@@ -66,7 +66,7 @@ def test_what_lies_outside_is_refused(roots: tuple[Path, Path]) -> None:
 
 
 @pytest.mark.parametrize("what", ["sub", "sub/file"])
-def test_a_link_put_there_between_check_and_use_is_refused(
+def test_a_link_placed_between_check_and_use_is_refused(
     roots: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
     allowed, outside = roots
@@ -80,7 +80,7 @@ def test_a_link_put_there_between_check_and_use_is_refused(
         open_within(allowed / "sub" / "file", [str(allowed)])
 
 
-def test_no_swap_in_a_storm_of_them_ever_shows_what_lies_outside(roots: tuple[Path, Path]) -> None:
+def test_repeated_swaps_of_links_never_expose_an_outside_file(roots: tuple[Path, Path]) -> None:
     allowed, outside = roots
     path, stop = allowed / "sub" / "file", threading.Event()
 
@@ -107,7 +107,7 @@ def test_no_swap_in_a_storm_of_them_ever_shows_what_lies_outside(roots: tuple[Pa
     assert seen <= {b"own"}
 
 
-def test_a_held_folder_stays_the_same_whatever_takes_its_place(roots: tuple[Path, Path]) -> None:
+def test_an_open_folder_stays_the_same_when_its_path_is_replaced(roots: tuple[Path, Path]) -> None:
     allowed, outside = roots
     with held_folder(allowed / "sub" / "new" / "deep", [str(allowed)]) as held:
         assert real_path_of(held) == allowed / "sub" / "new" / "deep"
@@ -119,7 +119,7 @@ def test_a_held_folder_stays_the_same_whatever_takes_its_place(roots: tuple[Path
     assert [path.name for path in (outside / "sub").iterdir()] == ["file"]
 
 
-def test_a_folder_is_not_made_behind_a_link_put_there_after_the_check(
+def test_no_folder_is_created_behind_a_link_placed_after_the_check(
     roots: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     allowed, outside = roots

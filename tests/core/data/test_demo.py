@@ -31,7 +31,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
-def test_images_and_masks_pair_up_and_every_class_is_there(scenes: Path) -> None:
+def test_images_and_masks_match_and_every_class_occurs(scenes: Path) -> None:
     names = [f"{number:04}.png" for number in range(SCENES)]
     assert sorted(path.name for path in (scenes / "images").iterdir()) == names
     assert sorted(path.name for path in (scenes / "labels").iterdir()) == names
@@ -44,7 +44,7 @@ def test_images_and_masks_pair_up_and_every_class_is_there(scenes: Path) -> None
     assert [line.split()[0] for line in lines] == list(TABLE.names)
 
 
-def test_as_many_masks_are_wrong_in_each_way_as_said_and_exactly_where_it_is_said(scenes: Path) -> None:
+def test_the_planted_errors_have_the_documented_numbers_and_places(scenes: Path) -> None:
     planted = {scene.name: scene for scene in read_planted(scenes)}
     assert len(planted) == round(WRONG_MASKS * SCENES)
     counts = Counter(scene.kind for scene in planted.values())
@@ -58,13 +58,13 @@ def test_as_many_masks_are_wrong_in_each_way_as_said_and_exactly_where_it_is_sai
         assert scene.region.area >= 20, scene
 
 
-def test_the_truth_lies_outside_the_dataset(scenes: Path) -> None:
+def test_the_true_masks_are_stored_outside_the_dataset(scenes: Path) -> None:
     assert truth_folder(scenes).is_dir()
     assert scenes not in truth_folder(scenes).parents
     assert {path.suffix for path in scenes.rglob("*") if path.is_file()} == {".png", ".txt"}
 
 
-def test_the_scenes_are_a_matter_of_their_seed_and_written_once(scenes: Path, tmp_path: Path) -> None:
+def test_the_scenes_depend_only_on_the_seed_and_are_written_once(scenes: Path, tmp_path: Path) -> None:
     again = tmp_path / "again"
     write_demo_scenes(again)
     assert contents(again) == contents(scenes)
@@ -83,7 +83,7 @@ def paint(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_every_digit_is_seen_and_covers_its_share_of_the_mask(seed: int) -> None:
+def test_every_digit_is_visible_and_covers_its_share_of_the_mask(seed: int) -> None:
     picture, mask = paint(2, seed)
     assert (picture.shape, picture.dtype) == ((HEIGHT, WIDTH, 3), np.uint8)
     assert (mask.shape, mask.dtype) == ((HEIGHT, WIDTH), np.uint8)
@@ -94,19 +94,19 @@ def test_every_digit_is_seen_and_covers_its_share_of_the_mask(seed: int) -> None
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_a_digit_differs_from_its_ground_and_the_picture_has_texture(seed: int) -> None:
+def test_digits_contrast_with_a_textured_background(seed: int) -> None:
     picture, mask = paint(1, seed)
     inside, outside = picture[mask == 1].astype(float), picture[mask == GROUND].astype(float)
     assert np.abs(inside.mean(0) - outside.mean(0)).max() > 25
     assert outside.std(0).max() > 3
 
 
-def test_a_scene_is_a_matter_of_its_seed() -> None:
+def test_a_scene_depends_only_on_its_seed() -> None:
     for one, other in zip(paint(3, 7), paint(3, 7), strict=True):
         np.testing.assert_array_equal(one, other)
     assert (paint(3, 7)[0] != paint(3, 8)[0]).any()
 
 
-def test_digits_without_room_are_left_out() -> None:
+def test_digits_that_do_not_fit_are_left_out() -> None:
     _, mask = paint(60, 1)
     assert len(np.unique(mask)) - 1 < 20

@@ -19,14 +19,14 @@ def test_groups_stay_whole_and_neither_side_is_empty(groups: list[int], share: f
 
 
 @given(st.integers(20, 400), shares, seeds)
-def test_single_rows_come_to_the_share(count: int, share: float, seed: int) -> None:
+def test_single_rows_are_drawn_to_exactly_the_share(count: int, share: float, seed: int) -> None:
     rows = draw_rows(np.arange(count), share, seed)
     assert abs(len(rows) - share * count) <= 1
     np.testing.assert_array_equal(rows, draw_rows(np.arange(count), share, seed))
 
 
 @given(st.integers(2, 60), st.integers(1, 9), shares, seeds, st.integers(0, 60))
-def test_no_fewer_than_the_least_are_drawn_where_there_are_more(
+def test_at_least_the_minimum_is_drawn_if_there_are_enough(
     count: int, size: int, share: float, seed: int, least: int
 ) -> None:
     groups = np.arange(count * size) // size
@@ -35,11 +35,11 @@ def test_no_fewer_than_the_least_are_drawn_where_there_are_more(
     assert len(rows) < count * size
 
 
-def test_names_of_groups_change_nothing() -> None:
+def test_group_names_do_not_matter() -> None:
     groups = np.arange(50) // 5
     np.testing.assert_array_equal(draw_rows(groups, 0.3, 4), draw_rows(groups * 7 + 3, 0.3, 4))
 
 
-def test_one_group_cannot_be_divided() -> None:
+def test_a_single_group_is_refused() -> None:
     with pytest.raises(ValueError, match="two groups or more"):
         draw_rows(np.zeros(9, np.int64), 0.2, 0)

@@ -58,7 +58,7 @@ def test_every_mode_and_format_is_read(mode: str, ending: str, tmp_path: Path) -
     seen(source.convert(mode), tmp_path / f"a.{ending}")
 
 
-def test_what_is_transparent_is_white(tmp_path: Path) -> None:
+def test_transparent_pixels_are_white(tmp_path: Path) -> None:
     image = Image.new("RGBA", (2, 1), (255, 0, 0, 0))
     image.putpixel((1, 0), (0, 0, 255, 255))
     np.testing.assert_array_equal(seen(image, tmp_path / "a.png"), [[[255, 255, 255], [0, 0, 255]]])
@@ -86,7 +86,7 @@ def test_sixteen_bits_are_scaled_by_their_full_range(tmp_path: Path) -> None:
         ([1000, 1000, 1000], [0] * 3),  # one value in no range has nothing to be stretched
     ],
 )
-def test_floats_are_taken_as_the_range_that_holds_them(
+def test_floats_are_scaled_by_the_range_that_contains_them(
     values: list[float], expected: list[int], tmp_path: Path
 ) -> None:
     image = Image.fromarray(np.array([values], dtype=np.float32))
@@ -94,7 +94,7 @@ def test_floats_are_taken_as_the_range_that_holds_them(
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_an_image_turned_by_its_camera_is_upright(orientation: int, tmp_path: Path) -> None:
+def test_an_image_with_exif_rotation_is_read_upright(orientation: int, tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
     path = tmp_path / "a.png"
@@ -104,14 +104,14 @@ def test_an_image_turned_by_its_camera_is_upright(orientation: int, tmp_path: Pa
     assert load_image(path, grey=True).shape == (facts.height, facts.width)
 
 
-def test_grey_is_noticed_in_any_mode(tmp_path: Path) -> None:
+def test_greyscale_is_detected_in_any_mode(tmp_path: Path) -> None:
     ramp().convert("L").convert("RGB").save(tmp_path / "grey.png")
     ramp().save(tmp_path / "colour.png")
     assert read_facts(tmp_path / "grey.png", LIMIT).grey
     assert not read_facts(tmp_path / "colour.png", LIMIT).grey
 
 
-def test_the_same_bytes_have_the_same_hash_and_others_another(tmp_path: Path) -> None:
+def test_equal_bytes_have_equal_hashes_and_different_bytes_different_ones(tmp_path: Path) -> None:
     for name, width in (("a", 9), ("b", 9), ("c", 8)):
         ramp(6, width).save(tmp_path / f"{name}.png")
     a, b, c = (read_facts(tmp_path / f"{name}.png", LIMIT).content_hash for name in "abc")
@@ -126,7 +126,7 @@ def kind_of(path: Path, limit: int = LIMIT) -> str:
     return caught.value.kind
 
 
-def test_what_cannot_be_used_says_why_and_what_to_do(tmp_path: Path) -> None:
+def test_an_unusable_image_is_refused_with_reason_and_cure(tmp_path: Path) -> None:
     good = tmp_path / "good.png"
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (50, 50, 3), np.uint8)).save(good)
     (tmp_path / "cut.png").write_bytes(good.read_bytes()[:2000])
@@ -148,14 +148,14 @@ def test_what_cannot_be_used_says_why_and_what_to_do(tmp_path: Path) -> None:
         read_facts(tmp_path / "text.png", LIMIT)
 
 
-def test_a_bomb_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
+def test_a_decompression_bomb_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
     path = tmp_path / "bomb.png"
     Image.new("1", (20_000, 10_000)).save(path)
     assert kind_of(path, limit=10**12) == "too large"
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
-def test_every_cut_and_every_flipped_byte_is_survived(tmp_path: Path) -> None:
+def test_truncated_and_corrupted_files_never_crash(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     for ending in ("png", "jpg", "gif", "tif", "webp", "bmp", "tga"):
         original = tmp_path / f"good.{ending}"
@@ -170,7 +170,7 @@ def test_every_cut_and_every_flipped_byte_is_survived(tmp_path: Path) -> None:
                 read_facts(path, LIMIT)
 
 
-def test_an_image_error_crosses_a_process_border_whole() -> None:
+def test_an_image_error_keeps_message_and_cure_across_processes() -> None:
     error = pickle.loads(pickle.dumps(ImageError("kind", "message", "cure")))
     assert (error.kind, str(error), error.cure) == ("kind", "message", "cure")
 
@@ -192,7 +192,7 @@ def test_a_thumbnail_of_a_small_image_is_exact(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("ending", ["jpg", "png"])
-def test_a_small_image_is_the_large_one_in_grey_and_never_enlarged(ending: str, tmp_path: Path) -> None:
+def test_a_small_image_is_a_grey_reduction_and_never_enlarged(ending: str, tmp_path: Path) -> None:
     path = tmp_path / f"a.{ending}"
     across = np.linspace(0, 255, 400).astype(np.uint8)
     Image.fromarray(np.broadcast_to(across, (300, 400)).copy()).convert("RGB").save(path)
@@ -204,14 +204,14 @@ def test_a_small_image_is_the_large_one_in_grey_and_never_enlarged(ending: str, 
         load_small(path, 64, max_pixels=1000)
 
 
-def test_of_a_file_of_two_photos_the_first_is_read(tmp_path: Path) -> None:
+def test_the_first_image_of_a_file_with_two_is_read(tmp_path: Path) -> None:
     photos = [Image.new("RGB", (6, 4), colour) for colour in ("red", "blue")]
     photos[0].save(tmp_path / "a.mpo", "MPO", save_all=True, append_images=photos[1:])
     facts = read_facts(tmp_path / "a.mpo", LIMIT)
     assert (facts.width, facts.height) == (6, 4)
 
 
-def test_a_large_jpeg_is_decoded_small_and_looks_the_same(tmp_path: Path) -> None:
+def test_a_large_jpeg_decoded_at_reduced_size_looks_the_same(tmp_path: Path) -> None:
     y, x = np.mgrid[:600, :901]
     whole = np.stack([x % 256, y % 256, (x + y) // 8 % 256], axis=2).astype(np.uint8)
     for name, turned in (("plain", 1), ("turned", 6)):
@@ -231,7 +231,7 @@ def test_a_large_jpeg_is_decoded_small_and_looks_the_same(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("ending", sorted(images.HEIC_SUFFIXES))
-def test_heic_without_its_reader_is_named_with_the_way_to_get_it(
+def test_heic_without_its_reader_is_refused_with_the_package_to_install(
     ending: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(images, "READS_HEIC", False)
@@ -242,7 +242,7 @@ def test_heic_without_its_reader_is_named_with_the_way_to_get_it(
     assert ending in IMAGE_SUFFIXES
 
 
-def test_heic_is_read_where_its_reader_is_installed(tmp_path: Path) -> None:
+def test_heic_is_read_if_its_reader_is_installed(tmp_path: Path) -> None:
     ramp().convert("RGB").resize((64, 48)).save(tmp_path / "a.heic")
     facts = read_facts(tmp_path / "a.heic", LIMIT)
     assert (facts.width, facts.height) == (64, 48)

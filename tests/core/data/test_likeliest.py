@@ -21,7 +21,7 @@ def drawn(classes: int, seed: int, scale: float = 3.0) -> tuple[FloatArray, Floa
 
 @given(st.integers(6, 300), st.integers(0, 999), st.sampled_from([0.0, 1.0, 30.0]))
 @settings(max_examples=40, deadline=None)
-def test_likeliest_and_given_classes_keep_their_probabilities_and_the_rest_its_sum(
+def test_likeliest_and_given_classes_keep_their_probabilities_and_the_rest_keeps_its_sum(
     classes: int, seed: int, scale: float
 ) -> None:
     logits, given_labels = drawn(classes, seed, scale)
@@ -46,13 +46,13 @@ def test_the_likeliest_are_in_the_order_of_a_stable_sort(classes: int, seed: int
     np.testing.assert_array_equal(likeliest(probs, most), np.argsort(-probs, axis=1, kind="stable")[:, :most])
 
 
-def test_no_more_is_lost_where_one_class_is_left() -> None:
+def test_no_probability_is_lost_when_only_one_class_is_left() -> None:
     logits, _ = drawn(KEPT + 1, 3)
     again = expand(summarise(logits, np.full(len(logits), NO_LABEL)), KEPT + 1)
     np.testing.assert_allclose(softmax(again), softmax(logits), rtol=1e-5, atol=1e-9)
 
 
-def test_rows_are_summarised_by_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_are_summarised_independently(monkeypatch: pytest.MonkeyPatch) -> None:
     logits, labels = drawn(20, 5)
     whole = summarise(logits, labels)
     monkeypatch.setattr(module, "_VALUES", 70)
@@ -69,7 +69,7 @@ def test_a_sample_takes_42_bytes_and_more_only_with_very_many_classes() -> None:
     assert summarise(np.zeros((2, 70_000), np.float32), labels).dtype.itemsize == 52
 
 
-def test_all_classes_are_kept_of_a_million_samples_and_of_few_classes() -> None:
+def test_all_classes_are_kept_up_to_a_million_samples_or_if_there_are_few() -> None:
     assert keeps_all(1_000_000, 1000)
     assert not keeps_all(1_000_001, 12)
     assert keeps_all(100_000_000, 11)

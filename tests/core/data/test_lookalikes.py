@@ -35,7 +35,7 @@ def again(image: Image.Image, quality: int) -> Image.Image:
     flips=st.lists(st.sets(st.integers(0, 63), max_size=7), max_size=12),
     most=st.integers(0, 6),
 )
-def test_near_pairs_are_those_of_brute_force_each_once(
+def test_near_pairs_equal_those_of_brute_force_each_once(
     first: list[int], second: list[int], flips: list[set[int]], most: int
 ) -> None:
     own = np.array(first, np.int64)
@@ -48,7 +48,7 @@ def test_near_pairs_are_those_of_brute_force_each_once(
     assert sorted(found) == [tuple(pair) for pair in np.argwhere(distances <= most).tolist()]
 
 
-def test_large_buckets_come_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_buckets_are_compared_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lookalikes, "_AT_ONCE", 7)
     same = np.zeros(10, np.int64)
     parts = list(near_pairs(same, same, 1))
@@ -56,7 +56,7 @@ def test_large_buckets_come_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     assert sum(len(part) for part in parts) == 100
 
 
-def test_a_picture_is_found_again_smaller_brighter_or_compressed_and_no_other_is(tmp_path: Path) -> None:
+def test_a_smaller_brighter_or_compressed_copy_is_found_and_no_other_image(tmp_path: Path) -> None:
     pictures = {f"{seed}": scene(seed) for seed in range(40)}
     copies = {
         "small": pictures["3"].resize((40, 40), Image.Resampling.LANCZOS),
@@ -75,7 +75,7 @@ def test_a_picture_is_found_again_smaller_brighter_or_compressed_and_no_other_is
     assert complete
 
 
-def test_hashes_of_plain_pictures_are_held_against_the_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_equal_hashes_of_plain_images_are_verified_by_their_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
     """Drawings that differ in one corner share their hash; what cannot be read is like nothing."""
     drawings = {str(place): np.zeros((28, 28), np.uint8) for place in range(4)}
     for place, pixels in enumerate(drawings.values()):
@@ -107,7 +107,7 @@ def test_an_imported_file_is_hashed_as_people_see_it(tmp_path: Path) -> None:
     assert -(2**63) <= hashes[0] < 2**63
 
 
-def test_pairs_within_a_set_are_told_once_and_none_is_its_own_pair(tmp_path: Path) -> None:
+def test_pairs_within_a_set_are_found_once_and_no_image_pairs_with_itself(tmp_path: Path) -> None:
     images = [scene(seed) for seed in range(6)]
     images += [images[2].resize((64, 64)), again(images[4], 60)]
     paths = [str(tmp_path / f"{number}.png") for number in range(len(images))]

@@ -43,13 +43,13 @@ def test_the_description_of_a_network_reads_back_as_written(tmp_path: Path) -> N
     assert find_network(tmp_path, "fold_1") is None
 
 
-def test_networks_come_in_the_order_of_their_folds(tmp_path: Path) -> None:
+def test_networks_are_in_the_order_of_their_folds(tmp_path: Path) -> None:
     for name in ("fold_10", "fold_9", "backbone", "fold_0"):
         keep(tmp_path, name)
     assert [kept.name for kept in kept_networks(tmp_path)] == ["backbone", "fold_0", "fold_9", "fold_10"]
 
 
-def test_the_temperatures_are_noted_where_a_network_is_kept_and_the_hash_stays(tmp_path: Path) -> None:
+def test_temperatures_are_added_to_a_kept_network_without_changing_its_hash(tmp_path: Path) -> None:
     before = keep(tmp_path, "fold_0")
     set_calibration(tmp_path, "fold_0", 0.5)
     set_calibration(tmp_path, "fold_1", 2.0)
@@ -57,7 +57,7 @@ def test_the_temperatures_are_noted_where_a_network_is_kept_and_the_hash_stays(t
     assert kept_networks(tmp_path)[0].hash == before.hash == file_hash(before.path)
 
 
-def test_a_file_that_is_missing_or_another_one_is_named_with_the_cure(tmp_path: Path) -> None:
+def test_a_missing_or_different_file_is_named_with_the_cure(tmp_path: Path) -> None:
     kept = keep(tmp_path, "fold_0")
     kept.path.write_bytes(b"tensorz")
     with pytest.raises(RoundError, match=r"fold_0\.safetensors is not the network that was kept .* start a new round"):
@@ -68,13 +68,13 @@ def test_a_file_that_is_missing_or_another_one_is_named_with_the_cure(tmp_path: 
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"hash": "00"}', '{"task": "painting", "hash": "", "bytes": 1}'])
-def test_facts_that_cannot_be_read_are_named(tmp_path: Path, text: str) -> None:
+def test_an_unreadable_description_is_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "fold_0.network.json").write_text(text)
     with pytest.raises(RoundError, match=r"fold_0\.network\.json does not describe its network"):
         kept_networks(tmp_path)
 
 
-def test_a_piece_is_known_by_its_own_network_or_by_the_only_one_that_predicts(tmp_path: Path) -> None:
+def test_the_hash_of_a_piece_is_that_of_its_network_or_of_the_only_predicting_one(tmp_path: Path) -> None:
     assert hash_of_piece(tmp_path, 0) is None
     keep(tmp_path, "teacher", b"t", replace(ABOUT, predicts=False))
     student = keep(tmp_path, "student", b"s")
@@ -85,7 +85,7 @@ def test_a_piece_is_known_by_its_own_network_or_by_the_only_one_that_predicts(tm
     assert hash_of_piece(tmp_path, 0) == fold.hash
 
 
-def test_all_networks_of_a_round_go_and_nothing_else(tmp_path: Path) -> None:
+def test_all_networks_of_a_round_are_removed_and_nothing_else(tmp_path: Path) -> None:
     keep(tmp_path, "fold_0")
     keep(tmp_path, "fold_1")
     (tmp_path / "fold_0.npz").write_bytes(b"predictions")

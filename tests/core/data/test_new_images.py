@@ -14,7 +14,7 @@ def touched(*paths: Path) -> None:
         path.touch()
 
 
-def test_folders_are_walked_and_single_images_taken_each_once(tmp_path: Path) -> None:
+def test_folders_are_walked_and_each_image_is_listed_once(tmp_path: Path) -> None:
     touched(tmp_path / "a" / "2.png", tmp_path / "a" / "below" / "1.jpg", tmp_path / "3.png", tmp_path / "a" / "t.txt")
     problems = Problems()
     found = find_images([tmp_path / "3.png", tmp_path / "a", tmp_path / "a" / "2.png"], ReadOptions(), problems)
@@ -23,7 +23,7 @@ def test_folders_are_walked_and_single_images_taken_each_once(tmp_path: Path) ->
     assert [one.path for one in problems.kept] == ["t.txt"]
 
 
-def test_nothing_to_predict_is_said(tmp_path: Path) -> None:
+def test_an_empty_source_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="no such file or folder"):
         find_images([tmp_path / "nowhere"], ReadOptions(), Problems())
     touched(tmp_path / "a" / "t.txt")
@@ -33,7 +33,7 @@ def test_nothing_to_predict_is_said(tmp_path: Path) -> None:
         find_images([tmp_path / "a" / "t.txt"], ReadOptions(), Problems())
 
 
-def test_what_is_refused_is_noted_and_the_rest_comes_in_order() -> None:
+def test_unreadable_images_are_recorded_and_the_rest_is_read_in_order() -> None:
     images = [SourceSample(f"/{number}", str(number)) for number in range(100)]
 
     def read(path: Path) -> int:

@@ -27,7 +27,7 @@ def noise(colour: int) -> bytes:
     return buffer.getvalue()
 
 
-def test_what_is_kept_is_found_again_and_any_program_opens_the_file(tmp_path: Path) -> None:
+def test_a_kept_picture_is_found_again_and_is_an_ordinary_image_file(tmp_path: Path) -> None:
     path, picture = tmp_path / "a" / "picture.webp", noise(1)
     assert find(path) is None
     keep(path, picture)
@@ -38,14 +38,14 @@ def test_what_is_kept_is_found_again_and_any_program_opens_the_file(tmp_path: Pa
 
 
 @pytest.mark.parametrize("left", [0, 3, 4, 5, 600])
-def test_a_shortened_file_is_none(tmp_path: Path, left: int) -> None:
+def test_a_truncated_file_is_not_found(tmp_path: Path, left: int) -> None:
     path = tmp_path / "picture.webp"
     keep(path, noise(2))
     path.write_bytes(path.read_bytes()[:left])
     assert find(path) is None
 
 
-def test_a_file_of_zeros_or_with_zeros_in_it_is_none(tmp_path: Path) -> None:
+def test_a_file_with_zeroed_bytes_is_not_found(tmp_path: Path) -> None:
     path = tmp_path / "picture.webp"
     keep(path, noise(3))
     data = path.read_bytes()
@@ -65,7 +65,7 @@ def pixels() -> ByteArray:
 
 
 @pytest.mark.parametrize("level", [0, 1, 2])
-def test_tiles_laid_side_by_side_are_the_image(pixels: ByteArray, level: int) -> None:
+def test_tiles_together_make_up_the_image(pixels: ByteArray, level: int) -> None:
     side = EDGE << level
     rows = [
         np.concatenate([read(pixels, level, column, row) for column in range(-(-WIDTH // side))], axis=1)
@@ -78,7 +78,7 @@ def test_tiles_laid_side_by_side_are_the_image(pixels: ByteArray, level: int) ->
 
 
 @pytest.mark.parametrize("tile", [(0, 3, 0), (0, 0, 2), (2, 1, 0)])
-def test_beyond_the_image_are_no_tiles(pixels: ByteArray, tile: Tile) -> None:
+def test_there_are_no_tiles_beyond_the_image(pixels: ByteArray, tile: Tile) -> None:
     assert cut_tile(pixels, tile) is None
 
 
@@ -97,7 +97,7 @@ def seen(picture: bytes) -> np.ndarray:
 
 
 @drawn(sides, sides, st.data())
-def test_a_crop_lies_in_the_image_and_holds_its_region(width: int, height: int, data: st.DataObject) -> None:
+def test_a_crop_is_within_the_image_and_contains_its_region(width: int, height: int, data: st.DataObject) -> None:
     left, top = data.draw(st.integers(0, width - 1)), data.draw(st.integers(0, height - 1))
     wide, high = data.draw(st.integers(1, width - left)), data.draw(st.integers(1, height - top))
     x, y, crop_wide, crop_high = crop_around((left, top, wide, high), width, height)
@@ -110,12 +110,12 @@ def test_a_crop_lies_in_the_image_and_holds_its_region(width: int, height: int, 
 
 
 @pytest.mark.parametrize("box", [(0, 0, 3, 3), (200, 150, 100, 40), (470, 350, 10, 10)])
-def test_a_crop_is_four_to_three_where_the_image_allows_it(box: tuple[int, int, int, int]) -> None:
+def test_a_crop_has_an_aspect_ratio_of_4_to_3_if_the_image_allows_it(box: tuple[int, int, int, int]) -> None:
     _, _, width, height = crop_around(box, 480, 360)
     assert width / height == pytest.approx(4 / 3, abs=0.02)
 
 
-def test_the_region_is_filled_where_it_lies_and_lined_along_its_border() -> None:
+def test_the_region_is_filled_and_outlined_at_its_place() -> None:
     inside = np.zeros((90, 120), bool)
     inside[30:60, 40:80] = True
     region, crop = Region.of(inside), (20, 15, 80, 60)
@@ -134,7 +134,7 @@ def test_a_region_at_the_edge_of_its_crop_is_drawn_whole() -> None:
 
 @pytest.mark.parametrize(("classes", "dtype", "ignore"), [(3, np.uint8, IGNORE), (255, np.uint8, IGNORE),
                                                           (300, np.uint16, WIDE_IGNORE)])  # fmt: skip
-def test_every_class_has_its_colour_and_ignore_none(classes: int, dtype: type, ignore: int) -> None:
+def test_every_class_has_a_colour_and_ignore_has_none(classes: int, dtype: type, ignore: int) -> None:
     colours = [f"#{place:02x}{255 - place % 256:02x}07" if place < 256 else f"#{place:06x}" for place in range(classes)]
     mask = np.append(np.arange(classes), [ignore] * (600 - classes)).astype(dtype).reshape(20, 30)
     picture = seen(colour_mask(mask, colours)).reshape(-1, 4)

@@ -22,7 +22,7 @@ def scene(dtype: type = np.uint8) -> IntArray:
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 @pytest.mark.parametrize("kind", list(Planting))
-def test_the_region_holds_exactly_the_pixels_that_are_wrong(kind: Planting, dtype: type) -> None:
+def test_the_region_contains_exactly_the_wrong_pixels(kind: Planting, dtype: type) -> None:
     for seed in range(8):
         true = scene(dtype)
         given, region = plant(true, kind, np.random.default_rng(seed))
@@ -48,7 +48,7 @@ def test_a_seed_gives_the_same_error_again(kind: Planting) -> None:
     np.testing.assert_array_equal(first, again)
 
 
-def test_each_kind_does_what_its_name_says() -> None:
+def test_each_kind_of_error_changes_the_mask_as_named() -> None:
     for seed in range(8):
         true = scene()
         objects = {
@@ -65,14 +65,14 @@ def test_each_kind_does_what_its_name_says() -> None:
         assert len(np.unique(objects["MERGED"])) <= len(np.unique(true))
 
 
-def test_classes_beyond_those_of_the_mask_may_be_swapped_in() -> None:
+def test_classes_absent_from_the_mask_can_be_swapped_in() -> None:
     mask = np.zeros((60, 60), np.uint8)
     mask[20:40, 20:40] = 1
     given, _ = plant(mask, Planting.SWAPPED, np.random.default_rng(0), classes=3)
     assert set(np.unique(given)) == {0, 2}
 
 
-def test_a_mask_without_objects_cannot_be_spoilt() -> None:
+def test_planting_an_error_needs_a_mask_with_objects() -> None:
     with pytest.raises(ValueError, match="more in it"):
         plant(np.zeros((50, 50), np.uint8), Planting.DROPPED, np.random.default_rng(0))
     with pytest.raises(ValueError, match="more in it"):

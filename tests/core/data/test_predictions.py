@@ -32,7 +32,7 @@ def test_each_sample_has_its_own_pixels(tmp_path: Path) -> None:
     assert offsets(SIZES).tolist() == [0, 6, 10, 15]
 
 
-def test_files_that_are_there_are_kept_and_start_without_a_fold(tmp_path: Path) -> None:
+def test_existing_files_are_kept_and_new_ones_have_no_fold(tmp_path: Path) -> None:
     first = create_predictions(tmp_path, SIZES, 300)
     assert first.predicted.dtype == np.uint16
     assert (first.fold == -1).all()
@@ -55,7 +55,7 @@ def test_missing_files_and_files_of_other_images_are_refused(tmp_path: Path) -> 
 SHARED = np.array([0, 2])
 
 
-def test_each_fold_keeps_its_own_and_only_of_what_all_predict(tmp_path: Path) -> None:
+def test_each_fold_keeps_its_own_predictions_of_the_shared_images(tmp_path: Path) -> None:
     for fold in range(2):
         written = create_votes(tmp_path, fold, SIZES, SHARED, 11)
         for row in SHARED.tolist():
@@ -72,7 +72,7 @@ def test_many_classes_need_two_bytes(tmp_path: Path) -> None:
     assert create_votes(tmp_path, 0, SIZES, SHARED, 300).predicted.dtype == np.uint16
 
 
-def test_what_is_merged_is_gone_and_a_missing_fold_is_refused(tmp_path: Path) -> None:
+def test_merged_votes_are_removed_and_a_missing_fold_is_refused(tmp_path: Path) -> None:
     assert read_votes(tmp_path, 2, SIZES, SHARED) == []
     create_votes(tmp_path, 0, SIZES, SHARED, 11)
     with pytest.raises(RoundError, match="start the round again"):

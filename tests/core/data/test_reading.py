@@ -32,7 +32,7 @@ def children() -> set[int]:
     return set(map(int, found.stdout.split()))
 
 
-def test_many_processes_say_what_one_says_in_the_same_order(paths: list[str]) -> None:
+def test_several_processes_return_the_same_as_one_in_the_same_order(paths: list[str]) -> None:
     found = list(read_many(paths, LIMIT, processes=2))
     assert isinstance(found[200], ImageError)
     assert found[200].kind == "corrupt image"
@@ -40,7 +40,7 @@ def test_many_processes_say_what_one_says_in_the_same_order(paths: list[str]) ->
     assert good == [read_facts(Path(path), LIMIT) for path in paths if "200.png" not in path]
 
 
-def test_a_killed_child_costs_nothing(paths: list[str]) -> None:
+def test_no_image_is_lost_when_a_child_is_killed(paths: list[str]) -> None:
     before = children()
     reading = read_many(paths, LIMIT, processes=2)
     first = next(reading)
@@ -49,7 +49,7 @@ def test_a_killed_child_costs_nothing(paths: list[str]) -> None:
     assert [isinstance(item, ImageFacts) for item in found] == [number != 200 for number in range(300)]
 
 
-def test_a_reading_that_is_given_up_leaves_no_process(paths: list[str]) -> None:
+def test_an_abandoned_read_leaves_no_process(paths: list[str]) -> None:
     before = children()
     reading = read_many(paths, LIMIT, processes=2)
     next(reading)
@@ -58,7 +58,7 @@ def test_a_reading_that_is_given_up_leaves_no_process(paths: list[str]) -> None:
     assert children() == before
 
 
-def test_nothing_to_read_starts_nothing() -> None:
+def test_an_empty_list_starts_no_process() -> None:
     assert list(read_many([], LIMIT)) == []
 
 
@@ -105,24 +105,24 @@ NOISE = np.random.default_rng(0)
     ("level", "noise", "kind"),
     [(0, 0, Empty.BLACK), (6, 2, Empty.BLACK), (255, 0, Empty.WHITE), (120, 2, Empty.FLAT), (120, 40, None)],
 )
-def test_images_of_one_colour_are_told_by_it(level: int, noise: int, kind: Empty | None) -> None:
+def test_images_of_a_single_colour_are_classified_by_it(level: int, noise: int, kind: Empty | None) -> None:
     grey = np.clip(NOISE.normal(level, noise, (64, 64)), 0, 255).astype(np.uint8)
     assert empty_kind(grey) is kind
 
 
-def test_a_few_pixels_on_one_colour_are_no_content() -> None:
+def test_a_few_pixels_on_a_single_colour_do_not_count_as_content() -> None:
     grey = np.full((64, 64), 250, np.uint8)
     grey[3:8, 3:8] = 0
     assert empty_kind(grey) is Empty.SPARSE
 
 
-def test_a_thin_stroke_is_content() -> None:
+def test_a_thin_stroke_counts_as_content() -> None:
     grey = np.zeros((28, 28), np.uint8)
     grey[4:24, 13:15] = 255
     assert empty_kind(grey) is None
 
 
-def test_files_are_judged_and_what_cannot_be_read_is_left_to_the_import(tmp_path: Path) -> None:
+def test_files_are_checked_and_unreadable_ones_are_left_to_the_import(tmp_path: Path) -> None:
     Image.new("RGB", (640, 480), (0, 0, 0)).save(tmp_path / "black.jpg")
     pixels = NOISE.integers(0, 255, (48, 64, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "noise.png")

@@ -21,7 +21,7 @@ def remote(request: pytest.FixtureRequest, tmp_path: Path) -> Remote:
     return Remote(f"memory://{uuid4().hex}/below" if request.param == "memory" else f"file://{tmp_path}/remote")
 
 
-def test_what_was_written_is_listed_read_copied_and_removed(remote: Remote, tmp_path: Path) -> None:
+def test_a_written_object_can_be_listed_read_copied_and_removed(remote: Remote, tmp_path: Path) -> None:
     source, target = tmp_path / "source", tmp_path / "target"
     source.write_bytes(b"predictions")
     remote.put("rounds/1/a.npy", source)
@@ -42,7 +42,7 @@ def test_what_was_written_is_listed_read_copied_and_removed(remote: Remote, tmp_
     assert not remote.list("")
 
 
-def test_an_object_written_again_has_another_version(remote: Remote) -> None:
+def test_a_rewritten_object_has_another_version(remote: Remote) -> None:
     remote.write("a", b"1")
     first = remote.list("")["a"].version
     remote.write("a", b"2")
@@ -50,7 +50,7 @@ def test_an_object_written_again_has_another_version(remote: Remote) -> None:
     assert remote.read("a") == b"2"
 
 
-def test_a_missing_object_is_told_from_a_fault(remote: Remote, tmp_path: Path) -> None:
+def test_a_missing_object_is_distinguished_from_a_fault(remote: Remote, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         remote.read("nothing")
     with pytest.raises(FileNotFoundError):
@@ -65,19 +65,19 @@ def test_a_probe_leaves_nothing(remote: Remote) -> None:
     assert remote.list("") == {}
 
 
-def test_a_file_is_moved_into_its_place_where_a_scheme_may_show_a_part_of_it(tmp_path: Path) -> None:
+def test_a_file_is_moved_into_place_if_the_scheme_could_expose_a_partial_write(tmp_path: Path) -> None:
     remote = Remote(f"file://{tmp_path}/remote")
     remote.write("a/b", b"1")
     assert [path.name for path in (tmp_path / "remote").rglob("*")] == ["a", "b"]
 
 
-def test_a_bucket_that_is_not_there_is_named_with_the_cure(bucket: ObjectStore) -> None:
+def test_a_missing_bucket_is_named_with_the_cure(bucket: ObjectStore) -> None:
     with pytest.raises(StorageError, match=r"no such bucket.*create it") as caught:
         Remote("s3://no-such-bucket/prefix").probe()
     assert not isinstance(caught.value, FilesAwayError)
 
 
-def test_a_store_that_does_not_answer_may_be_asked_again(bucket: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_that_does_not_answer_can_be_asked_again(bucket: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
     with pytest.raises(FilesAwayError, match="cannot be reached"):
         Remote("s3://bucket-of-a-store-that-is-away/prefix").read("a")
@@ -104,7 +104,7 @@ def test_missing_credentials_are_named(bucket: ObjectStore, monkeypatch: pytest.
         ("Exception", "HttpError", StorageError, "HttpError: told"),
     ],
 )
-def test_faults_of_other_services_are_sentences(
+def test_faults_of_other_services_are_reported_in_sentences(
     above: str, name: str, kind: type[StorageError], cause: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Named as the packages of Google and Azure name them, which are not installed here."""
@@ -120,7 +120,7 @@ def test_faults_of_other_services_are_sentences(
     assert caught.value.cure
 
 
-def test_a_folder_in_a_listing_is_no_object(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_in_a_listing_is_not_an_object(monkeypatch: pytest.MonkeyPatch) -> None:
     """As adlfs lists a folder without objects, without a size."""
     found = {"/folders/a": {"name": "/folders/a", "type": "directory", "size": None}}
     monkeypatch.setattr(MemoryFileSystem, "find", lambda *_, **__: found)
@@ -130,7 +130,7 @@ def test_a_folder_in_a_listing_is_no_object(monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize(
     ("url", "package"), [("gs://bucket/a", "gcsfs"), ("abfs://bucket/a", "adlfs"), ("az://bucket/a", "adlfs")]
 )
-def test_a_package_that_is_not_installed_is_named_with_its_cure(url: str, package: str) -> None:
+def test_a_package_that_is_not_installed_is_named_with_the_cure(url: str, package: str) -> None:
     with pytest.raises(ConfigError, match="needs a package that is not installed") as caught:
         check_url(url)
     assert caught.value.cure == f"install the Python package {package} where Outfold runs"
@@ -139,7 +139,7 @@ def test_a_package_that_is_not_installed_is_named_with_its_cure(url: str, packag
 @pytest.mark.parametrize(
     ("url", "cause"), [("bucket/prefix", "no URL"), ("s3://", "no URL"), ("nonsense://a/b", "does not know")]
 )
-def test_what_is_no_url_of_a_store_is_refused(url: str, cause: str) -> None:
+def test_an_invalid_store_url_is_refused(url: str, cause: str) -> None:
     with pytest.raises(ConfigError, match=cause):
         check_url(url)
 

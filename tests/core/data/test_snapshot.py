@@ -24,7 +24,7 @@ def small() -> Snapshot:
     )
 
 
-def test_what_is_saved_is_loaded_odd_names_included(tmp_path: Path) -> None:
+def test_a_snapshot_with_odd_names_survives_saving_and_loading(tmp_path: Path) -> None:
     digest = small().save(tmp_path)
     loaded = Snapshot.load(tmp_path)
     assert loaded.paths == small().paths
@@ -44,14 +44,14 @@ def full() -> Snapshot:
     return replace(small(), masks=masks, tags=np.eye(5, 2, dtype=np.bool_), protected=np.arange(5) == 2)
 
 
-def test_hashes_of_rounds_of_older_releases_are_those_of_today(tmp_path: Path) -> None:
+def test_the_hash_equals_that_of_former_releases(tmp_path: Path) -> None:
     """They stand in the rounds' rows: a round can go on only while its snapshot has the hash that it had."""
     assert small().hash == "58befd6b78c0f6250a14469a396cddf0"
     assert full().save(tmp_path) == "a9080bfb1a1c67d2869afc04c5421071"
     assert Snapshot.load(tmp_path).hash == full().hash
 
 
-def test_the_columns_of_texts_are_mapped_from_the_file_and_stay_when_it_is_replaced(tmp_path: Path) -> None:
+def test_text_columns_are_memory_mapped_and_survive_replacement_of_the_file(tmp_path: Path) -> None:
     small().save(tmp_path)
     loaded = Snapshot.load(tmp_path)
     for column in (loaded.paths, loaded.groups, loaded.content_hashes):
@@ -96,7 +96,7 @@ def test_the_hash_changes_with_everything_that_decides_the_outcome(change: dict[
     assert replace(small(), **change).hash != small().hash
 
 
-def test_what_is_protected_teaches_nothing_nor_do_its_groups_and_contents(tmp_path: Path) -> None:
+def test_protected_images_and_their_groups_and_copies_are_not_trained_on(tmp_path: Path) -> None:
     protected = replace(small(), protected=np.array([False, False, True, False, False]))
     assert small().learnable.all()
     assert protected.learnable.tolist() == [True, False, False, False, True], (
@@ -108,7 +108,7 @@ def test_what_is_protected_teaches_nothing_nor_do_its_groups_and_contents(tmp_pa
     np.testing.assert_array_equal(loaded.protected, protected.protected)
 
 
-def test_without_anything_protected_the_hash_is_as_before_there_was_such(tmp_path: Path) -> None:
+def test_the_hash_without_protected_images_is_that_of_former_releases(tmp_path: Path) -> None:
     assert replace(small(), protected=np.zeros(5, np.bool_)).hash == small().hash
     small().save(tmp_path)
     assert Snapshot.load(tmp_path).protected is None
@@ -124,7 +124,7 @@ def test_group_and_equal_content_join_samples_also_by_a_chain() -> None:
     assert len(np.unique(groups)) == 3
 
 
-def test_what_does_not_fit_together_is_refused() -> None:
+def test_inconsistent_columns_are_refused() -> None:
     with pytest.raises(ValueError, match="columns"):
         replace(small(), paths=[])
     with pytest.raises(ValueError, match="twice"):
@@ -133,12 +133,12 @@ def test_what_does_not_fit_together_is_refused() -> None:
         replace(small(), labels=np.array([0, 2, 0, 0, 0]))
 
 
-def test_a_folder_without_a_snapshot_says_so(tmp_path: Path) -> None:
+def test_a_folder_without_a_snapshot_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RoundError, match="start the round again"):
         Snapshot.load(tmp_path)
 
 
-def test_tags_are_kept_and_count_only_where_there_are_some(tmp_path: Path) -> None:
+def test_tags_are_kept_and_change_the_hash_only_if_there_are_any(tmp_path: Path) -> None:
     plain = small()
     assert plain.tags is None
     tags = np.zeros((5, 2), np.bool_)
@@ -165,7 +165,7 @@ def snapshot(ids: list[int], labels: list[int], *, masks: bool = False) -> Snaps
     return Snapshot(np.array(ids), paths, numbers, groups, contents, ["a", "b", "c"], kept if masks else None)
 
 
-def test_by_hand() -> None:
+def test_snapshots_are_aligned_by_sample_in_a_hand_made_example() -> None:
     before, after = align(snapshot([4, 1, 7], [0, 1, 2]), snapshot([1, 9, 4], [1, 0, 2]))
     assert before.sample_ids.tolist() == after.sample_ids.tolist() == [1, 4, 7, 9]
     assert before.labels.tolist() == [1, 0, 2, NO_LABEL]
@@ -175,7 +175,7 @@ def test_by_hand() -> None:
     assert rows_of(before, np.array([9, 4, 5])).tolist() == [1, 3]
 
 
-def test_masks_come_along_and_what_is_not_there_has_none() -> None:
+def test_masks_are_aligned_and_missing_samples_have_none() -> None:
     before, after = align(snapshot([4, 1], [0, 1], masks=True), snapshot([1, 9], [2, 0], masks=True))
     assert before.masks.labels == ["mask 1", "mask 0", ""]
     assert after.masks.labels == ["mask 2", "", "mask 0"]
@@ -183,7 +183,7 @@ def test_masks_come_along_and_what_is_not_there_has_none() -> None:
 
 
 @given(st.sets(st.integers(0, 30), min_size=1), st.sets(st.integers(0, 30), min_size=1), st.randoms())
-def test_every_label_stays_with_its_sample(first: set[int], second: set[int], random: Random) -> None:
+def test_alignment_keeps_every_label_with_its_sample(first: set[int], second: set[int], random: Random) -> None:
     sides = [random.sample(sorted(ids), len(ids)) for ids in (first, second)]
     both = align(*(snapshot(ids, [one % 3 for one in ids]) for ids in sides))
     for ids, found in zip(sides, both, strict=True):
@@ -192,18 +192,18 @@ def test_every_label_stays_with_its_sample(first: set[int], second: set[int], ra
         assert found.content_hashes == [f"content {one}" for one in sorted(first | second)]
 
 
-def test_a_snapshot_with_itself_is_itself_in_order() -> None:
+def test_aligning_a_snapshot_with_itself_only_sorts_it() -> None:
     before, after = align(snapshot([4, 1, 7], [0, 1, 2]), snapshot([4, 1, 7], [0, 1, 2]))
     assert before.hash == after.hash == snapshot([1, 4, 7], [1, 0, 2]).hash
 
 
-def test_a_class_that_was_added_is_known_to_both() -> None:
+def test_an_added_class_is_known_to_both_snapshots() -> None:
     longer = replace(snapshot([1], [0]), classes=["a", "b", "c", "d"])
     before, after = align(snapshot([1], [0]), longer)
     assert before.classes == after.classes == ["a", "b", "c", "d"]
 
 
-def test_what_does_not_belong_together_is_refused_with_a_cure() -> None:
+def test_snapshots_that_cannot_be_aligned_are_refused_with_a_cure() -> None:
     one = snapshot([1, 2], [0, 1])
     with pytest.raises(RoundError, match="different classes; take both of the same dataset"):
         align(one, replace(one, classes=["a", "c", "b"]))
@@ -213,7 +213,7 @@ def test_what_does_not_belong_together_is_refused_with_a_cure() -> None:
         align(one, snapshot([1, 2], [0, 1], masks=True))
 
 
-def test_a_sample_has_a_class_or_the_name_of_its_mask_as_its_label() -> None:
+def test_the_label_of_a_sample_is_a_class_or_the_name_of_its_mask() -> None:
     masks = SnapshotMasks(["a", "b", "c", "d", ""], [""] * 5, np.ones((5, 2), np.int32))
     assert small().own_labels.tolist() == small().labels.tolist()
     assert replace(small(), masks=masks).own_labels.tolist() == ["a", "b", "c", "d", ""]

@@ -28,7 +28,7 @@ class FullDiskError(Exception):
 
 
 @pytest.mark.parametrize("durable", [True, False])
-def test_a_file_appears_whole(*, durable: bool, tmp_path: Path) -> None:
+def test_a_file_appears_only_when_complete(*, durable: bool, tmp_path: Path) -> None:
     path = tmp_path / "new" / "a.bin"
     write_atomically(path, b"one", durable=durable)
     write_atomically(path, b"two", durable=durable)
@@ -48,7 +48,7 @@ def fail_half_way_through_a_folder(path: Path) -> None:
         raise FullDiskError
 
 
-def test_a_failed_write_leaves_what_was_there(tmp_path: Path) -> None:
+def test_a_failed_write_leaves_the_former_file(tmp_path: Path) -> None:
     path = tmp_path / "a.bin"
     path.write_bytes(b"before")
     with pytest.raises(FullDiskError):
@@ -57,7 +57,7 @@ def test_a_failed_write_leaves_what_was_there(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+def test_a_folder_appears_only_when_complete(tmp_path: Path) -> None:
     with pytest.raises(FullDiskError):
         fail_half_way_through_a_folder(tmp_path / "set")
     assert list(tmp_path.iterdir()) == []
@@ -69,7 +69,7 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_a_folder_made_beside_stays_where_it_was_renamed_to_and_else_goes(tmp_path: Path) -> None:
+def test_a_temporary_folder_is_removed_unless_it_was_renamed(tmp_path: Path) -> None:
     for renamed in (False, True):
         with temporary_folder(tmp_path / "set") as made:
             (made / "a").write_text("whole")
@@ -93,18 +93,18 @@ def test_the_longest_names_can_be_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("count", "said"), [(0, "0 B"), (999, "999 B"), (40_960, "41.0 kB"), (7_300_000, "7.3 MB"), (5e9, "5.0 GB")]
 )
-def test_bytes_are_written_in_the_unit_that_fits(count: int, said: str) -> None:
+def test_byte_counts_are_formatted_in_a_suitable_unit(count: int, said: str) -> None:
     assert size_text(count) == said
 
 
-def test_a_folder_is_there_within_the_block_alone(tmp_path: Path) -> None:
+def test_a_folder_exists_only_within_the_block(tmp_path: Path) -> None:
     with scratch_folder(tmp_path, "check-") as folder:
         (folder / "kept.npy").write_bytes(b"1")
         assert folder.is_dir()
     assert not list(tmp_path.iterdir())
 
 
-def test_what_a_killed_process_left_is_removed_and_what_is_in_use_stays(tmp_path: Path) -> None:
+def test_folders_of_killed_processes_are_removed_and_those_in_use_stay(tmp_path: Path) -> None:
     code = (
         "import sys\nfrom pathlib import Path\nfrom core.data.storage import scratch_folder\n"
         "with scratch_folder(Path(sys.argv[1]), 'check-'):\n    print('ready', flush=True)\n    sys.stdin.read()"
@@ -122,7 +122,7 @@ def test_what_a_killed_process_left_is_removed_and_what_is_in_use_stays(tmp_path
         assert sorted(tmp_path.iterdir()) == sorted([own, tmp_path / "images"])
 
 
-def test_readers_share_a_lock_and_keep_out_who_wants_it_alone(tmp_path: Path) -> None:
+def test_readers_share_a_lock_that_excludes_an_exclusive_one(tmp_path: Path) -> None:
     path = tmp_path / "a.lock"
     first, second = try_lock(path, shared=True), try_lock(path, shared=True)
     assert first is not None
@@ -139,7 +139,7 @@ def test_readers_share_a_lock_and_keep_out_who_wants_it_alone(tmp_path: Path) ->
     assert not is_held(path)
 
 
-def test_a_lock_whose_file_was_removed_holds_nothing(tmp_path: Path) -> None:
+def test_a_lock_is_released_when_its_file_is_removed(tmp_path: Path) -> None:
     path = tmp_path / "a.lock"
     first = try_lock(path)
     assert first is not None
@@ -151,7 +151,7 @@ def test_a_lock_whose_file_was_removed_holds_nothing(tmp_path: Path) -> None:
     os.close(second)
 
 
-def test_a_wait_ends_when_it_is_stopped(tmp_path: Path) -> None:
+def test_waiting_for_a_lock_ends_on_cancel(tmp_path: Path) -> None:
     path = tmp_path / "a.lock"
     with exclusive_lock(path, lambda: False):
         with pytest.raises(RoundCancelledError, match=r"holds a\.lock"), exclusive_lock(path, lambda: True):

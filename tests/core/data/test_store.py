@@ -66,14 +66,14 @@ def test_an_unpublished_file_is_missing_and_leaves_nothing(homes: tuple[SharedFi
     assert not any(homes[1].root.rglob("*.partial"))
 
 
-def test_what_is_computed_again_in_each_home_is_not_shared(homes: tuple[SharedFiles, SharedFiles]) -> None:
+def test_files_computed_anew_in_each_home_are_not_shared(homes: tuple[SharedFiles, SharedFiles]) -> None:
     one, _ = homes
     inner = ("thumbnails/a.webp", "images/a.npy", "masks/resolved/a.json", "exports/downloads/1.zip", "timings/a.json")
     one.publish(write(one.root / name, b"1") for name in inner)
     assert one.remote.list("") == {}
 
 
-def test_content_that_another_home_names_is_read_in_this_one(homes: tuple[SharedFiles, SharedFiles]) -> None:
+def test_content_named_by_another_home_is_read_in_this_one(homes: tuple[SharedFiles, SharedFiles]) -> None:
     one, other = homes
     path = write(one.root / "uploads" / "12" / "photos" / "a.png", b"image")
     one.publish_tree(one.root / "uploads" / "12")
@@ -83,7 +83,7 @@ def test_content_that_another_home_names_is_read_in_this_one(homes: tuple[Shared
     assert local(path).read_bytes() == b"image"
 
 
-def test_a_folder_of_content_is_fetched_whole(homes: tuple[SharedFiles, SharedFiles]) -> None:
+def test_a_content_folder_is_fetched_completely(homes: tuple[SharedFiles, SharedFiles]) -> None:
     one, other = homes
     for name in ("a/1.png", "b/2.png"):
         write(one.root / "demo" / "digits" / name, name.encode())
@@ -93,12 +93,12 @@ def test_a_folder_of_content_is_fetched_whole(homes: tuple[SharedFiles, SharedFi
     assert other.fetch_tree(Path("/elsewhere")) == Path("/elsewhere")
 
 
-def test_a_plain_folder_is_left_as_it_is(tmp_path: Path) -> None:
+def test_a_plain_path_is_left_unchanged(tmp_path: Path) -> None:
     path = tmp_path / "masks" / "ab" / "x.png"
     assert local(path) is path
 
 
-def test_a_mask_put_in_one_home_is_a_mask_of_the_other(homes: tuple[SharedFiles, SharedFiles]) -> None:
+def test_a_mask_stored_in_one_home_is_available_in_the_other(homes: tuple[SharedFiles, SharedFiles]) -> None:
     one, other = (MaskStore(home.root / "masks") for home in homes)
     mask = np.arange(12, dtype=np.uint8).reshape(3, 4)
     name = one.put(mask)
@@ -111,7 +111,7 @@ def test_a_mask_put_in_one_home_is_a_mask_of_the_other(homes: tuple[SharedFiles,
         one.get("0" * 32)
 
 
-def test_masks_put_in_bulk_are_published_together(homes: tuple[SharedFiles, SharedFiles]) -> None:
+def test_masks_stored_in_bulk_are_published_together(homes: tuple[SharedFiles, SharedFiles]) -> None:
     one, other = (MaskStore(home.root / "masks") for home in homes)
     names = [one.put(np.full((2, 2), value, np.uint8), durable=False) for value in range(40)]
     assert homes[0].remote.list("masks") == {}
@@ -119,7 +119,7 @@ def test_masks_put_in_bulk_are_published_together(homes: tuple[SharedFiles, Shar
     assert [int(other.get(name)[0, 0]) for name in names] == list(range(40))
 
 
-def test_a_mask_that_lies_here_unpublished_is_published_when_it_is_put_again(
+def test_an_unpublished_local_mask_is_published_when_it_is_stored_again(
     homes: tuple[SharedFiles, SharedFiles],
 ) -> None:
     one, other = (MaskStore(home.root / "masks") for home in homes)
@@ -129,7 +129,7 @@ def test_a_mask_that_lies_here_unpublished_is_published_when_it_is_put_again(
     assert np.array_equal(other.get(name), mask)
 
 
-def test_pieces_of_a_folder_meet_in_another_home_a_later_one_over_an_earlier_one(
+def test_pieces_of_a_folder_are_combined_in_another_home_and_later_ones_take_precedence(
     homes: tuple[SharedFiles, SharedFiles],
 ) -> None:
     one, other = homes
@@ -148,7 +148,7 @@ def test_pieces_of_a_folder_meet_in_another_home_a_later_one_over_an_earlier_one
         assert not is_whole(folder)
 
 
-def test_what_lies_here_and_in_no_piece_stays(homes: tuple[SharedFiles, SharedFiles]) -> None:
+def test_local_files_outside_all_pieces_stay(homes: tuple[SharedFiles, SharedFiles]) -> None:
     one, other = homes
     write(one.root / "rounds" / "1" / "fold_0.npz", b"fold")
     publish_piece(one, "rounds/1", "a", accept=lambda name: name.endswith(".npz"))
@@ -172,7 +172,7 @@ def test_a_piece_without_its_manifest_is_never_seen(homes: tuple[SharedFiles, Sh
     assert not (folder / "fold_0.npz").exists()
 
 
-def test_a_damaged_object_is_refused(homes: tuple[SharedFiles, SharedFiles]) -> None:
+def test_a_damaged_object_is_refused_when_fetched(homes: tuple[SharedFiles, SharedFiles]) -> None:
     one, other = homes
     write(one.root / "rounds" / "1" / "fold_0.npz", b"fold")
     publish_piece(one, "rounds/1", "a", accept=everything)
@@ -183,7 +183,7 @@ def test_a_damaged_object_is_refused(homes: tuple[SharedFiles, SharedFiles]) -> 
     assert not (other.root / "rounds" / "1" / "fold_0.npz").exists()
 
 
-def test_a_whole_folder_is_not_asked_about_again(homes: tuple[SharedFiles, SharedFiles]) -> None:
+def test_a_complete_folder_is_not_queried_again(homes: tuple[SharedFiles, SharedFiles]) -> None:
     one, other = homes
     write(one.root / "rounds" / "1" / "predicted.npy", b"all")
     publish_piece(one, "rounds/1", "z-done", accept=everything)
@@ -194,7 +194,7 @@ def test_a_whole_folder_is_not_asked_about_again(homes: tuple[SharedFiles, Share
     assert (sync(other) / "predicted.npy").read_bytes() == b"all"
 
 
-def test_files_are_taken_out_of_a_piece_with_their_objects(homes: tuple[SharedFiles, SharedFiles]) -> None:
+def test_files_are_removed_from_a_piece_with_their_objects(homes: tuple[SharedFiles, SharedFiles]) -> None:
     one, other = homes
     for name in ("predicted.npy", "fold_0.safetensors"):
         write(one.root / "rounds" / "1" / name, name.encode())
@@ -211,7 +211,7 @@ def used_long_ago(path: Path) -> Path:
     return path
 
 
-def test_copies_go_until_the_rest_fits_those_used_longest_ago_first(tmp_path: Path, url: str) -> None:
+def test_the_least_recently_used_copies_are_removed_until_the_rest_fits(tmp_path: Path, url: str) -> None:
     store = SharedFiles(tmp_path / "files", Remote(url), budget=250)
     paths = [write(store.root / "masks" / "ab" / f"{number}.png", bytes(100)) for number in range(4)]
     store.publish(paths)
@@ -222,7 +222,7 @@ def test_copies_go_until_the_rest_fits_those_used_longest_ago_first(tmp_path: Pa
     assert store.local(paths[3]).read_bytes() == bytes(100)
 
 
-def test_no_copy_goes_that_is_in_use_was_just_used_or_is_nowhere_else(tmp_path: Path, url: str) -> None:
+def test_copies_in_use_recently_used_or_unpublished_are_kept(tmp_path: Path, url: str) -> None:
     store = SharedFiles(tmp_path / "files", Remote(url), budget=0)
     published, recent, own = (write(store.root / "masks" / "ab" / name, bytes(100)) for name in ("1", "2", "3"))
     store.publish([published, recent])
@@ -236,7 +236,7 @@ def test_no_copy_goes_that_is_in_use_was_just_used_or_is_nowhere_else(tmp_path: 
     assert own.exists()
 
 
-def test_the_folder_of_a_round_goes_only_once_it_is_whole(tmp_path: Path, url: str) -> None:
+def test_the_folder_of_a_round_is_removed_only_once_it_is_complete(tmp_path: Path, url: str) -> None:
     store = SharedFiles(tmp_path / "files", Remote(url), budget=0)
     folder = store.root / "rounds" / "1"
     write(folder / "predicted.npy", bytes(100))
@@ -250,7 +250,7 @@ def test_the_folder_of_a_round_goes_only_once_it_is_whole(tmp_path: Path, url: s
     assert (sync(store) / "predicted.npy").read_bytes() == bytes(100)
 
 
-def test_a_budget_that_holds_nothing_still_reads_everything(tmp_path: Path, url: str) -> None:
+def test_everything_can_be_read_with_a_budget_of_zero(tmp_path: Path, url: str) -> None:
     one, other = (SharedFiles(tmp_path / name / "files", Remote(url), budget=1) for name in ("one", "other"))
     paths = [write(one.root / "masks" / "ab" / f"{number}.png", bytes([number] * 50)) for number in range(20)]
     one.publish(paths)
@@ -274,9 +274,7 @@ publish_piece(store, "rounds/1", "a", accept=lambda name: True)
 
 
 @pytest.mark.slow
-def test_a_process_killed_in_the_midst_of_an_upload_leaves_nothing_half_written_to_be_read(
-    bucket: ObjectStore, tmp_path: Path
-) -> None:
+def test_a_process_killed_during_an_upload_leaves_no_partial_object(bucket: ObjectStore, tmp_path: Path) -> None:
     one, other = (SharedFiles(tmp_path / name / "files", Remote(bucket.url), 10**9) for name in ("one", "other"))
     random = np.random.default_rng(0)
     whole = {f"{number}.npy": random.bytes(1 << 20 + number) for number in range(6)}  # so that no two end together

@@ -8,7 +8,7 @@ odd = st.lists(st.text(alphabet=st.sampled_from(["a", "Ã¼", "\n", "\udcff", "ð„
 
 
 @given(odd)
-def test_texts_read_as_the_list_they_were_made_of(texts: list[str]) -> None:
+def test_texts_read_like_the_original_list(texts: list[str]) -> None:
     flat = Texts.of(texts)
     assert list(flat) == texts == flat[:]
     assert flat == texts
@@ -19,7 +19,7 @@ def test_texts_read_as_the_list_they_were_made_of(texts: list[str]) -> None:
 
 
 @given(odd)
-def test_some_rows_are_taken_in_the_order_asked_for(texts: list[str]) -> None:
+def test_selected_rows_are_in_the_requested_order(texts: list[str]) -> None:
     rows = np.random.default_rng(len(texts)).integers(0, max(len(texts), 1), len(texts))
     assert Texts.of(texts).take(rows) == [texts[row] for row in rows]
     every = Texts.of(texts)
@@ -34,7 +34,7 @@ def test_codes_number_the_texts_by_first_appearance(texts: list[str]) -> None:
     assert different == len(seen)
 
 
-def test_parts_join_and_zero_bytes_are_left_out() -> None:
+def test_parts_are_joined_and_zero_bytes_left_out() -> None:
     builder = TextsBuilder()
     builder.extend(("a\0b", ""))
     builder.extend([])
@@ -42,7 +42,7 @@ def test_parts_join_and_zero_bytes_are_left_out() -> None:
     assert builder.build() == ["ab", "", "c"]
 
 
-def test_what_is_outside_is_refused_and_other_texts_differ() -> None:
+def test_an_index_out_of_range_is_refused_and_other_texts_are_unequal() -> None:
     texts = Texts.of(["a", "b"])
     with pytest.raises(IndexError):
         texts[2]

@@ -24,7 +24,7 @@ def counts(values: IntArray) -> IntArray:
 
 
 @given(ends=RANGES, values=st.lists(st.integers(0, 65_535), min_size=1))
-def test_the_ends_become_black_and_white_and_the_order_stays(ends: list[int], values: list[int]) -> None:
+def test_the_ends_of_the_window_become_black_and_white_and_order_is_kept(ends: list[int], values: list[int]) -> None:
     window = (ends[0], ends[1])
     assert apply_window(np.array(ends, np.uint16), window).tolist() == [0, 255]
     ordered = apply_window(np.sort(np.array(values, np.uint16)), window).astype(int)
@@ -34,12 +34,12 @@ def test_the_ends_become_black_and_white_and_the_order_stays(ends: list[int], va
 
 
 @given(ends=RANGES)
-def test_what_is_written_is_read_back(ends: list[int]) -> None:
+def test_a_written_window_reads_back(ends: list[int]) -> None:
     assert parse_window(window_text((ends[0], ends[1]))) == (ends[0], ends[1])
 
 
 @pytest.mark.parametrize("text", ["1", "9-3", "0-65536", "-1-5", "a-b", "0-10-20", "5-5", "٣-٤x"])
-def test_what_is_no_range_is_refused_with_an_example(text: str) -> None:
+def test_an_invalid_range_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(DatasetError, match="as in 0-4095, or full"):
         parse_window(text)
     assert parse_window(FULL) is None
@@ -55,13 +55,13 @@ def test_few_stray_pixels_do_not_widen_the_window() -> None:
     assert 3_990 <= window[1] <= 4_000
 
 
-def test_data_that_uses_the_sixteen_bits_and_data_of_one_value_need_none() -> None:
+def test_full_range_and_constant_data_need_no_window() -> None:
     assert survey_window([counts(np.linspace(0, 65_535, 10_000).astype(int))]) is None
     assert survey_window([counts(np.full(100, 7))]) is None
     assert survey_window([]) is None
 
 
-def test_a_datasets_window_is_found_among_images_of_eight_bits(tmp_path: Path) -> None:
+def test_the_window_of_a_dataset_is_found_among_8_bit_images(tmp_path: Path) -> None:
     ramp = np.linspace(0, 4_095, 64 * 64).reshape(64, 64)
     paths = [deep(tmp_path / "a", ramp), deep(tmp_path / "b", ramp, ".tif")]
     Image.fromarray(np.zeros((4, 4), np.uint8)).save(tmp_path / "c.png")
@@ -74,7 +74,7 @@ def test_a_datasets_window_is_found_among_images_of_eight_bits(tmp_path: Path) -
     assert find_window(others) is None
 
 
-def test_every_way_to_read_an_image_sees_it_through_its_window(tmp_path: Path) -> None:
+def test_every_reader_applies_the_window(tmp_path: Path) -> None:
     ramp = np.tile(np.linspace(0, 1_023, 64).round(), (64, 1))
     path = deep(tmp_path / "a", ramp)
     window = (0, 1_023)
@@ -91,7 +91,7 @@ def test_every_way_to_read_an_image_sees_it_through_its_window(tmp_path: Path) -
     assert {item.look_hash for item in told} == {read_facts(steps, 10**6, (8, 15)).look_hash}  # type: ignore[union-attr]
 
 
-def test_images_of_eight_bits_colours_and_floats_have_no_window(tmp_path: Path) -> None:
+def test_8_bit_colour_and_float_images_have_no_window(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     Image.fromarray(rng.integers(0, 255, (5, 6), np.uint8)).save(tmp_path / "grey.png")
     Image.fromarray(rng.integers(0, 255, (5, 6, 3), np.uint8)).save(tmp_path / "colour.png")

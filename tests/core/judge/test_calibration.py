@@ -19,7 +19,7 @@ def test_probabilities_sum_to_one_and_survive_large_logits() -> None:
     np.testing.assert_allclose(probs, [[1, 0, 0], [1 / 3] * 3], atol=1e-6)
 
 
-def test_logits_are_left_as_they_are() -> None:
+def test_logits_are_not_modified() -> None:
     logits, labels = drawn(50)
     before = logits.copy()
     temperature(logits, labels)
@@ -47,7 +47,7 @@ def test_unlabelled_items_do_not_count() -> None:
     assert temperature(logits, np.full(400, NO_LABEL)) == 1.0
 
 
-def test_reliability_counts_every_item_once_and_means_what_it_says() -> None:
+def test_reliability_counts_every_item_once_and_matches_observed_agreement() -> None:
     expected = np.array([0.0, 0.05, 0.55, 0.59, 1.0])
     bins = reliability(expected, np.array([0, 1, 1, 1, 1]))
     assert [(row["lower"], row["count"], row["accuracy"]) for row in bins] == [

@@ -60,7 +60,7 @@ def is_consistent(claim: Claim, right: list[bool]) -> bool:
 
 @settings(deadline=None)
 @given(st.integers(1, 10_000_000), targets, st.data())
-def test_the_evidence_is_what_scipy_says_of_the_unordered_verdicts(
+def test_the_evidence_equals_scipys_for_the_unordered_verdicts(
     size: int, target: Fraction, data: st.DataObject
 ) -> None:
     judged = data.draw(st.integers(0, min(size, 3_000)))
@@ -73,7 +73,7 @@ def test_the_evidence_is_what_scipy_says_of_the_unordered_verdicts(
 
 @settings(deadline=None)
 @given(audits(60))
-def test_counts_that_the_verdicts_exclude_are_rejected_for_sure(audit: tuple[Claim, list[bool]]) -> None:
+def test_counts_excluded_by_the_verdicts_are_rejected_with_certainty(audit: tuple[Claim, list[bool]]) -> None:
     claim, right = audit
     wrong = right.count(False)
     for count in range(claim.size + 1):
@@ -83,7 +83,7 @@ def test_counts_that_the_verdicts_exclude_are_rejected_for_sure(audit: tuple[Cla
 
 @settings(deadline=None)
 @given(audits(60))
-def test_the_credible_counts_are_those_that_a_search_through_all_finds(audit: tuple[Claim, list[bool]]) -> None:
+def test_the_credible_counts_equal_those_of_an_exhaustive_search(audit: tuple[Claim, list[bool]]) -> None:
     claim, right = audit
     wrong = right.count(False)
     credible = [count for count in range(claim.size + 1) if evidence(claim, len(right), wrong, count) < claim.threshold]
@@ -104,7 +104,7 @@ def test_the_likelihood_ratio_has_mean_one_under_every_count(claim: Claim, count
 
 @settings(deadline=None)
 @given(audits())
-def test_the_bound_never_grows_while_no_verdict_contradicts_it(audit: tuple[Claim, list[bool]]) -> None:
+def test_the_bound_never_grows_without_a_contradicting_verdict(audit: tuple[Claim, list[bool]]) -> None:
     claim, right = audit
     found = [follow(claim, right[:judged]) for judged in range(0, len(right) + 1, max(1, len(right) // 20))]
     if is_consistent(claim, right):
@@ -125,7 +125,7 @@ def test_the_bounds_enclose_counts_that_are_still_possible(audit: tuple[Claim, l
 @given(audits())
 @example((Claim(size=1, target=Fraction(1)), [True]))
 @example((Claim(size=1, target=Fraction(1, 2)), [False]))
-def test_the_certificate_is_the_count_once_everything_is_judged(audit: tuple[Claim, list[bool]]) -> None:
+def test_the_certificate_equals_the_count_once_everything_is_judged(audit: tuple[Claim, list[bool]]) -> None:
     claim, right = audit
     right = right + right[: claim.size - len(right)]
     right += [True] * (claim.size - len(right))
@@ -138,7 +138,7 @@ def test_the_certificate_is_the_count_once_everything_is_judged(audit: tuple[Cla
 
 @settings(deadline=None)
 @given(audits())
-def test_a_certificate_keeps_its_promise_exactly(audit: tuple[Claim, list[bool]]) -> None:
+def test_a_set_is_certified_exactly_when_the_bound_meets_the_target(audit: tuple[Claim, list[bool]]) -> None:
     claim, right = audit
     found = follow(claim, right)
     assert found.certified == (claim.size - found.most_wrong >= claim.target * claim.size)
@@ -151,7 +151,7 @@ def test_a_certificate_keeps_its_promise_exactly(audit: tuple[Claim, list[bool]]
 
 @settings(deadline=None)
 @given(audits(80))
-def test_the_moment_of_the_certificate_is_where_the_evidence_crosses(audit: tuple[Claim, list[bool]]) -> None:
+def test_the_certificate_is_issued_when_the_evidence_crosses_its_limit(audit: tuple[Claim, list[bool]]) -> None:
     claim, right = audit
     crossed = [
         judged for judged in range(len(right) + 1) if follow(claim, right[:judged]).log_evidence >= claim.threshold
@@ -180,7 +180,7 @@ def test_one_more_wrong_card_never_helps(audit: tuple[Claim, list[bool]]) -> Non
 
 @settings(deadline=None)
 @given(audits(120), st.data())
-def test_a_right_verdict_turned_wrong_never_brings_a_certificate(
+def test_changing_a_right_verdict_to_wrong_never_yields_a_certificate(
     audit: tuple[Claim, list[bool]], data: st.DataObject
 ) -> None:
     claim, right = audit
@@ -208,7 +208,7 @@ def test_the_evidence_depends_on_the_counts_and_not_on_their_order(
 
 @settings(deadline=None)
 @given(audits())
-def test_the_flawless_verdicts_needed_are_those_that_lead_there(audit: tuple[Claim, list[bool]]) -> None:
+def test_the_flawless_verdicts_needed_lead_to_a_certificate(audit: tuple[Claim, list[bool]]) -> None:
     claim, right = audit
     found = follow(claim, right)
     if found.flawless_needed is None:
@@ -232,17 +232,17 @@ def test_flawless_verdicts_to_a_certificate_by_size(size: int, needed: int) -> N
 
 
 @pytest.mark.parametrize(("size", "needed"), [(200, 92), (2_000, 128), (20_000, 133)])
-def test_one_wrong_card_costs_verdicts(size: int, needed: int) -> None:
+def test_one_wrong_card_requires_more_verdicts(size: int, needed: int) -> None:
     assert follow(Claim(size=size), [False] + [True] * (needed - 1)).certified_at == needed
 
 
-def test_88_flawless_cards_of_1204_leave_56_wrong_ones_at_most() -> None:
+def test_88_flawless_cards_of_1204_leave_at_most_56_wrong_cards() -> None:
     found = follow(Claim(size=1_204), [True] * 88)
     assert (found.certified, found.most_wrong, found.wrong) == (True, 56, 0)
     assert found.least_right_share == pytest.approx(0.9535, abs=5e-5)
 
 
-def test_a_certificate_survives_a_few_errors_and_not_the_verdicts_that_reject_it() -> None:
+def test_a_certificate_survives_a_few_errors_but_not_verdicts_that_reject_it() -> None:
     claim = Claim(size=1_204)
     assert follow(claim, [True] * 88 + [False] * 2).certified
     assert follow(claim, [True] * 88 + [False] * 2).certified_at == 80
@@ -252,7 +252,7 @@ def test_a_certificate_survives_a_few_errors_and_not_the_verdicts_that_reject_it
     assert rejected.failed
 
 
-def test_a_set_far_below_the_target_fails_long_before_the_count_says_so() -> None:
+def test_a_set_far_below_the_target_fails_long_before_it_is_counted() -> None:
     claim = Claim(size=1_204)
     found = follow(claim, [False, True, True] * 15)
     assert found.failed
@@ -261,7 +261,7 @@ def test_a_set_far_below_the_target_fails_long_before_the_count_says_so() -> Non
 
 @settings(deadline=None)
 @given(st.integers(1, 10_000_000), st.integers(1, 1_000))
-def test_the_least_breaking_count_breaks_the_promise_and_one_less_keeps_it(size: int, thousandths: int) -> None:
+def test_the_least_breaking_count_breaks_the_claim_and_one_less_does_not(size: int, thousandths: int) -> None:
     claim = Claim(size=size, target=Fraction(thousandths, 1_000))
     assert 1 <= claim.least_breaking <= size
     assert size - claim.least_breaking < claim.target * size <= size - claim.least_breaking + 1
@@ -277,12 +277,12 @@ def test_the_target_is_exact() -> None:
 @pytest.mark.parametrize(
     "values", [{"size": 0}, {"target": Fraction(0)}, {"target": Fraction(101, 100)}, {"alpha": 0.0}, {"alpha": 1.0}]
 )
-def test_a_claim_that_promises_nothing_is_refused(values: dict[str, float]) -> None:
+def test_an_invalid_claim_is_refused(values: dict[str, float]) -> None:
     with pytest.raises(ConfigError):
         Claim(**{"size": 10} | values)
 
 
-def test_counts_that_cannot_be_are_refused() -> None:
+def test_impossible_counts_are_refused() -> None:
     with pytest.raises(ValueError, match="3 verdicts on a set of 2 cards"):
         follow(Claim(size=2), [True] * 3)
     with pytest.raises(ValueError, match="2 wrong of 1 judged"):
@@ -291,7 +291,7 @@ def test_counts_that_cannot_be_are_refused() -> None:
         alpha_of(0)
 
 
-def test_a_claim_without_verdicts_knows_nothing() -> None:
+def test_a_claim_without_verdicts_excludes_no_count() -> None:
     found = follow(Claim(size=50), [])
     assert (found.judged, found.wrong, found.least_wrong, found.most_wrong, found.log_evidence) == (0, 0, 0, 50, 0)
     assert not found.certified
@@ -312,7 +312,7 @@ def test_false_certificates_are_as_rare_as_promised() -> None:
 
 
 @pytest.mark.parametrize("wrong", [0, 2, 11, 30])
-def test_a_simulated_audit_stops_where_the_certificate_of_the_app_does(wrong: int) -> None:
+def test_a_simulated_audit_stops_at_the_certificate_of_the_app(wrong: int) -> None:
     claim = Claim(size=200)
     found = draw_wrong(200, wrong, 20)
     for places, stopped in zip(found, stopped_at(found, certificate_limits(claim)), strict=True):

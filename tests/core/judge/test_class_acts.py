@@ -63,7 +63,7 @@ def test_the_state_is_idempotent_and_independent_of_the_order_of_reading(
 
 
 @given(histories())
-def test_undoing_everything_gives_the_first_names_and_retires_every_added_class(
+def test_undoing_everything_restores_the_first_names_and_retires_added_classes(
     history: tuple[tuple[str, ...], list[ClassAct]],
 ) -> None:
     names, acts = history
@@ -85,7 +85,7 @@ def test_the_first_name_of_every_renamed_class_leads_to_its_present_one(
             assert former_names(state, acts).get(first, first) == state.names[act.class_id]
 
 
-def test_a_class_that_is_added_again_is_no_longer_retired() -> None:
+def test_adding_a_retired_class_again_restores_it() -> None:
     gone = ClassAct(1, ClassActKind.ADD, 3, "fox", live=False)
     assert resolve_classes((*BASE, "fox"), [gone]).retired == (3,)
     assert resolve_classes((*BASE, "fox"), [gone, ClassAct(2, ClassActKind.ADD, 3, "fox")]).retired == ()
@@ -99,7 +99,7 @@ def test_names_are_composed_and_stripped_and_empty_or_long_ones_are_refused() ->
 
 
 @given(st.text(min_size=1, max_size=12))
-def test_a_clean_name_is_clean(name: str) -> None:
+def test_cleaning_a_name_twice_changes_nothing_more(name: str) -> None:
     try:
         clean = clean_class_name(name)
     except ValueError:
@@ -122,7 +122,7 @@ def test_names_are_compared_and_cleaned_as_the_browser_does() -> None:
             clean_class_name(wrong)
 
 
-def test_a_class_is_found_by_its_name_then_by_another_case() -> None:
+def test_a_class_is_found_by_exact_name_first_then_in_any_case() -> None:
     assert find_class(("Cat", "cat"), "cat") == 1
     assert find_class(("Cat", "dog"), "CAT") == 0
     assert find_class(("Cat", "dog"), "ca") is None
@@ -141,7 +141,7 @@ def test_merges_lead_to_offered_classes_and_every_class_is_offered_retired_or_me
 
 
 @given(histories(), st.randoms(use_true_random=False))
-def test_undoing_acts_in_any_order_never_leaves_what_was_merged_by_acts_that_count_no_more(
+def test_undoing_acts_in_any_order_leaves_no_merge_of_an_undone_act(
     history: tuple[tuple[str, ...], list[ClassAct]], random: st.DataObject
 ) -> None:
     """Merges and orders only: a merge is the chain of those that count, whatever was undone in between."""
@@ -161,7 +161,7 @@ def test_undoing_acts_in_any_order_never_leaves_what_was_merged_by_acts_that_cou
     assert resolve_classes(names, []) == ClassState(names)
 
 
-def test_merges_follow_chains_and_those_that_contradict_one_another_are_refused() -> None:
+def test_merges_follow_chains_and_contradictory_ones_are_refused() -> None:
     def merge(number: int, into: int, *ids: int) -> ClassAct:
         return ClassAct(number, ClassActKind.MERGE, into, BASE[into], ids=ids)
 
@@ -178,7 +178,7 @@ def test_merges_follow_chains_and_those_that_contradict_one_another_are_refused(
 
 
 @given(st.permutations(range(6)), st.sets(st.integers(0, 5), max_size=4), st.randoms(use_true_random=False))
-def test_an_order_keeps_each_class_that_is_not_offered_behind_the_one_before_it(
+def test_an_order_keeps_hidden_classes_behind_their_predecessors(
     former: list[int], merged: set[int], random: st.DataObject
 ) -> None:
     state = ClassState(tuple("abcdef"), merged=dict.fromkeys(merged, 9), order=tuple(former))
@@ -203,7 +203,7 @@ def test_pixels_follow_merges_and_places_and_ignore_stays(pixels: list[int]) -> 
     assert merged_ids([0, 2, 4, 1], state.merged) == [1, 2]
 
 
-def test_many_merged_classes_leave_masks_of_a_byte() -> None:
+def test_masks_become_8_bit_when_merges_leave_few_classes() -> None:
     state = ClassState(tuple(map(str, range(300))), merged=dict.fromkeys(range(100, 300), 0))
     mask = np.array([[0, 99, 65_535]], dtype=np.uint16)
     found = renumber_mask(mask, state.places, len(state.offered))
@@ -212,7 +212,7 @@ def test_many_merged_classes_leave_masks_of_a_byte() -> None:
         renumber_mask(np.array([[299]], dtype=np.uint16), {0: 0}, 1)
 
 
-def test_a_round_of_fewer_classes_knows_the_class_that_its_own_went_into() -> None:
+def test_a_round_with_fewer_classes_knows_the_target_of_a_merge() -> None:
     state = ClassState((*BASE, "pet"), retired=(2,), merged={0: 3}, order=(1, 0, 2, 3))
     assert state.among(3) == (1, 3)
     assert state.among(4) == (1, 3)

@@ -42,7 +42,7 @@ def found(seed: int, **more: float) -> list[ClassThreshold]:
 
 @drawn(SEEDS)
 @settings(deadline=None, max_examples=30)
-def test_from_a_class_s_threshold_on_it_is_right_often_enough_and_just_below_it_is_not(seed: int) -> None:
+def test_the_precision_of_a_class_is_reached_at_its_threshold_and_not_just_below(seed: int) -> None:
     pseudo, sure, labels = predictions(seed)
     level = level_of(sure)
     for one in found(seed):
@@ -59,7 +59,7 @@ def test_from_a_class_s_threshold_on_it_is_right_often_enough_and_just_below_it_
 
 @drawn(SEEDS)
 @settings(deadline=None, max_examples=30)
-def test_a_rare_class_that_is_never_sure_is_not_starved(seed: int) -> None:
+def test_a_rare_class_with_low_confidence_gets_a_balanced_threshold(seed: int) -> None:
     pseudo, sure, _ = predictions(seed)
     thresholds = found(seed)
     rare = thresholds[RARE]
@@ -103,7 +103,7 @@ def test_noise_in_the_given_labels_is_taken_into_account() -> None:
     assert trusted[0].precision == pytest.approx(890 / 900)
 
 
-def test_the_balanced_share_is_taken_of_what_has_no_label() -> None:
+def test_the_balanced_share_is_taken_from_unlabelled_items() -> None:
     every, right, unlabelled = (np.zeros((2, LEVELS), np.int64) for _ in range(3))
     every[0, [60, 90]] = 100
     right[0, [60, 90]] = [50, 99]  # from 61 on right often enough
@@ -114,7 +114,7 @@ def test_the_balanced_share_is_taken_of_what_has_no_label() -> None:
     assert (balanced.percent, balanced.basis, balanced.precision) == (75, "balanced", None)
 
 
-def test_a_class_that_is_never_predicted_lets_nothing_in_that_is_not_certain() -> None:
+def test_a_class_that_is_never_predicted_gets_a_threshold_of_100_percent() -> None:
     nothing = np.zeros((3, LEVELS), np.int64)
     assert [one.percent for one in estimate(nothing, nothing, nothing)] == [100] * 3
     unsure = nothing.copy()
@@ -122,14 +122,14 @@ def test_a_class_that_is_never_predicted_lets_nothing_in_that_is_not_certain() -
     assert estimate(nothing, nothing, unsure)[1].percent == 50  # never below
 
 
-def test_they_are_stored_as_json_by_class() -> None:
+def test_class_thresholds_are_stored_as_json() -> None:
     stored = as_json(found(0))
     assert json.loads(json.dumps(stored)) == stored
     assert [one["label"] for one in stored] == [0, 1, 2, 3]
     assert set(stored[0]) == {"label", "percent", "basis", "precision", "seen"}
 
 
-def test_whole_percents_are_rounded_down_as_everywhere() -> None:
+def test_confidences_are_rounded_down_to_whole_percent() -> None:
     assert level_of(np.array([0.29, 0.999, 1.0, 0.0])).tolist() == [29, 99, 100, 0]
 
 
@@ -139,7 +139,7 @@ def counted(classes: np.ndarray, levels: np.ndarray, shape: tuple[int, int]) -> 
     return counts
 
 
-def test_balanced_thresholds_by_hand() -> None:
+def test_balanced_thresholds_match_a_hand_made_example() -> None:
     counts = np.array(
         [
             [0, 2, 2, 4, 2],  # half of ten: four have .75 and would be six with those above
@@ -155,7 +155,7 @@ def test_balanced_thresholds_by_hand() -> None:
     np.testing.assert_array_equal(accepted_counts(counts, balanced_thresholds(counts, 1.0)), [10, 5, 0, 4])
 
 
-def test_a_rare_class_the_network_is_never_sure_of_is_not_starved() -> None:
+def test_a_rare_class_gets_its_share_of_pseudo_labels() -> None:
     """One threshold that takes half of all takes nothing of it; a threshold for each class takes half of it too."""
     rng = np.random.default_rng(0)
     levels = np.concatenate([rng.integers(800, 1000, 9_900), rng.integers(300, 600, 100)])
@@ -173,7 +173,9 @@ def test_a_rare_class_the_network_is_never_sure_of_is_not_starved() -> None:
     least=st.sampled_from([0.0, 0.3, 0.9]),
     size=st.tuples(st.integers(1, 6), st.sampled_from([2, 11, 256])),
 )
-def test_what_holds_for_any_counts(seed: int, share: float, least: float, size: tuple[int, int]) -> None:
+def test_balanced_thresholds_keep_their_invariants_for_any_counts(
+    seed: int, share: float, least: float, size: tuple[int, int]
+) -> None:
     rng = np.random.default_rng(seed)
     counts = rng.integers(0, 4, size) * (rng.random(size) < 0.4)
     total = counts.sum(axis=1)
@@ -193,7 +195,7 @@ def test_what_holds_for_any_counts(seed: int, share: float, least: float, size: 
     np.testing.assert_allclose(balanced_thresholds(counts[order], share, least), thresholds[order])
 
 
-def test_everything_sure_enough_is_taken_by_the_whole_share() -> None:
+def test_a_share_of_one_accepts_everything_above_the_minimum() -> None:
     counts = np.ones((3, 11), np.int64)
     assert accepted_counts(counts, balanced_thresholds(counts, 1.0, 0.5)).tolist() == [6, 6, 6]
     assert balanced_thresholds(counts, 1.0)[0] == pytest.approx(0.0)

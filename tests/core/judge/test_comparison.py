@@ -34,7 +34,7 @@ def plan(
     return plan_comparison(asked)
 
 
-def test_both_sides_learn_their_own_labels_and_are_judged_on_the_true_ones() -> None:
+def test_both_sides_train_on_their_own_labels_and_are_judged_on_the_true_ones() -> None:
     found = plan(snapshot([0, 1, 2, 0]), snapshot([0, 2, 2, 1]), [3])
     assert found.judged.tolist() == [3]
     assert {side: rows.tolist() for side, rows in found.learn_rows.items()} == {side: [0, 1, 2] for side in Side}
@@ -43,7 +43,7 @@ def test_both_sides_learn_their_own_labels_and_are_judged_on_the_true_ones() -> 
     assert found.changed == 1
 
 
-def test_nothing_protected_is_learnt_from_nor_its_groups_and_contents() -> None:
+def test_protected_images_and_their_groups_and_copies_are_not_trained_on() -> None:
     labels, groups, contents = [0] * 9, {0: "g", 5: "g"}, {1: "same", 6: "same", 7: "twin", 2: "twin"}
     one = snapshot(labels, groups, contents)
     found = plan(one, one, [0, 1], [2, 3])
@@ -51,7 +51,7 @@ def test_nothing_protected_is_learnt_from_nor_its_groups_and_contents() -> None:
     assert found.snapshots[Side.ORIGINAL].labels.tolist() == [0, 0, NO_LABEL, NO_LABEL, 0, 0, 0, 0, 0]
 
 
-def test_the_side_with_fewer_labels_learns_some_twice_and_none_thrice() -> None:
+def test_the_side_with_fewer_labels_repeats_some_once_and_none_twice() -> None:
     cleaned = snapshot([NO_LABEL if row % 4 == 0 else row % 3 for row in range(40)])
     found = plan(snapshot([row % 3 for row in range(40)]), cleaned, [39])
     original, filled = (found.learn_rows[side] for side in Side)
@@ -62,7 +62,7 @@ def test_the_side_with_fewer_labels_learns_some_twice_and_none_thrice() -> None:
     assert found.changed == 10
 
 
-def test_a_mask_counts_as_changed_whatever_class_it_is_dealt_by() -> None:
+def test_a_mask_counts_as_changed_only_if_its_pixels_differ() -> None:
     def masked(labels: list[int], masks: list[str]) -> Snapshot:
         sizes = np.full((len(labels), 2), 4)
         return replace(snapshot(labels), masks=SnapshotMasks(masks, [""] * len(labels), sizes))
@@ -72,7 +72,7 @@ def test_a_mask_counts_as_changed_whatever_class_it_is_dealt_by() -> None:
     assert plan(original, masked([1, 1, 2, 0], ["a", "other", "c", "d"]), [3]).changed == 1
 
 
-def test_its_hash_changes_with_all_that_is_learnt_or_judged() -> None:
+def test_the_hash_changes_with_every_trained_or_judged_label() -> None:
     one, other = snapshot([0, 1, 2, 0, 1]), snapshot([0, 2, 2, 0, 1])
     hashes = {
         plan(*asked).hash for asked in [(one, one, [4]), (one, other, [4]), (one, one, [3]), (one, one, [4], [3])]

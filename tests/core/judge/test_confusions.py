@@ -12,12 +12,12 @@ from core.judge.mask_scoring import pixel_confusion
 from core.types import WIDE_IGNORE, ClassState, IntArray
 
 
-def test_few_classes_are_kept_whole() -> None:
+def test_the_confusion_of_few_classes_is_kept_whole() -> None:
     confusion = np.arange(16).reshape(4, 4)
     assert as_json(confusion) == confusion.tolist()
 
 
-def test_of_many_classes_the_sums_and_the_largest_pairs_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_sums_and_largest_pairs_are_kept_for_many_classes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(confusions, "MOST_PAIRS", 3)
     confusion = np.diag(np.full(1000, 50))
     for true, predicted, count in ((1, 2, 9), (999, 0, 30), (5, 6, 4), (7, 8, 3)):
@@ -29,7 +29,7 @@ def test_of_many_classes_the_sums_and_the_largest_pairs_are_kept(monkeypatch: py
     assert len(json.dumps(kept)) < 20_000
 
 
-def test_pairs_of_many_classes_are_counted_as_those_of_few() -> None:
+def test_pairs_are_counted_alike_for_many_and_few_classes() -> None:
     random = np.random.default_rng(0)
     given, predicted = (random.integers(0, 60, (40, 50)).astype(np.uint16) for _ in range(2))
     given[:3] = WIDE_IGNORE
@@ -38,7 +38,7 @@ def test_pairs_of_many_classes_are_counted_as_those_of_few() -> None:
     assert many.sum() == 37 * 50
 
 
-def test_a_thread_counts_in_one_tally() -> None:
+def test_a_thread_has_a_single_tally() -> None:
     tallies = Tallies(3, 2)
     first = tallies.mine()
     assert tallies.mine() is first
@@ -58,7 +58,7 @@ def folded(confusion: IntArray, merged: dict[int, int]) -> IntArray:
 
 
 @given(st.lists(st.integers(0, 9), min_size=16, max_size=16), st.dictionaries(st.integers(0, 2), st.just(3)))
-def test_a_merged_confusion_is_that_of_merged_labels(counts: list[int], merged: dict[int, int]) -> None:
+def test_merging_a_confusion_equals_the_confusion_of_merged_labels(counts: list[int], merged: dict[int, int]) -> None:
     confusion = np.array(counts).reshape(4, 4)
     wanted = folded(confusion, merged)
     assert merged_confusion(confusion.tolist(), merged) == wanted.tolist()
@@ -78,7 +78,7 @@ def test_a_merged_confusion_is_that_of_merged_labels(counts: list[int], merged: 
     }
 
 
-def test_the_row_of_a_class_counts_what_went_into_it_and_no_hint_names_a_merged_class() -> None:
+def test_the_row_of_a_class_includes_merged_classes_which_no_hint_names() -> None:
     confusion = np.array([[40, 20, 0, 0], [0, 50, 0, 0], [0, 0, 60, 0], [0, 1, 0, 2]])
     rows = [
         {"class": one, "name": name, "count": int(confusion[one].sum()), "estimated_errors": one, "agreement": 0.5,

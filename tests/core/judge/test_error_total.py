@@ -8,7 +8,7 @@ from core.judge.error_total import Stratum, wrong_labels
 
 @settings(deadline=None, max_examples=20)
 @given(st.integers(2, 60), st.integers(0, 400), st.data())
-def test_the_bounds_of_one_part_are_those_of_clopper_and_pearson(judged: int, others: int, data: st.DataObject) -> None:
+def test_the_bounds_of_one_part_equal_clopper_pearson(judged: int, others: int, data: st.DataObject) -> None:
     wrong = data.draw(st.integers(0, judged))
     size = judged + others
     found = wrong_labels([Stratum(size, judged, wrong)], level=0.95)
@@ -22,7 +22,7 @@ def test_the_bounds_of_one_part_are_those_of_clopper_and_pearson(judged: int, ot
 
 
 @pytest.mark.parametrize(("errors_found", "errors_agreeing"), [(900, 0), (900, 30), (40, 300), (500, 2000)])
-def test_the_interval_of_all_errors_holds_the_truth(errors_found: int, errors_agreeing: int) -> None:
+def test_the_interval_of_all_errors_contains_the_truth(errors_found: int, errors_agreeing: int) -> None:
     rng = np.random.default_rng(0)
     held = []
     for _ in range(200):
@@ -35,6 +35,6 @@ def test_the_interval_of_all_errors_holds_the_truth(errors_found: int, errors_ag
     assert np.mean(held) >= 0.93
 
 
-def test_a_part_of_which_nothing_is_judged_is_refused() -> None:
+def test_a_part_without_a_verdict_is_refused() -> None:
     with pytest.raises(ValueError, match="judge a random sample"):
         wrong_labels([Stratum(100, 0, 0)])

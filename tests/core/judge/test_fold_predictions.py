@@ -28,7 +28,7 @@ def test_the_mix_is_never_less_likely_than_the_best_network_alone(seed: int, net
 
 @given(SEEDS)
 @settings(max_examples=20, deadline=None)
-def test_no_other_weights_are_likelier(seed: int) -> None:
+def test_no_other_weights_have_a_higher_likelihood(seed: int) -> None:
     likely = drawn(seed)
     best = log_likelihood(likely @ fit_weights(likely))
     for weights in np.random.default_rng(seed).dirichlet(np.ones(3), 200):
@@ -44,7 +44,7 @@ def test_the_order_of_networks_changes_nothing(seed: int, order: list[int]) -> N
 
 @given(SEEDS)
 @settings(max_examples=20, deadline=None)
-def test_a_network_that_knows_nothing_gets_hardly_a_weight(seed: int) -> None:
+def test_an_uninformative_network_gets_hardly_any_weight(seed: int) -> None:
     rng = np.random.default_rng(seed)
     good = rng.uniform(0.5, 1.0, 500)
     assert fit_weights(np.stack([good, np.full(500, 0.1)], axis=1))[1] < 1e-3
@@ -52,7 +52,7 @@ def test_a_network_that_knows_nothing_gets_hardly_a_weight(seed: int) -> None:
 
 @given(SEEDS)
 @settings(max_examples=20, deadline=None)
-def test_a_network_named_twice_changes_no_mix(seed: int) -> None:
+def test_a_duplicate_network_does_not_change_the_mix(seed: int) -> None:
     likely = drawn(seed, networks=2)
     twice = likely[:, [0, 1, 1]]
     np.testing.assert_allclose(twice @ fit_weights(twice), likely @ fit_weights(likely), atol=2e-3)
@@ -60,11 +60,11 @@ def test_a_network_named_twice_changes_no_mix(seed: int) -> None:
     np.testing.assert_allclose(same @ fit_weights(same), likely[:, 0])
 
 
-def test_two_networks_that_are_right_in_turn_weigh_alike() -> None:
+def test_two_equally_good_networks_get_equal_weights() -> None:
     np.testing.assert_allclose(fit_weights(np.array([[0.9, 0.1], [0.1, 0.9]])), [0.5, 0.5])
 
 
-def test_without_labels_all_weigh_alike() -> None:
+def test_weights_are_equal_without_labels() -> None:
     np.testing.assert_allclose(fit_weights(np.empty((0, 4))), 0.25)
 
 

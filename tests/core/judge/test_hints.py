@@ -23,7 +23,7 @@ def keys(found: list[Hint]) -> set[HintKey]:
     return {hint.key for hint in found}
 
 
-def test_a_round_that_agrees_with_its_labels_has_no_hints() -> None:
+def test_a_round_in_agreement_with_its_labels_has_no_hints() -> None:
     assert hints(metrics_of(even(wrong=5))) == []
 
 
@@ -36,7 +36,7 @@ def test_low_agreement_names_the_share_and_asks_for_a_sample() -> None:
     assert "random sample" in hint.advice
 
 
-def test_many_disagreements_without_an_error_believed() -> None:
+def test_many_disagreements_without_estimated_errors_give_a_hint() -> None:
     assert keys(hints(metrics_of(even(wrong=8), estimated_error_rate=0.001))) == {HintKey.NO_ERROR_BELIEVED}
     assert hints(metrics_of(even(wrong=8), estimated_error_rate=0.1)) == []
 
@@ -52,14 +52,14 @@ def test_a_pair_that_makes_up_over_half_of_the_changes_counts_in_both_directions
     assert all("class 0 and class 1" in hint.text for hint in found)
 
 
-def test_shares_of_classes_that_are_predicted_otherwise_than_given() -> None:
+def test_class_shares_that_differ_from_the_given_ones_give_a_hint() -> None:
     confusion = even()
     confusion[:, 3] += 40
     found = {hint.key: hint for hint in hints(metrics_of(confusion))}
     assert "class 3" in found[HintKey.SHIFTED_SHARES].text
 
 
-def test_rare_classes_are_named_but_not_where_pixels_are_counted() -> None:
+def test_rare_classes_are_named_except_for_pixels() -> None:
     confusion = even()
     confusion[2, 2] = 4
     (hint,) = hints(metrics_of(confusion))
@@ -69,14 +69,14 @@ def test_rare_classes_are_named_but_not_where_pixels_are_counted() -> None:
     assert hints(metrics_of(confusion, regions=12)) == []
 
 
-def test_a_confusion_of_many_classes_gives_the_same_hints_as_a_whole_one() -> None:
+def test_a_condensed_confusion_gives_the_same_hints_as_a_complete_one() -> None:
     confusion = even(150, 40)
     confusion[7, 9] = 30
     confusion[9, 7] = 25
     assert keys(hints(metrics_of(confusion))) == {HintKey.ONE_PAIR}
 
 
-def test_old_rounds_that_stored_less_have_fewer_hints() -> None:
+def test_rounds_of_former_releases_with_fewer_metrics_have_fewer_hints() -> None:
     assert hints({"accuracy": 0.5}) == []
     metrics = metrics_of(even(wrong=8))
     del metrics["estimated_error_rate"]
@@ -84,7 +84,7 @@ def test_old_rounds_that_stored_less_have_fewer_hints() -> None:
     assert hints(metrics_of(np.zeros((3, 3), np.int64))) == []
 
 
-def test_changes_that_look_alike_are_a_cluster_and_scattered_ones_are_none() -> None:
+def test_similar_changes_form_a_cluster_and_scattered_ones_do_not() -> None:
     rank = np.random.default_rng(0).permutation(2000)
     cluster = (rank >= 500) & (rank < 560)
     scattered = np.random.default_rng(1).random(2000) < 0.1

@@ -16,7 +16,7 @@ def pairs(*some: tuple[int, int]) -> IntArray:
     return np.array(some, np.int64).reshape(-1, 2)
 
 
-def test_copies_and_look_alikes_are_grouped_with_what_is_wrong_with_them() -> None:
+def test_copies_and_look_alikes_are_grouped_with_their_problems() -> None:
     given_columns = columns("aabba", "rrrtr", "11234")
     found = check_images(*given_columns, alike=pairs((2, 3)), empty=[None] * 5, isolated=None)
     same = Duplicates((0, 1), same_file=True, contradicting=False, leaking=False)
@@ -32,12 +32,12 @@ def test_groups_whose_labels_contradict_each_other_come_first() -> None:
     assert [group.contradicting for group in found.duplicates] == [True, False]
 
 
-def test_an_image_without_label_contradicts_none() -> None:
+def test_an_unlabelled_image_contradicts_no_label() -> None:
     found = check_images(*columns("a ", "  ", "11"), alike=pairs(), empty=[None] * 2, isolated=None)
     assert not found.duplicates[0].contradicting
 
 
-def test_images_without_content_are_no_look_alikes_and_no_outliers() -> None:
+def test_images_without_content_are_neither_look_alikes_nor_outliers() -> None:
     empty = [None] * 40
     empty[3] = Empty.BLACK
     given_columns = columns("a" * 40, " " * 40, [chr(64 + number) for number in range(40)])  # type: ignore[arg-type]
@@ -48,7 +48,7 @@ def test_images_without_content_are_no_look_alikes_and_no_outliers() -> None:
 
 
 @given(st.lists(st.sampled_from("abc"), min_size=1, max_size=30))
-def test_every_copy_stands_in_exactly_one_group(files: list[str]) -> None:
+def test_every_copy_is_in_exactly_one_group(files: list[str]) -> None:
     count = len(files)
     found = check_images(
         *columns("a" * count, "r" * count, "".join(files)), alike=pairs(), empty=[None] * count, isolated=None
@@ -66,7 +66,7 @@ def test_images_far_from_all_others_come_first() -> None:
     assert set(outliers(near)[:2].tolist()) == {17, 230}
 
 
-def test_three_odd_images_of_a_kind_do_not_hide_one_another() -> None:
+def test_three_similar_outliers_are_all_found() -> None:
     near = np.random.default_rng(0).normal(0.8, 0.01, size=(200, 6))
     near[[3, 4, 5]] = [0.99, 0.98, 0.5, 0.5, 0.5, 0.5]
     assert set(outliers(near)[:3].tolist()) == {3, 4, 5}
@@ -77,7 +77,7 @@ def test_few_images_and_equal_images_have_no_outliers() -> None:
     assert not len(outliers(np.full((100, 6), 0.5)))
 
 
-def test_an_image_with_few_neighbours_is_judged_by_those_it_has() -> None:
+def test_an_image_with_few_neighbours_is_judged_by_those_few() -> None:
     near = np.repeat(np.linspace(0.78, 0.82, 60)[:, None], 6, axis=1)
     near[5] = [0.1, *[np.nan] * 5]
     assert outliers(near).tolist() == [5]

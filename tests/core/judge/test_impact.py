@@ -34,7 +34,7 @@ def compared(count: int = 300, original: float = 0.7, cleaned: float = 0.9, seed
     return impact_of_labels(truth, predicted(truth, original, 1, seeds), predicted(truth, cleaned, 2, seeds), **asked)
 
 
-def test_by_hand() -> None:
+def test_accuracies_and_difference_match_a_hand_made_example() -> None:
     truth = np.repeat([0, 1], [30, 20])
     original, cleaned = truth.copy(), truth.copy()
     original[:6] = 1
@@ -53,7 +53,7 @@ def test_by_hand() -> None:
     assert (zero.p_adjusted, one.p_adjusted) == (pytest.approx(2 * worth.test.p), 1)
 
 
-def test_both_sides_are_what_scikit_learn_says() -> None:
+def test_both_accuracies_equal_scikit_learns() -> None:
     truth = np.arange(300) % 3
     original, cleaned = predicted(truth, 0.7, 1, 2), predicted(truth, 0.9, 2, 2)
     worth = impact_of_labels(truth, original, cleaned)
@@ -74,7 +74,7 @@ def test_the_same_predictions_gain_exactly_nothing() -> None:
     assert {one.difference for one in worth.per_class} == {0}
 
 
-def test_changing_sides_changes_signs_only() -> None:
+def test_swapping_the_sides_only_changes_signs() -> None:
     truth = np.arange(400) % 3
     one, other = predicted(truth, 0.7, 1), predicted(truth, 0.75, 2)
     there, back = impact_of_labels(truth, one, other), impact_of_labels(truth, other, one)
@@ -93,7 +93,7 @@ def test_the_order_of_items_and_the_names_of_classes_change_nothing() -> None:
     assert {one.difference for one in other.per_class} == {one.difference for one in worth.per_class}
 
 
-def test_seeds_are_pooled_item_by_item_and_their_spread_is_told() -> None:
+def test_seeds_are_pooled_per_item_and_their_spread_is_reported() -> None:
     truth = np.arange(150) % 3
     original, cleaned = predicted(truth, 0.7, 1, 3), predicted(truth, 0.9, 2, 3)
     worth = impact_of_labels(truth, original, cleaned)
@@ -104,7 +104,7 @@ def test_seeds_are_pooled_item_by_item_and_their_spread_is_told() -> None:
     assert worth.test.better + worth.test.worse <= 150
 
 
-def test_a_seed_that_is_copied_tells_nothing_new() -> None:
+def test_a_repeated_seed_adds_no_evidence() -> None:
     truth = np.arange(150) % 3
     original, cleaned = predicted(truth, 0.7, 1), predicted(truth, 0.9, 2)
     once = impact_of_labels(truth, original, cleaned)
@@ -112,7 +112,7 @@ def test_a_seed_that_is_copied_tells_nothing_new() -> None:
     assert (thrice.interval, thrice.test, thrice.spread) == (once.interval, once.test, 0)
 
 
-def test_it_is_said_plainly() -> None:
+def test_the_sentence_reports_gain_loss_or_no_difference() -> None:
     assert compared().sentence().startswith("Cleaning gains ")
     assert compared(original=0.9, cleaned=0.7).sentence().startswith("Cleaning loses ")
     unclear = compared(60, original=0.9, cleaned=0.9).sentence()
@@ -121,7 +121,7 @@ def test_it_is_said_plainly() -> None:
     assert "Judge more" not in unclear  # the sentence does not know how many are left
 
 
-def test_what_is_stored_is_plain_json() -> None:
+def test_the_stored_form_is_plain_json() -> None:
     stored = json.loads(json.dumps(compared(seeds=2).to_json()))
     assert stored["measure"] == "accuracy"
     assert stored["sentence"] == compared(seeds=2).sentence()
@@ -140,7 +140,7 @@ def test_intervals_and_p_of_classes_allow_for_their_number_alike() -> None:
         assert one.p_adjusted == min(1.0, 6 * one.test.p)
 
 
-def test_nothing_is_left_to_chance() -> None:
+def test_the_result_is_deterministic() -> None:
     assert compared() == compared()
 
 
@@ -150,7 +150,7 @@ def test_too_few_items_are_refused_with_a_cure() -> None:
     assert compared(LEAST_LABELS).count == LEAST_LABELS
 
 
-def test_what_does_not_fit_together_is_refused() -> None:
+def test_inconsistent_inputs_are_refused() -> None:
     truth = np.zeros(40, np.int64)
     with pytest.raises(ValueError, match="do not fit"):
         impact_of_labels(truth, np.zeros((1, 40), np.int64), np.zeros((2, 40), np.int64))
@@ -158,14 +158,14 @@ def test_what_does_not_fit_together_is_refused() -> None:
         impact_of_labels(truth - 1, np.zeros((1, 40), np.int64), np.zeros((1, 40), np.int64))
 
 
-def test_ten_thousand_images_take_a_moment() -> None:
+def test_ten_thousand_images_take_under_half_a_second() -> None:
     started = time.process_time()
     compared(10_000, seeds=3)
     assert time.process_time() - started < 0.5
 
 
 @pytest.mark.slow
-def test_the_interval_holds_the_truth_as_often_as_it_says() -> None:
+def test_the_interval_has_its_nominal_coverage() -> None:
     """1,200 simulations: a true coverage of 95 % shows less than 93 % in one of a thousand such tests."""
     found = [
         label_coverage(count, seeds, better, worse, simulations=200)
@@ -182,7 +182,7 @@ def test_the_interval_holds_the_truth_as_often_as_it_says() -> None:
     assert min(found) >= 0.91
 
 
-def test_intervals_of_sixty_classes_hold_the_truth_together() -> None:
+def test_the_intervals_of_sixty_classes_have_their_joint_coverage() -> None:
     """100 simulations: a true coverage of 95 % shows less than 88 % in one of three hundred such tests."""
     assert coverage_together(60, 40, simulations=100) >= 0.88
 
@@ -195,7 +195,7 @@ def confusions(count: int = 40, classes: int = 4, *, right: int = 5, seed: int =
     return random.multinomial(given, shares / shares.sum(axis=1, keepdims=True), size=(seeds, count, classes))
 
 
-def test_pixel_counts_by_hand() -> None:
+def test_pixel_counts_match_a_hand_made_example() -> None:
     counts = pixel_counts(np.array([[3, 1], [2, 4]]))
     assert counts.tolist() == [[3, 4], [4, 6], [5, 5]]
 
@@ -204,7 +204,7 @@ def test_pixel_counts_by_hand() -> None:
     arrays(np.uint8, (6, 7), elements=st.sampled_from([0, 1, 2, 255])),
     arrays(np.uint8, (6, 7), elements=st.integers(0, 2)),
 )
-def test_pixels_are_counted_as_in_the_confusion(true: np.ndarray, predicted: np.ndarray) -> None:
+def test_pixel_counts_equal_those_of_the_confusion(true: np.ndarray, predicted: np.ndarray) -> None:
     confusion = pixel_confusion(true, predicted, 3)
     np.testing.assert_array_equal(count_pixels(true, predicted, 3), pixel_counts(confusion))
 
@@ -222,7 +222,7 @@ def test_both_sides_are_the_mean_iou_of_all_images_together() -> None:
     assert "mean IoU" in worth.sentence()
 
 
-def test_the_interval_is_that_of_resampled_images_one_by_one() -> None:
+def test_the_interval_equals_that_of_resampling_images_one_by_one() -> None:
     original, cleaned = confusions(seed=1)[0], confusions(seed=2)[0]
     worth = impact_of_masks(pixel_counts(original)[None], pixel_counts(cleaned)[None], seed=7, resamples=50)
     picked = np.random.default_rng(7).integers(0, 40, (50, 40))
@@ -253,7 +253,7 @@ def test_an_image_is_won_by_the_side_with_fewer_wrong_pixels() -> None:
     assert worth.original == pytest.approx((1380 / 1500 + 1500 / 1620) / 2)
 
 
-def test_a_class_that_only_one_side_paints_does_not_enter_the_mean_as_zero() -> None:
+def test_a_class_predicted_by_one_side_only_is_not_averaged_as_zero() -> None:
     """Its pixels are missing from the class that they are truly of, and that is what they cost."""
     original, cleaned = (confusions(seed=seed).copy() for seed in (1, 1))
     original[:, :, 3], cleaned[:, :, 3] = 0, 0
@@ -265,7 +265,7 @@ def test_a_class_that_only_one_side_paints_does_not_enter_the_mean_as_zero() -> 
     assert -0.01 < worth.difference < 0
 
 
-def test_images_without_a_given_pixel_are_left_out_and_rare_classes_get_no_interval() -> None:
+def test_images_without_a_labelled_pixel_are_left_out_and_rare_classes_get_no_interval() -> None:
     original, cleaned = confusions(30, seed=1), confusions(30, seed=2)
     original[:, :4], cleaned[:, :4] = 0, 0
     original[:, 10:, 2], cleaned[:, 10:, 2] = 0, 0
@@ -291,14 +291,14 @@ def test_sides_measured_on_other_masks_are_refused() -> None:
         impact_of_masks(counts, counts[:, ::-1])
 
 
-def test_the_seed_alone_decides() -> None:
+def test_the_result_depends_only_on_the_seed() -> None:
     original, cleaned = draw_masks(0, 30, 5, 0.8, 0.3)[:, None]
     assert impact_of_masks(original, cleaned) == impact_of_masks(original, cleaned)
     assert impact_of_masks(original, cleaned).interval != impact_of_masks(original, cleaned, seed=1).interval
 
 
 @pytest.mark.slow
-def test_the_interval_of_masks_holds_the_truth_as_often_as_it_says() -> None:
+def test_the_interval_of_masks_has_its_nominal_coverage() -> None:
     """600 simulations: a true coverage of 95 % shows less than 93 % in one of eighty such tests."""
     settings = [(20, 5, 0.9, 0.0), (40, 11, 0.6, 0.3), (60, 6, 0.3, 0.1)]
     found = [mask_coverage(*setting, simulations=200) for setting in settings]

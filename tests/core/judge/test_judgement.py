@@ -71,9 +71,7 @@ def test_given_probabilities_are_judged_in_blocks_too(tmp_path: Path, monkeypatc
         np.testing.assert_array_equal(getattr(again, column), getattr(once, column), err_msg=column)
 
 
-def test_no_more_rows_are_read_at_once_than_a_block_or_a_sample_for_a_fit(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_at_most_a_block_or_the_rows_of_a_fit_are_read_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
     read = NetworkLogits.__getitem__
 
@@ -133,7 +131,7 @@ def moved(folder: Path, drawn: DrawnRound, patch: pytest.MonkeyPatch) -> Moved:
     ],
     ids=["sure", "peaked", "mixed", "random"],
 )
-def test_of_very_many_samples_five_classes_give_nearly_the_results_of_all(
+def test_five_classes_give_nearly_the_results_of_all_for_very_many_samples(
     tmp_path: Path, drawn: DrawnRound, most: Moved, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = moved(tmp_path, drawn, monkeypatch)

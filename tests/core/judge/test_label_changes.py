@@ -18,7 +18,7 @@ def labelled(labels: dict[int, int]) -> Snapshot:
     return Snapshot(ids, names, np.array(list(labels.values()), np.int32), [""] * len(ids), names, CLASSES)
 
 
-def test_labels_are_counted_by_pair_the_largest_first() -> None:
+def test_changed_labels_are_counted_by_pair_largest_first() -> None:
     before = labelled({1: 0, 2: 0, 3: 1, 4: NO_LABEL, 5: 2, 6: 1})
     after = labelled({2: 1, 1: 1, 3: 1, 4: 2, 6: NO_LABEL, 7: 0})
     found = label_changes(before, after)
@@ -28,13 +28,13 @@ def test_labels_are_counted_by_pair_the_largest_first() -> None:
     assert (found.pixels, found.pixels_changed) == (None, None)
 
 
-def test_nothing_changed_from_a_snapshot_to_itself() -> None:
+def test_a_snapshot_compared_with_itself_has_no_changes() -> None:
     same = labelled({1: 0, 2: 1})
     found = label_changes(same, same)
     assert (found.images, found.changed, found.new, found.left_out, found.pairs) == (2, 0, 0, 0, [])
 
 
-def test_there_and_back_is_the_same_turned_round() -> None:
+def test_comparing_in_reverse_reverses_the_pairs() -> None:
     rng = np.random.default_rng(0)
     first, second = (labelled(dict(enumerate(rng.integers(-1, 3, 200).tolist(), start=1))) for _ in range(2))
     there, back = label_changes(first, second), label_changes(second, first)
@@ -42,7 +42,7 @@ def test_there_and_back_is_the_same_turned_round() -> None:
     assert {(b, a, count) for a, b, count in there.pairs} == set(back.pairs)
 
 
-def test_classes_that_came_later_are_no_obstacle() -> None:
+def test_classes_added_later_are_handled() -> None:
     before = replace(labelled({1: 0, 2: 1}), classes=CLASSES[:2])
     assert label_changes(before, labelled({1: 2, 2: 1})).pairs == [(0, 2, 1)]
 
@@ -73,7 +73,7 @@ def test_masks_are_counted_in_images_and_pixels(tmp_path: Path) -> None:
     assert found.pixels_changed == 32
 
 
-def test_masks_that_were_widened_meanwhile_are_the_same(tmp_path: Path) -> None:
+def test_masks_widened_to_16_bits_count_as_unchanged(tmp_path: Path) -> None:
     store = MaskStore(tmp_path)
     narrow = np.array([[0, 1, 255, 0, 0, 0]] * 4, np.uint8)
     wide = narrow.astype(np.uint16)
@@ -83,7 +83,7 @@ def test_masks_that_were_widened_meanwhile_are_the_same(tmp_path: Path) -> None:
     assert label_changes(before, replace(masked(store, wide), classes=many), store).changed == 0
 
 
-def test_it_stops_when_told(tmp_path: Path) -> None:
+def test_counting_stops_on_cancel(tmp_path: Path) -> None:
     store = MaskStore(tmp_path)
     first, second = (masked(store, np.full((4, 6), label, np.uint8)) for label in (0, 1))
     with pytest.raises(RoundCancelledError):

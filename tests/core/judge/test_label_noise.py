@@ -31,7 +31,7 @@ def judged(logits: FloatArray, given: IntArray) -> tuple[ThresholdProposal, Floa
 
 
 @pytest.mark.parametrize("signal", [2.5, 4.0, 7.0])
-def test_what_is_expected_of_accepting_comes_true(signal: float) -> None:
+def test_the_estimated_effect_of_accepting_is_observed(signal: float) -> None:
     logits, given, true = drawn(signal)
     proposal, confidence, pseudo = judged(logits, given)
     accepted = (pseudo != given) & (confidence >= proposal.threshold)
@@ -55,9 +55,7 @@ def test_what_is_expected_of_accepting_comes_true(signal: float) -> None:
         (2.5, 200, 20, 0.0),
     ],
 )
-def test_a_weak_network_is_not_believed_against_labels_that_are_right(
-    signal: float, classes: int, each: int, wrong: float
-) -> None:
+def test_a_weak_network_does_not_override_right_labels(signal: float, classes: int, each: int, wrong: float) -> None:
     logits, given, true = drawn(signal, classes=classes, each=each, wrong=wrong)
     assert (logits.argmax(axis=1) == given).mean() < 0.75
     proposal, confidence, pseudo = judged(logits, given)
@@ -66,7 +64,7 @@ def test_a_weak_network_is_not_believed_against_labels_that_are_right(
     assert proposal.changes < 0.03 * len(given)
 
 
-def test_wrong_labels_that_all_go_one_way_are_all_believed() -> None:
+def test_wrong_labels_of_one_direction_are_all_estimated() -> None:
     logits, _, true = drawn(6.0)
     given = np.where(np.random.default_rng(1).random(len(true)) < 0.3, (true + 1) % 10, true)
     noise, _ = fit_noise(logits, given, confident_votes(probabilities(logits), given))
@@ -74,7 +72,7 @@ def test_wrong_labels_that_all_go_one_way_are_all_believed() -> None:
     assert noise.rates[np.arange(10), (np.arange(10) + 1) % 10] == pytest.approx(0.3, abs=0.08)
 
 
-def test_no_item_vouches_for_itself() -> None:
+def test_an_item_does_not_count_as_evidence_for_itself() -> None:
     joint = np.diag([3.0, 3.0, 3.0])
     joint[0, 1] = 1.5  # an item labelled 0 voted for 1, and stands for one and a half
     noise = LabelNoise(ConfidentVotes(np.array([1, NO_LABEL, 1]), np.array([1.5, 1, 1]), joint), 1.0)
@@ -93,19 +91,19 @@ def silent(joint: FloatArray) -> ConfidentVotes:
     return ConfidentVotes(np.empty(0, np.int64), np.ones(len(joint)), joint)
 
 
-def test_rates_are_rates_and_nothing_is_impossible() -> None:
+def test_rates_sum_to_one_and_are_positive() -> None:
     rates = LabelNoise(silent(np.array([[90.0, 0, 0], [10, 50, 0], [0, 0, 0]])), 1.0).rates
     np.testing.assert_allclose(rates.sum(axis=1), 1)
     assert (rates > 0).all()
     assert rates[0, 1] == pytest.approx(10.5 / 102)  # of the true class 0: 100 items, one right and one wrong added
 
 
-def test_a_share_gives_the_rest_back_to_the_given_labels() -> None:
+def test_a_share_below_one_returns_the_rest_to_the_given_labels() -> None:
     noise = LabelNoise(silent(np.array([[90.0, 10], [0, 50]])), 0.25)
     np.testing.assert_allclose(noise.joint, [[97.5, 2.5], [0, 50]])
 
 
-def test_errors_are_spread_evenly_where_the_labels_bear_that_out_and_not_where_they_do_not() -> None:
+def test_errors_are_spread_evenly_only_if_the_labels_support_it() -> None:
     for signal, classes, each in ((7.0, 10, 100), (6.0, 60, 30)):
         logits, given, true = drawn(signal, classes=classes, each=each)
         noise, _ = fit_noise(logits, given, confident_votes(probabilities(logits), given))
@@ -115,7 +113,7 @@ def test_errors_are_spread_evenly_where_the_labels_bear_that_out_and_not_where_t
         assert noise.evenly <= 0.25
 
 
-def test_evenly_spread_errors_are_as_many_and_a_vote_weighs_as_much_less() -> None:
+def test_spreading_errors_evenly_keeps_their_number_and_lowers_the_weight_of_a_vote() -> None:
     joint = np.array([[8.0, 2, 0], [0, 10, 0], [0, 0, 10]])
     votes = ConfidentVotes(np.array([1]), np.ones(3), joint)
     noise = LabelNoise(votes, 1.0, 1.0)
@@ -125,7 +123,7 @@ def test_evenly_spread_errors_are_as_many_and_a_vote_weighs_as_much_less() -> No
     np.testing.assert_allclose(noise.likelihoods(np.array([0]), np.array([0]))[0], noise.rates[:, 0])
 
 
-def test_unlabelled_items_tell_nothing() -> None:
+def test_unlabelled_items_do_not_affect_the_noise() -> None:
     logits, given, _ = drawn(4.0)
     more, labels = np.concatenate([logits, logits[:300]]), np.concatenate([given, np.full(300, NO_LABEL)])
     alone = fit_noise(logits, given, confident_votes(probabilities(logits), given))
@@ -133,7 +131,7 @@ def test_unlabelled_items_tell_nothing() -> None:
     assert (together[0].share, together[1]) == (alone[0].share, alone[1])
 
 
-def test_some_of_many_items_tell_the_same_in_whatever_order_they_come(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_subsample_gives_the_same_noise_in_any_order(monkeypatch: pytest.MonkeyPatch) -> None:
     logits, given, _ = drawn(3.0, each=1000)
     order = np.arange(len(given)).reshape(10, -1).T.ravel()  # one of each class in turn
     whole, _ = fit_noise(logits, given, confident_votes(probabilities(logits), given))

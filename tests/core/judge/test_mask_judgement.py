@@ -90,7 +90,7 @@ def spoilt(tmp_path: Path) -> tuple[FinishedRound, dict[int, Region]]:
     return FinishedRound(tmp_path, given, true), planted
 
 
-def test_planted_errors_are_the_findings_and_each_says_what_it_is(
+def test_planted_errors_are_found_with_their_classes(
     spoilt: tuple[FinishedRound, dict[int, Region]],
 ) -> None:
     finished, planted = spoilt
@@ -110,7 +110,7 @@ def test_planted_errors_are_the_findings_and_each_says_what_it_is(
         assert one.fold == one.row % 2
 
 
-def test_the_figures_are_json_and_those_of_all_pixels(spoilt: tuple[FinishedRound, dict[int, Region]]) -> None:
+def test_the_metrics_are_json_and_cover_all_pixels(spoilt: tuple[FinishedRound, dict[int, Region]]) -> None:
     finished, planted = spoilt
     metrics = judge_masks(finished.folder, CONFIG, finished.store).metrics
     assert json.loads(json.dumps(metrics)) == metrics
@@ -129,7 +129,7 @@ def test_the_figures_are_json_and_those_of_all_pixels(spoilt: tuple[FinishedRoun
     assert 0.5 <= metrics["proposed_threshold"] <= 1
 
 
-def test_masks_of_an_evaluation_split_decide_nothing_that_is_done_elsewhere(tmp_path: Path) -> None:
+def test_masks_of_an_evaluation_split_affect_nothing_outside_it(tmp_path: Path) -> None:
     true = [scene(seed) for seed in range(20)]
     wrong: list[IntArray | None] = [mask if row < 15 else (3 - mask).astype(np.uint8) for row, mask in enumerate(true)]
     said = []
@@ -142,7 +142,7 @@ def test_masks_of_an_evaluation_split_decide_nothing_that_is_done_elsewhere(tmp_
     assert said[1]["regions"] > said[0]["regions"] == 0  # they are judged all the same
 
 
-def test_the_worst_images_are_those_with_wrong_masks(spoilt: tuple[FinishedRound, dict[int, Region]]) -> None:
+def test_images_with_wrong_masks_rank_worst(spoilt: tuple[FinishedRound, dict[int, Region]]) -> None:
     finished, planted = spoilt
     metrics = judge_masks(finished.folder, CONFIG, finished.store).metrics
     scores = np.load(finished.folder / IMAGE_SCORES)
@@ -152,7 +152,7 @@ def test_the_worst_images_are_those_with_wrong_masks(spoilt: tuple[FinishedRound
     assert (worst["sample_id"], worst["name"]) == (100 + worst["row"], f"{worst['row']:03}.png")
 
 
-def test_a_border_that_is_off_by_three_pixels_is_counted_apart(tmp_path: Path) -> None:
+def test_a_border_shifted_by_three_pixels_is_counted_separately(tmp_path: Path) -> None:
     true = [scene(seed) for seed in range(6)]
     given: list[IntArray | None] = [np.roll(mask, (2, -3), axis=(0, 1)) for mask in true]
     judgement = judge_masks(*_of(FinishedRound(tmp_path, given, true)))
@@ -161,7 +161,7 @@ def test_a_border_that_is_off_by_three_pixels_is_counted_apart(tmp_path: Path) -
     assert judgement.metrics["estimated_errors"] == 0
 
 
-def test_what_people_judged_is_no_finding_again(spoilt: tuple[FinishedRound, dict[int, Region]]) -> None:
+def test_regions_settled_by_people_are_not_found_again(spoilt: tuple[FinishedRound, dict[int, Region]]) -> None:
     finished, planted = spoilt
     before = {one.row for one in judge_masks(*_of(finished)).findings}
     settled = np.zeros(finished.true[8].shape, np.uint8)
@@ -170,7 +170,7 @@ def test_what_people_judged_is_no_finding_again(spoilt: tuple[FinishedRound, dic
     assert {one.row for one in judge_masks(*_of(finished)).findings} == before - {8}
 
 
-def test_of_images_without_a_mask_all_regions_are_proposed_behind_the_suspicious_ones(tmp_path: Path) -> None:
+def test_all_regions_of_images_without_a_mask_are_proposed_after_the_suspicious_ones(tmp_path: Path) -> None:
     true = [scene(seed) for seed in range(4)]
     finished = FinishedRound(tmp_path, [true[0], None, scene(9), None], true)
     judgement = judge_masks(*_of(finished))
@@ -192,7 +192,7 @@ def test_of_images_without_a_mask_all_regions_are_proposed_behind_the_suspicious
     assert {worst["row"] for worst in judgement.metrics["worst_images"]} == {0, 2}
 
 
-def test_what_is_left_of_an_image_that_came_without_a_mask_is_proposed_again(tmp_path: Path) -> None:
+def test_unsettled_regions_of_an_image_imported_without_a_mask_are_proposed_again(tmp_path: Path) -> None:
     true = [scene(seed) for seed in range(3)]
     accepted = np.full(true[1].shape, IGNORE, np.uint8)
     accepted[true[1] == 1] = 1  # in a former round
@@ -206,7 +206,7 @@ def test_what_is_left_of_an_image_that_came_without_a_mask_is_proposed_again(tmp
     assert sorted((one.row, one.pseudo) for one in found) == [(1, 0), (1, 2)]
 
 
-def test_pixels_nobody_labelled_and_absent_classes(tmp_path: Path) -> None:
+def test_unlabelled_pixels_and_absent_classes_are_handled(tmp_path: Path) -> None:
     true = [np.zeros((30, 30), np.uint8)] * 2
     blank = np.full((30, 30), IGNORE, np.uint8)
     judgement = judge_masks(*_of(FinishedRound(tmp_path, [blank, true[1]], true)))
@@ -216,7 +216,7 @@ def test_pixels_nobody_labelled_and_absent_classes(tmp_path: Path) -> None:
     assert judgement.metrics["miou"] == 1.0
 
 
-def test_an_unfinished_round_says_so(tmp_path: Path) -> None:
+def test_an_unfinished_round_is_refused(tmp_path: Path) -> None:
     true = [scene(0), scene(1)]
     finished = FinishedRound(tmp_path, list(true), true)
     predictions = create_predictions(finished.folder, finished.masks.sizes, len(CLASSES))
@@ -226,7 +226,7 @@ def test_an_unfinished_round_says_so(tmp_path: Path) -> None:
         judge_masks(*_of(finished))
 
 
-def test_a_lost_mask_is_named_by_its_image(tmp_path: Path) -> None:
+def test_a_missing_mask_is_named_with_its_image(tmp_path: Path) -> None:
     true = [scene(0), scene(1)]
     finished = FinishedRound(tmp_path, list(true), true)
     finished.store.path(finished.masks.labels[1]).unlink()
@@ -234,12 +234,12 @@ def test_a_lost_mask_is_named_by_its_image(tmp_path: Path) -> None:
         judge_masks(*_of(finished))
 
 
-def test_a_round_without_any_mask_says_what_to_do(tmp_path: Path) -> None:
+def test_a_round_without_any_mask_is_refused_with_a_cure(tmp_path: Path) -> None:
     with pytest.raises(RoundError, match="label some first"):
         judge_masks(*_of(FinishedRound(tmp_path, [None], [scene(0)])))
 
 
-def test_it_stops_when_told_and_reports_how_far_it_is(spoilt: tuple[FinishedRound, dict[int, Region]]) -> None:
+def test_judging_reports_progress_and_stops_on_cancel(spoilt: tuple[FinishedRound, dict[int, Region]]) -> None:
     finished, _ = spoilt
     told: list[Progress] = []
     judge_masks(*_of(finished), report=told.append)
@@ -249,7 +249,7 @@ def test_it_stops_when_told_and_reports_how_far_it_is(spoilt: tuple[FinishedRoun
         judge_masks(*_of(finished), should_stop=lambda: True)
 
 
-def test_judging_again_says_the_same(spoilt: tuple[FinishedRound, dict[int, Region]]) -> None:
+def test_judging_again_gives_the_same_result(spoilt: tuple[FinishedRound, dict[int, Region]]) -> None:
     finished, _ = spoilt
     first, again = judge_masks(*_of(finished)), judge_masks(*_of(finished))
     assert first.metrics == again.metrics
@@ -279,7 +279,7 @@ def votes_of(probs: FloatArray) -> list[tuple[IntArray, ByteArray]]:
 
 @drawn(st.integers(0, 999), st.integers(1, 7))
 @settings(deadline=None, max_examples=50)
-def test_confidence_is_the_mean_where_all_agree_and_never_more_than_it(seed: int, folds: int) -> None:
+def test_confidence_is_at_most_the_mean_and_equal_to_it_if_all_folds_agree(seed: int, folds: int) -> None:
     probs = models(seed, folds)
     predicted, confidence = merge_votes(votes_of(probs))
     mean = np.take_along_axis(probs.mean(axis=0), predicted[None].astype(np.int64), axis=0)[0]
@@ -303,7 +303,7 @@ def test_renaming_the_classes_changes_nothing(seed: int, names: list[int]) -> No
     np.testing.assert_array_equal(sure, confidence)
 
 
-def test_sure_models_are_the_dense_mean() -> None:
+def test_merged_votes_of_confident_models_equal_the_dense_mean() -> None:
     """With networks as sure as trained ones are, the class is nearly always that of the dense mean."""
     probs = np.concatenate([models(seed, 5, sharpness=4) for seed in range(20)], axis=3)
     predicted, _ = merge_votes(votes_of(probs))
@@ -319,7 +319,7 @@ def test_sure_models_are_the_dense_mean() -> None:
         ([(3, 255)] * 9, (3, 255)),
     ],
 )
-def test_some_by_hand(votes: list[tuple[int, int]], expected: tuple[int, int]) -> None:
+def test_merged_votes_match_hand_made_examples(votes: list[tuple[int, int]], expected: tuple[int, int]) -> None:
     wide = [(np.full((1, 1), named, np.uint16), np.full((1, 1), sure, np.uint8)) for named, sure in votes]
     predicted, confidence = merge_votes(wide)
     assert (int(predicted[0, 0]), int(confidence[0, 0])) == expected

@@ -23,7 +23,7 @@ from core.types import IGNORE, WIDE_IGNORE
 
 @drawn(st.integers(0, 999))
 @settings(deadline=None, max_examples=20)
-def test_the_softmin_is_cleanlabs_where_both_mean_the_same(seed: int) -> None:
+def test_the_softmin_equals_cleanlabs(seed: int) -> None:
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, 4, (3, 20, 30))
     probs = rng.dirichlet(np.full(4, 0.5), labels.shape).transpose(0, 3, 1, 2)
@@ -33,7 +33,7 @@ def test_the_softmin_is_cleanlabs_where_both_mean_the_same(seed: int) -> None:
     np.testing.assert_allclose(ours, theirs, atol=2e-3)
 
 
-def test_the_softmin_by_hand() -> None:
+def test_the_softmin_matches_a_hand_made_example() -> None:
     counts = np.zeros(256, np.int64)
     counts[0], counts[255] = 1, 3
     heavy, light = np.exp(0), np.exp(-10)
@@ -68,7 +68,7 @@ def test_inner_pixels_are_far_from_every_other_class(boundary: int) -> None:
             assert bool(inner[y, x]) == (given[y, x] != IGNORE and (near == given[y, x]).all()), (y, x)
 
 
-def test_confusion_and_iou_by_hand() -> None:
+def test_confusion_and_iou_match_a_hand_made_example() -> None:
     given = np.array([[0, 0, 1, 1], [0, IGNORE, 1, 2]], np.uint8)
     predicted = np.array([[0, 1, 1, 1], [0, 2, 0, 2]], np.uint8)
     confusion = pixel_confusion(given, predicted, 4)
@@ -85,12 +85,12 @@ def test_a_perfect_prediction_has_iou_1_and_an_absent_class_none() -> None:
     assert mean_iou(confusion) == 1.0
 
 
-def test_a_class_only_predicted_has_iou_0() -> None:
+def test_a_class_that_is_only_predicted_has_iou_0() -> None:
     given, predicted = np.zeros((2, 2), np.uint8), np.array([[0, 0], [0, 1]], np.uint8)
     assert class_ious(pixel_confusion(given, predicted, 2)) == [0.75, 0.0]
 
 
-def test_where_nothing_is_given_there_is_no_figure() -> None:
+def test_metrics_are_missing_without_labelled_pixels() -> None:
     given = np.full((3, 3), IGNORE, np.uint8)
     confusion = pixel_confusion(given, np.zeros_like(given), 2)
     assert not confusion.any()
@@ -99,7 +99,7 @@ def test_where_nothing_is_given_there_is_no_figure() -> None:
 
 @drawn(st.integers(0, 999), st.sampled_from([np.uint8, np.uint16]))
 @settings(deadline=None, max_examples=30)
-def test_the_confusion_is_that_of_every_pixel_and_follows_renamed_classes(seed: int, dtype: type) -> None:
+def test_the_confusion_counts_every_pixel_and_follows_renamed_classes(seed: int, dtype: type) -> None:
     rng = np.random.default_rng(seed)
     classes = 6 if dtype is np.uint8 else 300
     given = rng.integers(0, classes, (17, 23)).astype(dtype)
@@ -115,7 +115,7 @@ def test_the_confusion_is_that_of_every_pixel_and_follows_renamed_classes(seed: 
     np.testing.assert_array_equal(after[np.ix_(name, name)], plain)
 
 
-def test_a_class_nobody_declared_is_refused() -> None:
+def test_an_undeclared_class_is_refused() -> None:
     given = np.array([[0, 7]], np.uint8)
     with pytest.raises(ValueError, match="class 7"):
         pixel_confusion(given, np.zeros_like(given), 3)
@@ -126,7 +126,7 @@ def test_a_class_nobody_declared_is_refused() -> None:
         pixel_confusion(wide, wide, 300)
 
 
-def test_agreement_is_counted_at_each_confidence_of_each_image() -> None:
+def test_agreement_is_counted_by_image_and_confidence() -> None:
     given, predicted = np.array([[0, 0, 1, IGNORE]], np.uint8), np.array([[0, 1, 1, 1]], np.uint8)
     confidence = np.array([[200, 200, 250, 250]], np.uint8)
     counted = (given != IGNORE).astype(np.uint8)
@@ -143,13 +143,13 @@ def test_an_image_of_one_pixel_has_one_inner_pixel_or_none(dtype: type) -> None:
     assert inner_pixels(np.full((1, 1), np.iinfo(dtype).max, dtype), 3).tolist() == [[0]]
 
 
-def test_no_count_is_rounded_in_an_image_of_very_many_pixels() -> None:
+def test_counts_are_exact_in_very_large_images() -> None:
     assert class_counts(np.ones((4097, 4097), np.uint8), 2).tolist() == [0, 4097**2], "no float32 can hold it"
 
 
 @drawn(st.integers(0, 10_000))
 @settings(max_examples=40)
-def test_the_histogram_of_given_probabilities_follows_from_the_confidences_and_what_differs(seed: int) -> None:
+def test_the_histogram_of_given_probabilities_follows_from_confidences_and_differing_pixels(seed: int) -> None:
     random = np.random.default_rng(seed)
     given, predicted = random.integers(0, 3, (2, 9, 11)).astype(np.uint8)
     given[random.random(given.shape) < 0.1] = IGNORE

@@ -89,7 +89,7 @@ def inside(region: Region | None) -> IntArray:
 
 
 @drawn(histories(), st.randoms(use_true_random=False))
-def test_neither_the_order_of_reading_nor_reading_twice_matters(history: History, random: object) -> None:
+def test_decisions_can_be_read_in_any_order_and_twice(history: History, random: object) -> None:
     shuffled = history + history
     random.shuffle(shuffled)  # type: ignore[attr-defined]
     np.testing.assert_array_equal(resolved(shuffled), resolved(history))
@@ -97,7 +97,7 @@ def test_neither_the_order_of_reading_nor_reading_twice_matters(history: History
 
 
 @drawn(histories())
-def test_the_given_mask_stays_as_it_was(history: History) -> None:
+def test_the_given_mask_is_not_modified(history: History) -> None:
     before, edits = GIVEN.copy(), {name: mask.copy() for name, mask in EDITS.items()}
     resolved(history), settled(history)
     np.testing.assert_array_equal(GIVEN, before)
@@ -112,7 +112,7 @@ def test_undone_decisions_never_count(history: History) -> None:
 
 
 @drawn(histories(), st.integers(0, len(REGIONS) - 1), st.sampled_from(list(Verdict)), st.booleans())
-def test_taking_a_decision_back_brings_back_the_mask_bit_for_bit(
+def test_undoing_a_decision_restores_the_mask_bit_for_bit(
     history: History,
     finding: int,
     verdict: Verdict,
@@ -126,7 +126,7 @@ def test_taking_a_decision_back_brings_back_the_mask_bit_for_bit(
 
 
 @drawn(histories(), st.lists(st.integers(0, len(REGIONS) - 1), max_size=4))
-def test_a_bulk_act_never_touches_what_people_settled(history: History, findings: list[int]) -> None:
+def test_a_bulk_act_never_changes_pixels_that_people_settled(history: History, findings: list[int]) -> None:
     later = [on(100 + place, finding, Verdict.ACCEPT, bulk=True) for place, finding in enumerate(findings)]
     human = settled(history) != 0
     np.testing.assert_array_equal(resolved(history + later)[human], resolved(history)[human])
@@ -134,7 +134,7 @@ def test_a_bulk_act_never_touches_what_people_settled(history: History, findings
 
 
 @drawn(histories(), st.integers(0, len(REGIONS) - 1), st.sampled_from(SETTLING), st.integers(0, CLASSES - 1))
-def test_a_verdict_paints_its_region_and_leaves_every_other_pixel_alone(
+def test_a_verdict_changes_only_the_pixels_of_its_region(
     history: History, finding: int, verdict: Verdict, label: int
 ) -> None:
     """Other verdicts on the same finding are replaced, so its history is left out."""
@@ -150,14 +150,14 @@ def test_a_verdict_paints_its_region_and_leaves_every_other_pixel_alone(
 
 
 @drawn(histories(), st.integers(0, len(REGIONS) - 1))
-def test_an_edit_of_the_mask_as_it_is_is_the_mask(history: History, finding: int) -> None:
+def test_an_edit_of_the_current_mask_becomes_the_mask(history: History, finding: int) -> None:
     kept = EDITS | {"now": resolved(history)}
     edit = on(99, finding, Verdict.RELABEL, edit="edit 2", base="now")
     np.testing.assert_array_equal(resolved_mask(GIVEN, [*history, edit], kept.__getitem__), EDITS["edit 2"])
 
 
 @drawn(histories(), st.integers(0, len(REGIONS) - 1), st.booleans())
-def test_an_act_undone_before_an_edit_shows_again_where_the_edit_changed_nothing(
+def test_redoing_an_act_after_an_edit_paints_the_pixels_that_the_edit_left(
     history: History,
     finding: int,
     bulk: bool,  # noqa: FBT001
@@ -191,7 +191,7 @@ def test_a_bulk_act_undone_after_an_edit_leaves_only_the_strokes() -> None:
     np.testing.assert_array_equal(settled_pixels(GIVEN, [undone, edit], kept.__getitem__) != 0, human)
 
 
-def test_strokes_saved_one_by_one_read_two_masks_once_and_not_two_each() -> None:
+def test_consecutive_edits_read_each_mask_only_once() -> None:
     masks = {str(number): pixels(number) for number in range(20)} | {"0": GIVEN}
     edits = [on(number, 0, Verdict.RELABEL, edit=str(number), base=str(number - 1)) for number in range(1, len(masks))]
     asked: list[str] = []
@@ -205,7 +205,7 @@ def test_strokes_saved_one_by_one_read_two_masks_once_and_not_two_each() -> None
 
 
 @drawn(histories(), st.integers(0, len(REGIONS) - 1))
-def test_a_second_opinion_opens_a_region_as_if_nobody_had_judged_it(history: History, finding: int) -> None:
+def test_a_second_opinion_reopens_a_region(history: History, finding: int) -> None:
     history = [one for one in history if one.decision.mask_hash is None]
     without = [one for one in history if one.decision.bulk or one.decision.finding_id != finding]
     asked = [*history, on(99, finding, Verdict.SECOND_OPINION)]
@@ -214,7 +214,7 @@ def test_a_second_opinion_opens_a_region_as_if_nobody_had_judged_it(history: His
 
 
 @pytest.mark.parametrize("verdict", [Verdict.AMBIGUOUS, Verdict.EXCLUDE])
-def test_what_nobody_can_name_is_ignored_in_masks_of_either_width(verdict: Verdict) -> None:
+def test_ambiguous_regions_are_ignored_in_8_and_16_bit_masks(verdict: Verdict) -> None:
     for given in (GIVEN, GIVEN.astype(np.uint16)):
         said = on(1, 0, verdict)
         now = resolved_mask(given, [said], read)
@@ -222,21 +222,19 @@ def test_what_nobody_can_name_is_ignored_in_masks_of_either_width(verdict: Verdi
         assert (now[inside(said.region)] == np.iinfo(given.dtype).max).all()
 
 
-def test_keeping_gives_back_what_an_accept_had_painted() -> None:
+def test_keep_restores_the_pixels_that_an_accept_painted() -> None:
     for accept in (on(1, 0, Verdict.ACCEPT), on(1, 0, Verdict.ACCEPT, bulk=True)):
         assert (resolved([accept]) != GIVEN).sum() == inside(accept.region).sum()
         np.testing.assert_array_equal(resolved([accept, on(2, 0, Verdict.KEEP)]), GIVEN)
 
 
-def test_keeping_a_region_leaves_the_strokes_of_an_edit_in_it() -> None:
+def test_keep_leaves_the_strokes_of_an_edit_in_the_region() -> None:
     edited = on(1, 0, Verdict.RELABEL, edit="edit 1")
     np.testing.assert_array_equal(resolved([edited, on(2, 0, Verdict.KEEP)]), EDITS["edit 1"])
 
 
 @pytest.mark.parametrize("verdict", [Verdict.AMBIGUOUS, Verdict.EXCLUDE])
-def test_what_is_left_as_given_is_so_also_where_the_image_was_edited_later(
-    verdict: Verdict, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_regions_left_as_given_stay_so_after_a_later_edit(verdict: Verdict, monkeypatch: pytest.MonkeyPatch) -> None:
     said = on(1, 0, verdict)
     edit = resolved([said])
     monkeypatch.setitem(EDITS, "base 3", edit.copy())
@@ -250,7 +248,7 @@ def test_what_is_left_as_given_is_so_also_where_the_image_was_edited_later(
     np.testing.assert_array_equal(resolved_mask(GIVEN, [said], read, {verdict}), GIVEN)
 
 
-def test_a_bulk_accept_paints_only_what_still_has_the_given_class() -> None:
+def test_a_bulk_accept_paints_only_pixels_that_still_have_the_given_class() -> None:
     edited, accept = on(1, 1, Verdict.RELABEL, edit="edit 1"), on(2, 0, Verdict.ACCEPT, bulk=True)
     changed = resolved([edited, accept]) != EDITS["edit 1"]
     assert (GIVEN[changed] == accept.given).all()
@@ -258,7 +256,7 @@ def test_a_bulk_accept_paints_only_what_still_has_the_given_class() -> None:
     assert changed.any()
 
 
-def test_an_edit_settles_what_it_changed_and_its_findings_region() -> None:
+def test_an_edit_settles_its_changed_pixels_and_the_region_of_its_finding() -> None:
     edited = on(1, 0, Verdict.RELABEL, edit="edit 1")
     np.testing.assert_array_equal(settled([edited]) != 0, (EDITS["edit 1"] != GIVEN) | inside(edited.region))
 
@@ -268,7 +266,7 @@ def test_an_edit_of_another_size_is_refused() -> None:
         resolved_mask(GIVEN, [on(1, 0, Verdict.RELABEL, edit="edit 1")], lambda _name: np.zeros((2, 2), np.uint8))
 
 
-def test_an_edit_of_no_region_settles_what_it_changed_and_each_persons_newest_one_is_told() -> None:
+def test_an_edit_without_a_region_settles_its_changed_pixels_and_the_newest_per_person_is_final() -> None:
     edits = [edit_of_none(1, "edit 1"), edit_of_none(2, "edit 2", "edit 1"), edit_of_none(3, "edit 1", by="bob")]
     np.testing.assert_array_equal(settled(edits[:1]) != 0, EDITS["edit 1"] != GIVEN)
     np.testing.assert_array_equal(resolved(edits[:2]), EDITS["edit 2"])
@@ -286,7 +284,7 @@ def proposed(number: int, verdict: Verdict, label: int | None, region: Region = 
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_accepting_a_region_of_nothing_given_paints_it_alone(dtype: type) -> None:
+def test_accepting_a_region_without_a_given_mask_paints_only_that_region(dtype: type) -> None:
     blank = np.full((HEIGHT, WIDTH), np.iinfo(dtype).max, dtype)
     for bulk in (False, True):
         mask = resolved_mask(blank, [proposed(1, Verdict.ACCEPT, 2, bulk=bulk)], read)
@@ -298,7 +296,7 @@ def test_accepting_a_region_of_nothing_given_paints_it_alone(dtype: type) -> Non
     assert (resolved_mask(blank, both, read) == np.where(np.arange(WIDTH) < 5, 2, 1)).all()
 
 
-def test_what_people_left_unlabelled_no_bulk_act_paints() -> None:
+def test_no_bulk_act_paints_pixels_that_people_left_unlabelled() -> None:
     blank = np.full((HEIGHT, WIDTH), IGNORE, np.uint8)
     for verdict in (Verdict.AMBIGUOUS, Verdict.EXCLUDE):
         decisions = [proposed(1, verdict, None), proposed(2, Verdict.ACCEPT, 3, bulk=True)]
@@ -307,7 +305,7 @@ def test_what_people_left_unlabelled_no_bulk_act_paints() -> None:
     assert (resolved_mask(blank, undone, read)[:, :5] == 3).all()
 
 
-def test_a_later_round_s_bulk_act_follows_on_an_earlier_one_s() -> None:
+def test_a_bulk_act_of_a_later_round_builds_on_that_of_an_earlier_one() -> None:
     """A pseudo label accepted unseen may be contradicted by the next round, and accepted unseen again."""
     blank = np.full((HEIGHT, WIDTH), IGNORE, np.uint8)
     first, again = proposed(1, Verdict.ACCEPT, 2, bulk=True), on(2, 0, Verdict.ACCEPT, bulk=True)
@@ -316,7 +314,7 @@ def test_a_later_round_s_bulk_act_follows_on_an_earlier_one_s() -> None:
     assert (resolved_mask(blank, [later], read) == IGNORE).all()
 
 
-def test_taking_the_proposal_back_by_keeping_leaves_nothing() -> None:
+def test_keeping_a_region_without_a_given_mask_leaves_it_unlabelled() -> None:
     """Services refuse it, since nothing was given; exports ask for it, of what is ambiguous."""
     blank = np.full((HEIGHT, WIDTH), IGNORE, np.uint8)
     mask = resolved_mask(blank, [proposed(1, Verdict.AMBIGUOUS, None)], read, [Verdict.AMBIGUOUS])

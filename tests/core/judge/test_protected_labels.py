@@ -27,7 +27,7 @@ def judged(folder: Path, labels: IntArray, logits: np.ndarray) -> Judgement:
     return judge_round(folder, RoundConfig(folds=2))
 
 
-def test_labels_of_an_evaluation_split_decide_nothing_outside_of_it(tmp_path: Path) -> None:
+def test_labels_of_an_evaluation_split_affect_nothing_outside_it(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     true = rng.integers(0, CLASSES, COUNT)
     logits = (rng.normal(size=(COUNT, CLASSES)) + 3 * np.eye(CLASSES)[true]).astype(np.float32)

@@ -25,7 +25,7 @@ def counted_as(joint: np.ndarray) -> ConfidentVotes:
 
 @settings(deadline=None, max_examples=40)
 @given(st.integers(2, 6), st.integers(1, 30), st.floats(0, 1), st.integers(0, 999))
-def test_both_chances_are_chances_and_renaming_classes_changes_nothing(
+def test_both_probabilities_are_valid_and_renaming_classes_changes_nothing(
     classes: int, count: int, share: float, seed: int
 ) -> None:
     rng = np.random.default_rng(seed)
@@ -39,7 +39,7 @@ def test_both_chances_are_chances_and_renaming_classes_changes_nothing(
     np.testing.assert_allclose(again, (pseudo_true, given_true), rtol=1e-9)
 
 
-def test_where_labels_are_rarely_wrong_a_contradiction_is_rarely_right() -> None:
+def test_a_contradiction_is_rarely_right_when_labels_are_rarely_wrong() -> None:
     probs, labels = np.array([[0.1, 0.9]]), np.array([0])
     rare, _ = posterior_confidence(probs, labels, noise_of(0.002, 2))
     often, _ = posterior_confidence(probs, labels, noise_of(0.3, 2))
@@ -54,7 +54,7 @@ def test_an_unlabelled_item_keeps_the_networks_own_probability() -> None:
     assert given_true[0] == 0
 
 
-def test_confidence_means_what_it_says_when_the_model_of_the_noise_is_right() -> None:
+def test_confidence_equals_observed_agreement_under_the_noise_model() -> None:
     rng = np.random.default_rng(0)
     probs = rng.dirichlet(np.full(3, 0.3), 40_000)
     truth = (probs.cumsum(axis=1) > rng.random((40_000, 1))).argmax(axis=1)
@@ -76,7 +76,7 @@ def test_confidence_means_what_it_says_when_the_model_of_the_noise_is_right() ->
     assert (labels == truth).mean() == pytest.approx(proposal.label_accuracy_before, abs=0.01)
 
 
-def test_the_proposal_counts_exactly_what_accepting_would_change() -> None:
+def test_the_proposal_counts_exactly_the_labels_that_accepting_changes() -> None:
     confidence = np.array([0.95, 0.9, 0.6, 0.2, 0.99])
     given_true = np.array([0.01, 0.05, 0.3, 0.7, 0.99])
     suspicious = np.array([True, True, True, True, False])
@@ -86,11 +86,11 @@ def test_the_proposal_counts_exactly_what_accepting_would_change() -> None:
     assert proposal.precision == pytest.approx(np.mean([0.95, 0.9, 0.6]))
 
 
-def test_nothing_suspicious_means_a_threshold_of_one() -> None:
+def test_the_threshold_is_one_without_suspicious_labels() -> None:
     proposal = propose(np.array([0.9]), np.array([0.9]), np.array([False]))
     assert (proposal.threshold, proposal.changes) == (1.0, 0)
 
 
-def test_what_is_more_likely_wrong_than_right_is_never_proposed() -> None:
+def test_a_suggestion_that_is_more_likely_wrong_than_right_is_never_proposed() -> None:
     proposal = propose(np.array([0.4, 0.45]), np.array([0.01, 0.02]), np.array([True, True]))
     assert (proposal.threshold, proposal.changes) == (1.0, 0)

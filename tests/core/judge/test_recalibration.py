@@ -42,7 +42,7 @@ def counted(level: np.ndarray) -> Findings:
 
 @settings(deadline=None, max_examples=30)
 @given(st.integers(0, 40), st.integers(0, 60), st.integers(0, 999))
-def test_shares_are_shares_and_the_order_of_the_verdicts_changes_nothing(judged: int, more: int, seed: int) -> None:
+def test_shares_are_valid_and_independent_of_the_order_of_verdicts(judged: int, more: int, seed: int) -> None:
     level, outcome = drawn(seed, judged + more, 0.0, 1.0)
     sample = JudgedCards(level[:judged], outcome[:judged])
     mixed = np.random.default_rng(seed).permutation(judged)
@@ -52,14 +52,14 @@ def test_shares_are_shares_and_the_order_of_the_verdicts_changes_nothing(judged:
     assert again.estimate == pytest.approx(found.estimate, abs=1e-3)
 
 
-def test_of_a_set_judged_whole_nothing_is_uncertain() -> None:
+def test_a_completely_judged_set_has_no_uncertainty() -> None:
     level, outcome = drawn(0, 150, 0.0, 1.0)
     sample = JudgedCards(level, outcome)
     found = share_right(fit(sample), counted(level), sample)
     assert found.low == found.high == found.estimate == pytest.approx((outcome == CardVerdict.RIGHT).mean())
 
 
-def test_the_posterior_is_that_of_a_fine_grid() -> None:
+def test_the_posterior_equals_that_of_a_fine_grid() -> None:
     level, outcome = drawn(1, 60, -4.0, 1.0)  # hardly any is right: a normal approximation would be off
     line = fit(JudgedCards(level, outcome)).right
     offset, slope = np.meshgrid(np.linspace(-11, 5, 400), np.linspace(-2, 4, 400), indexing="ij")
@@ -74,7 +74,7 @@ def test_the_posterior_is_that_of_a_fine_grid() -> None:
 
 
 @pytest.mark.slow
-def test_the_interval_holds_the_share_in_nine_of_ten_samples() -> None:
+def test_the_interval_contains_the_share_in_nine_of_ten_samples() -> None:
     level, outcome = drawn(2, 3000, -1.0, 0.5)
     true = (outcome == CardVerdict.RIGHT).mean()
     held, gaps = [], []
@@ -87,14 +87,14 @@ def test_the_interval_holds_the_share_in_nine_of_ten_samples() -> None:
     assert np.mean(gaps) <= 0.06
 
 
-def test_where_the_given_labels_are_kept_no_threshold_is_proposed() -> None:
+def test_no_threshold_is_proposed_when_given_labels_are_kept() -> None:
     level, _ = drawn(3, 600, 0.0, 1.0)
     sample = sampled(0, level, np.full(600, CardVerdict.KEPT), 60)
     assert propose(curve(fit(sample), counted(level), sample), 6000) is None
 
 
 @pytest.mark.parametrize("slope", [-1.0, 1.0])
-def test_the_sign_of_the_slope_tells_whether_confidence_orders_the_queue(slope: float) -> None:
+def test_the_sign_of_the_slope_shows_whether_confidence_orders_the_queue(slope: float) -> None:
     level, outcome = drawn(5, 2000, 0.0, slope)
     fitted = fit(sampled(0, level, outcome, 60))
     assert fitted.rises == (slope > 0)
@@ -102,7 +102,7 @@ def test_the_sign_of_the_slope_tells_whether_confidence_orders_the_queue(slope: 
     assert (np.sign(np.diff(mean[20:100:10])) == np.sign(slope)).all()
 
 
-def test_where_everything_is_right_everything_is_proposed() -> None:
+def test_everything_is_proposed_when_all_suggestions_are_right() -> None:
     level, _ = drawn(4, 2000, 0.0, 1.0)
     sample = sampled(0, level, np.full(2000, CardVerdict.RIGHT), 60)
     proposed = propose(curve(fit(sample), counted(level), sample), 20_000)
@@ -111,7 +111,7 @@ def test_where_everything_is_right_everything_is_proposed() -> None:
     assert proposed.right.low > 0.9
 
 
-def test_a_higher_threshold_changes_fewer() -> None:
+def test_a_higher_threshold_changes_fewer_labels() -> None:
     level, outcome = drawn(5, 2000, -1.0, 1.0)
     sample = sampled(0, level, outcome, 60)
     fitted = fit(sample)
@@ -123,7 +123,7 @@ def test_a_higher_threshold_changes_fewer() -> None:
     assert all(point.right.low <= point.right.estimate <= point.right.high for point in points)
 
 
-def test_a_threshold_near_which_no_card_was_judged_is_not_proposed() -> None:
+def test_a_threshold_without_judged_cards_nearby_is_not_proposed() -> None:
     level = np.where(np.arange(3000) < 100, 99, 20)
     outcome = np.where(np.arange(3000) % 2 == 0, CardVerdict.RIGHT, CardVerdict.KEPT)
     rows = np.arange(100, 160)  # half of them right, none of the sure ones judged
@@ -134,7 +134,7 @@ def test_a_threshold_near_which_no_card_was_judged_is_not_proposed() -> None:
     assert propose(points, 10_000) is None
 
 
-def test_a_proposal_may_hardly_ever_lose_more_than_a_two_hundredth_of_the_labels() -> None:
+def test_a_proposal_hardly_ever_loses_more_than_half_a_percent_of_the_labels() -> None:
     level = np.full(3000, 60)
     outcome = np.where(np.arange(3000) % 60 < 34, CardVerdict.RIGHT, CardVerdict.KEPT)
     sample = sampled(0, level, outcome, 120)
@@ -147,7 +147,7 @@ def test_a_proposal_may_hardly_ever_lose_more_than_a_two_hundredth_of_the_labels
 
 
 @pytest.mark.slow
-def test_the_band_holds_the_whole_curve_in_nine_of_ten_samples() -> None:
+def test_the_band_contains_the_whole_curve_in_nine_of_ten_samples() -> None:
     level, outcome = drawn(12, 3000, -1.0, 0.7)
     right = [(outcome[level >= percent] == CardVerdict.RIGHT).mean() for percent in range(100)]
     held = []
@@ -158,7 +158,7 @@ def test_the_band_holds_the_whole_curve_in_nine_of_ten_samples() -> None:
     assert np.mean(held) >= 0.85
 
 
-def test_an_unlabelled_image_is_spoilt_by_any_wrong_label() -> None:
+def test_any_wrong_label_of_an_unlabelled_image_counts_as_a_loss() -> None:
     level, outcome = drawn(6, 2000, -1.0, 1.0, kept=0.0)  # neither right nor kept: what was wrong stays wrong
     sample = sampled(0, level, outcome, 60)
     labelled, unlabelled = (curve(fit(sample, labelled=given), counted(level), sample)[0] for given in (True, False))
@@ -167,7 +167,7 @@ def test_an_unlabelled_image_is_spoilt_by_any_wrong_label() -> None:
     assert unlabelled.gain.estimate == pytest.approx(unlabelled.changes * (2 * unlabelled.right.estimate - 1), rel=0.01)
 
 
-def test_the_former_round_is_a_prior_that_its_own_verdicts_outweigh() -> None:
+def test_the_previous_round_is_a_prior_that_new_verdicts_outweigh() -> None:
     level, outcome = drawn(7, 3000, 2.0, 1.0)
     before = Prior.after(fit(sampled(0, level, outcome, 60)).as_json())
     nothing = JudgedCards(np.zeros(0, np.int64), np.zeros(0, np.int64))
@@ -177,7 +177,7 @@ def test_the_former_round_is_a_prior_that_its_own_verdicts_outweigh() -> None:
     assert share_right(fit(kept, prior=before), counted(level), kept).high < 0.2
 
 
-def test_large_regions_decide_the_share_of_pixels() -> None:
+def test_large_regions_dominate_the_share_of_pixels() -> None:
     rng = np.random.default_rng(8)
     level, large = rng.integers(50, 100, 2000), rng.random(2000) < 0.5
     outcome = np.where(rng.random(2000) < np.where(large, 0.9, 0.1), CardVerdict.RIGHT, CardVerdict.KEPT)
@@ -190,14 +190,14 @@ def test_large_regions_decide_the_share_of_pixels() -> None:
     assert found.low > 0.6
 
 
-def test_the_next_hundred_hold_as_many_errors_as_are_not_kept() -> None:
+def test_the_expected_errors_of_the_next_hundred_match_the_outcome() -> None:
     level, outcome = drawn(9, 5000, -1.0, 1.0)
     fitted = fit(sampled(0, level, outcome, 300))
     found = expected_errors(fitted, level[:100])
     assert found.low <= (outcome[:100] != CardVerdict.KEPT).sum() <= found.high
 
 
-def test_a_million_findings_are_as_their_histogram() -> None:
+def test_a_histogram_suffices_for_a_million_findings() -> None:
     level, outcome = drawn(10, 1_000_000, -1.0, 1.0)
     sample = sampled(0, level, outcome, 20_000)
     found = share_right(fit(sample), counted(level), sample)
@@ -205,7 +205,7 @@ def test_a_million_findings_are_as_their_histogram() -> None:
     assert found.high - found.low < 0.02
 
 
-def test_cards_that_the_set_does_not_hold_are_refused() -> None:
+def test_cards_outside_the_set_are_refused() -> None:
     level, outcome = drawn(11, 60, 0.0, 1.0)
     sample = JudgedCards(level, outcome)
     with pytest.raises(ValueError, match="only those of the set"):
@@ -213,7 +213,7 @@ def test_cards_that_the_set_does_not_hold_are_refused() -> None:
 
 
 @pytest.mark.parametrize(("signal", "wrong", "gains"), [(7.0, 0.08, 0.05), (0.5, 0.08, 0.0), (2.0, 0.0, 0.0)])
-def test_after_an_audit_accepting_gains_from_strong_networks_and_loses_with_none(
+def test_accepting_after_an_audit_gains_with_strong_networks_and_changes_nothing_with_weak_ones(
     signal: float, wrong: float, gains: float
 ) -> None:
     case = draw_case(signal, each=100, wrong=wrong)

@@ -58,7 +58,7 @@ def without_ignored(mask: IntArray) -> IntArray:
 
 @drawn(st.integers(0, 999))
 @settings(deadline=None, max_examples=30)
-def test_an_identical_prediction_gives_nothing(seed: int) -> None:
+def test_an_identical_prediction_gives_no_region(seed: int) -> None:
     regions = found(scene(seed), scene(seed))
     assert (regions.suspects, regions.at_boundary, regions.tiny) == ([], 0, 0)
 
@@ -87,7 +87,7 @@ def test_every_pixel_that_differs_is_in_one_region_of_one_class_pair(seed: int, 
 
 @drawn(st.integers(0, 999))
 @settings(deadline=None, max_examples=30)
-def test_regions_are_those_of_a_plain_search(seed: int) -> None:
+def test_regions_equal_those_of_a_plain_search(seed: int) -> None:
     given, predicted = scene(seed), without_ignored(scene(seed + 1000))
     plain = set()
     for label in range(CLASSES):
@@ -122,7 +122,7 @@ def test_renaming_classes_changes_nothing(seed: int) -> None:
 
 @drawn(st.integers(0, 999), SHIFT, SHIFT)
 @settings(deadline=None, max_examples=60)
-def test_a_shift_by_up_to_three_pixels_is_a_boundary_difference_and_no_finding(seed: int, x: int, y: int) -> None:
+def test_a_shift_by_up_to_three_pixels_is_a_boundary_difference_and_not_a_finding(seed: int, x: int, y: int) -> None:
     """Thin things are moved too: their regions are as thin as they are, and explained by the shift."""
     wide = scene(seed, 90, 110)
     given, predicted = wide[10:80, 10:100], without_ignored(wide)[10 + y : 80 + y, 10 + x : 100 + x]
@@ -140,7 +140,7 @@ def test_a_shift_of_a_large_block_is_counted_as_boundary_differences() -> None:
 
 @drawn(st.integers(0, 999))
 @settings(deadline=None, max_examples=30)
-def test_pixels_nobody_labelled_are_never_suspect_and_settled_ones_not_again(seed: int) -> None:
+def test_unlabelled_and_settled_pixels_are_never_suspicious(seed: int) -> None:
     given, predicted = scene(seed), without_ignored(scene(seed + 1000))
     regions = found(given, predicted, least=1, boundary=0)
     assert not painted(regions, given.shape)[given == IGNORE].any()
@@ -150,7 +150,7 @@ def test_pixels_nobody_labelled_are_never_suspect_and_settled_ones_not_again(see
     np.testing.assert_array_equal(left, (given != predicted) & (given != IGNORE) & (settled == 0))
 
 
-def test_a_thin_thing_that_was_overlooked_is_found_whole_in_both_directions() -> None:
+def test_an_overlooked_thin_object_is_found_whole_in_both_directions() -> None:
     plain, pole = ground(), ground()
     pole[5:55, 40:42] = 2
     for given, predicted in ((plain, pole), (pole, plain)):
@@ -169,7 +169,7 @@ def test_a_real_region_keeps_its_thin_parts() -> None:
     assert suspect.region.box == (10, 10, 50, 20)
 
 
-def test_regions_touching_at_a_corner_are_one_and_class_pairs_divide_them() -> None:
+def test_regions_that_touch_at_a_corner_are_joined_and_class_pairs_divide_them() -> None:
     given, predicted = ground(), ground()
     predicted[10:20, 10:20] = 1
     predicted[20:30, 20:30] = 1
@@ -180,14 +180,14 @@ def test_regions_touching_at_a_corner_are_one_and_class_pairs_divide_them() -> N
     assert kinds == [(0, 1, 200), (0, 2, 100), (3, 1, 100)]
 
 
-def test_regions_at_the_image_sides_do_not_run_on_into_the_next_row() -> None:
+def test_regions_at_the_image_edges_do_not_continue_in_the_next_row() -> None:
     given, predicted = ground(), ground()
     predicted[10:20, :10] = 1
     predicted[10:20, -10:] = 1
     assert [suspect.region.box for suspect in found(given, predicted).suspects] == [(0, 10, 10, 10), (70, 10, 10, 10)]
 
 
-def test_probabilities_are_means_over_the_regions_pixels() -> None:
+def test_probabilities_are_means_over_the_pixels_of_the_region() -> None:
     given, predicted = ground(), ground()
     predicted[10:20, 10:20] = 1
     sure, likely = np.zeros_like(given), np.full_like(given, 255)
@@ -199,7 +199,7 @@ def test_probabilities_are_means_over_the_regions_pixels() -> None:
     assert suspect.self_confidence == pytest.approx(0.2)
 
 
-def test_more_classes_than_a_byte_holds() -> None:
+def test_regions_are_found_with_more_than_255_classes() -> None:
     given, predicted = ground(dtype=np.uint16), ground(dtype=np.uint16)
     given[:] = 300
     predicted[:] = 300
@@ -212,7 +212,7 @@ def test_more_classes_than_a_byte_holds() -> None:
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 40), (40, 1), (3, 3)])
-def test_images_of_any_size(shape: tuple[int, int]) -> None:
+def test_regions_are_found_in_images_of_any_size(shape: tuple[int, int]) -> None:
     given = np.zeros(shape, np.uint8)
     regions = found(given, np.ones_like(given), boundary=0, least=1)
     assert [suspect.area for suspect in regions.suspects] == [given.size]
@@ -220,7 +220,7 @@ def test_images_of_any_size(shape: tuple[int, int]) -> None:
 
 @drawn(st.lists(st.tuples(st.integers(1, 70), st.integers(1, 90)), min_size=1, max_size=4), st.integers(0, 999))
 @settings(deadline=None, max_examples=40)
-def test_images_searched_at_once_have_the_regions_they_have_alone(sizes: list[tuple[int, int]], seed: int) -> None:
+def test_images_searched_together_have_the_same_regions_as_alone(sizes: list[tuple[int, int]], seed: int) -> None:
     pairs = []
     for number, (height, width) in enumerate(sizes):
         given, predicted = (scene(seed + number + other)[:height, :width] for other in (0, 500))
@@ -274,7 +274,7 @@ def test_every_predicted_pixel_is_in_exactly_one_region_of_its_class(seed: int) 
 
 @drawn(SEEDS, st.integers(1, 60))
 @settings(deadline=None, max_examples=40)
-def test_the_regions_are_those_that_opencv_finds_and_are_large_enough(seed: int, least: int) -> None:
+def test_the_regions_equal_those_of_opencv_above_the_minimum_area(seed: int, least: int) -> None:
     predicted, confidence = prediction(seed)
     wanted = []
     for label in range(CLASSES):
@@ -294,7 +294,7 @@ def test_renaming_the_classes_changes_nothing(seed: int, names: list[int]) -> No
     assert [(one.pseudo, one.confidence) for one in after] == [(names[one.pseudo], one.confidence) for one in before]
 
 
-def test_masks_of_more_classes_than_a_byte_holds_give_the_same() -> None:
+def test_16_bit_masks_give_the_same_regions() -> None:
     predicted, confidence = prediction(7)
     wide = widen(predicted, 300)
     narrow_found, wide_found = propose_regions(predicted, confidence, 4), propose_regions(wide, confidence, 4)
@@ -303,7 +303,7 @@ def test_masks_of_more_classes_than_a_byte_holds_give_the_same() -> None:
     assert {one.pseudo for one in propose_regions(wide, confidence, 1)} == {0, 2, 3, 4, IGNORE}
 
 
-def test_an_image_of_one_class_is_one_region_and_one_of_no_prediction_is_none() -> None:
+def test_an_image_of_one_class_is_one_region_and_one_without_predictions_has_none() -> None:
     sure = np.full((6, 9), 204, np.uint8)
     (one,) = propose_regions(np.full((6, 9), 3, np.uint8), sure, 54)
     assert (one.pseudo, one.area, one.region.box, one.confidence) == (3, 54, (0, 0, 9, 6), pytest.approx(0.8))
@@ -311,7 +311,7 @@ def test_an_image_of_one_class_is_one_region_and_one_of_no_prediction_is_none() 
     assert propose_regions(np.full((6, 9), IGNORE, np.uint8), sure, 1) == []
 
 
-def test_parts_that_touch_at_a_corner_are_one_and_across_a_row_s_end_are_two() -> None:
+def test_parts_that_touch_at_a_corner_are_joined_but_not_across_the_end_of_a_row() -> None:
     predicted = np.array([[1, 0, 0, 2], [2, 1, 0, 0]], np.uint8)
     found = propose_regions(predicted, np.full((2, 4), 255, np.uint8), 1)
     assert sorted((one.pseudo, one.area) for one in found) == [(0, 4), (1, 2), (2, 1), (2, 1)]

@@ -47,14 +47,14 @@ def histories(draw: st.DrawFn) -> list[Decision]:
 
 
 @drawn(histories(), st.randoms(use_true_random=False))
-def test_the_order_in_which_decisions_are_read_does_not_matter(history: list[Decision], random: object) -> None:
+def test_decisions_can_be_read_in_any_order(history: list[Decision], random: object) -> None:
     shuffled = list(history)
     random.shuffle(shuffled)  # type: ignore[attr-defined]
     assert resolve(GIVEN, shuffled) == resolve(GIVEN, history)
 
 
 @drawn(histories(), st.integers(1, 4))
-def test_labels_in_one_array_are_those_of_each_sample(history: list[Decision], part: int) -> None:
+def test_the_label_array_equals_the_resolution_of_each_sample(history: list[Decision], part: int) -> None:
     given = np.array([NO_LABEL if label is None else label for label in GIVEN.values()], np.int32)
     current = CurrentLabels(np.array(list(GIVEN)), given)
     live = [one for one in history if one.live] + [decision(99, Verdict.ACCEPT, 1, sample=7)]
@@ -69,7 +69,7 @@ def test_labels_in_one_array_are_those_of_each_sample(history: list[Decision], p
             assert labels[row] == (NO_LABEL if resolution.label is None else resolution.label)
 
 
-def test_decisions_on_no_sample_change_nothing() -> None:
+def test_decisions_on_unknown_samples_change_nothing() -> None:
     current = CurrentLabels(np.zeros(0, np.int64), np.zeros(0, np.int32))
     current.add(np.array([1]), [Verdict.KEEP], [0], np.array([False]))
     assert [len(one) for one in current.labels()] == [0, 0]
@@ -81,7 +81,7 @@ def test_reading_a_decision_twice_changes_nothing(history: list[Decision]) -> No
 
 
 @drawn(histories())
-def test_resolving_again_from_the_winners_alone_gives_the_same_labels(history: list[Decision]) -> None:
+def test_resolving_only_the_final_decisions_gives_the_same_labels(history: list[Decision]) -> None:
     once = resolve(GIVEN, history)
     winners = [resolution.decision for resolution in once.values() if resolution.decision is not None]
     assert resolve(GIVEN, winners) == once
@@ -93,7 +93,7 @@ def test_undone_decisions_never_count(history: list[Decision]) -> None:
 
 
 @drawn(histories(), st.integers(0, 3))
-def test_a_later_bulk_act_never_moves_what_a_person_settled(history: list[Decision], label: int) -> None:
+def test_a_later_bulk_act_never_changes_a_label_that_a_person_settled(history: list[Decision], label: int) -> None:
     before = resolve(GIVEN, history)
     later = [decision(100 + sample, Verdict.ACCEPT, label, sample=sample, bulk=True) for sample in GIVEN]
     after = resolve(GIVEN, history + later)
@@ -108,14 +108,14 @@ def test_every_sample_has_exactly_one_resolution(history: list[Decision]) -> Non
 
 
 @drawn(histories())
-def test_a_settled_finding_says_the_label_that_resolve_says(history: list[Decision]) -> None:
+def test_the_label_of_a_settled_finding_equals_the_resolved_label(history: list[Decision]) -> None:
     for sample, resolution in resolve(GIVEN, history).items():
         stands = finding_state(1, [one for one in history if one.sample_id == sample])
         if stands.status.settled and resolution.decision is not None and not resolution.decision.bulk:
             assert (stands.label, stands.decision) == (resolution.label, resolution.decision)
 
 
-def test_a_second_opinion_opens_the_sample_again_and_leaves_the_bulk_label() -> None:
+def test_a_second_opinion_reopens_the_sample_and_keeps_the_bulk_label() -> None:
     bulk = decision(1, Verdict.ACCEPT, 2, bulk=True)
     history = [bulk, decision(2, Verdict.KEEP, 0), decision(3, Verdict.SECOND_OPINION)]
     assert resolve(GIVEN, history)[1] == Resolution(2, bulk)
@@ -123,7 +123,7 @@ def test_a_second_opinion_opens_the_sample_again_and_leaves_the_bulk_label() -> 
     assert finding_state(1, history).label is None
 
 
-def test_a_second_opinion_without_anything_else_leaves_the_given_label() -> None:
+def test_a_second_opinion_alone_keeps_the_given_label() -> None:
     assert resolve(GIVEN, [decision(1, Verdict.SECOND_OPINION)])[1] == Resolution(0, None)
 
 
@@ -132,20 +132,20 @@ def test_ambiguous_and_excluded_samples_have_no_label(verdict: Verdict) -> None:
     assert resolve(GIVEN, [decision(1, verdict)])[1].label is None
 
 
-def test_a_bulk_act_of_an_older_round_gives_the_label_but_no_status_in_the_new_one() -> None:
+def test_a_bulk_act_of_a_former_round_sets_the_label_but_no_status_in_the_new_round() -> None:
     history = [decision(1, Verdict.ACCEPT, 2, bulk=True, round_id=1)]
     assert resolve(GIVEN, history)[1].label == 2
     assert finding_state(1, history).status is Status.BULK
     assert finding_state(2, history).status is Status.OPEN
 
 
-def test_a_persons_verdict_stands_in_every_round() -> None:
+def test_a_persons_verdict_holds_in_every_round() -> None:
     history = [decision(1, Verdict.RELABEL, 3, round_id=1), decision(2, Verdict.ACCEPT, 2, bulk=True, round_id=2)]
     assert finding_state(2, history).status is Status.RELABEL
     assert finding_state(2, history).label == 3
 
 
-def test_what_edits_painted_over_is_neither_open_nor_accepted_in_bulk_but_a_persons_verdict_stands() -> None:
+def test_a_finding_painted_over_is_neither_open_nor_bulk_accepted_but_keeps_a_persons_verdict() -> None:
     bulk = [decision(1, Verdict.ACCEPT, 2, bulk=True)]
     assert finding_state(1, [], painted=True).status is Status.PAINTED
     assert finding_state(1, bulk, painted=True) == finding_state(1, [], painted=True)

@@ -18,14 +18,14 @@ def drawn(count: int, classes: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 @settings(deadline=None, max_examples=25)
 @given(st.integers(1, 40), st.integers(2, 6), st.integers(0, 999))
-def test_scores_are_those_of_cleanlab(count: int, classes: int, seed: int) -> None:
+def test_scores_equal_those_of_cleanlab(count: int, classes: int, seed: int) -> None:
     probs, labels = drawn(count, classes, seed)
     for score, method in ((self_confidence, "self_confidence"), (margin, "normalized_margin")):
         theirs = get_label_quality_scores(labels, probs, method=method)
         np.testing.assert_allclose(score(probs, labels), theirs, rtol=1e-6, atol=1e-9)
 
 
-def test_three_cases_by_hand() -> None:
+def test_scores_match_three_hand_made_cases() -> None:
     probs = np.array([[0.7, 0.2, 0.1], [0.7, 0.2, 0.1], [0.7, 0.2, 0.1]])
     labels = np.array([0, 1, 2])
     np.testing.assert_allclose(self_confidence(probs, labels), [0.7, 0.2, 0.1])
@@ -45,7 +45,7 @@ def test_the_joint_keeps_the_count_of_each_given_label_and_finds_planted_errors(
     assert find_label_issues(given_labels, probs).sum() == pytest.approx(planted, rel=0.1)
 
 
-def test_a_class_that_nobody_was_given_does_no_harm() -> None:
+def test_a_class_without_given_labels_does_no_harm() -> None:
     probs, labels = drawn(60, 4, 0)
     labels[labels == 2] = 1
     joint = confident_votes(probs, labels).joint
@@ -55,7 +55,7 @@ def test_a_class_that_nobody_was_given_does_no_harm() -> None:
 
 @settings(deadline=None, max_examples=40)
 @given(st.integers(2, 7), st.integers(1, 80), st.integers(0, 999))
-def test_what_is_counted_is_what_cleanlab_counts_and_who_voted_for_it(classes: int, count: int, seed: int) -> None:
+def test_the_joint_equals_cleanlabs_and_the_votes_add_up_to_it(classes: int, count: int, seed: int) -> None:
     probs, labels = drawn(count, classes, seed)
     votes = confident_votes(probs, labels)
     theirs = compute_confident_joint(labels, probs, calibrate=False)
@@ -68,7 +68,7 @@ def test_what_is_counted_is_what_cleanlab_counts_and_who_voted_for_it(classes: i
     np.testing.assert_allclose(counted[off], votes.joint[off])
 
 
-def test_an_unlabelled_item_votes_for_nothing_and_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unlabelled_items_do_not_vote_and_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     probs, labels = drawn(60, 4, 0)
     labels[::3] = NO_LABEL
     votes = confident_votes(probs, labels)

@@ -40,7 +40,7 @@ def clustered(count: int, dimensions: int, seed: int = 0) -> tuple[FloatArray, I
 
 @given(st.integers(0, 120), st.integers(1, 12), st.integers(0, 9))
 @settings(max_examples=40, deadline=None)
-def test_places_are_a_permutation_and_neighbours_are_others(count: int, dimensions: int, seed: int) -> None:
+def test_ranks_are_a_permutation_and_no_image_is_its_own_neighbour(count: int, dimensions: int, seed: int) -> None:
     points = np.random.default_rng(seed).normal(size=(count, dimensions)).round(1)
     found = similarity(points)
     assert sorted(found.ranks.tolist()) == list(range(count))
@@ -51,7 +51,7 @@ def test_places_are_a_permutation_and_neighbours_are_others(count: int, dimensio
         assert row not in others
 
 
-def test_equal_images_have_places_and_neighbours_too() -> None:
+def test_equal_images_have_ranks_and_neighbours() -> None:
     for points in (np.ones((100, 4)), np.zeros((3, 4)), np.ones((1, 4))):
         found = similarity(points)
         assert sorted(found.ranks.tolist()) == list(range(len(points)))
@@ -59,7 +59,7 @@ def test_equal_images_have_places_and_neighbours_too() -> None:
 
 
 @pytest.mark.parametrize("count", [8, 400, 2400])
-def test_neighbours_are_those_that_brute_force_finds(count: int) -> None:
+def test_neighbours_equal_those_of_brute_force(count: int) -> None:
     points, _ = clustered(count, 40)
     cosines, nearest = brute_force(points)
     found = similarity(points).neighbours
@@ -67,7 +67,7 @@ def test_neighbours_are_those_that_brute_force_finds(count: int) -> None:
     np.testing.assert_allclose(np.take_along_axis(cosines, found[:, : best.shape[1]], axis=1), best, atol=1e-6)
 
 
-def test_neighbours_in_many_dimensions_are_nearly_always_those_that_brute_force_finds() -> None:
+def test_neighbours_in_many_dimensions_nearly_always_equal_those_of_brute_force() -> None:
     rng = np.random.default_rng(0)
     directions = rng.normal(size=(100, 600)) * np.exp(-np.arange(100) / 30)[:, None]
     points = (rng.normal(size=(1500, 100)) @ directions).astype(np.float16)  # a network's vary in few directions
@@ -78,7 +78,7 @@ def test_neighbours_in_many_dimensions_are_nearly_always_those_that_brute_force_
 
 
 @pytest.mark.parametrize(("dimensions", "apart", "recall"), [(12, 1.0, 0.95), (64, 1.0, 0.95), (24, 0.0, 0.9)])
-def test_of_very_many_images_nearly_all_neighbours_are_found(
+def test_nearly_all_neighbours_are_found_among_very_many_images(
     monkeypatch: pytest.MonkeyPatch, dimensions: int, apart: float, recall: float
 ) -> None:
     points, cluster = clustered(4000, dimensions)
@@ -99,14 +99,14 @@ def test_of_very_many_images_nearly_all_neighbours_are_found(
     assert sorted(found.ranks.tolist()) == list(range(4000))
 
 
-def test_equal_images_are_searched_in_cells_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_equal_images_are_found_by_the_search_in_cells(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_EXHAUSTIVE", 50)
     found = similarity(np.ones((300, 5)))
     assert sorted(found.ranks.tolist()) == list(range(300))
     assert (found.neighbours != NONE).all()
 
 
-def test_the_chain_goes_on_among_some_of_very_many_waiting_images(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_chain_stays_within_clusters_with_a_limited_waiting_list(monkeypatch: pytest.MonkeyPatch) -> None:
     points, cluster = clustered(640, 16)
     monkeypatch.setattr(module, "_WAITING", 50)
     ranks = similarity(points).ranks
@@ -114,7 +114,7 @@ def test_the_chain_goes_on_among_some_of_very_many_waiting_images(monkeypatch: p
     assert (np.diff(cluster[np.argsort(ranks)]) != 0).sum() < 40
 
 
-def test_an_image_and_its_copy_are_nearest_and_lie_side_by_side() -> None:
+def test_an_image_and_its_copy_are_nearest_and_adjacent() -> None:
     points = np.random.default_rng(1).normal(size=(300, 24))
     points[200] = points[7]
     found = similarity(points)
@@ -122,7 +122,7 @@ def test_an_image_and_its_copy_are_nearest_and_lie_side_by_side() -> None:
     assert abs(int(found.ranks[7] - found.ranks[200])) == 1
 
 
-def test_images_of_a_cluster_lie_side_by_side() -> None:
+def test_images_of_a_cluster_are_adjacent() -> None:
     points, cluster = clustered(320, 16)
     along = cluster[np.argsort(similarity(points).ranks)]
     assert (np.diff(along) != 0).sum() < 20  # in a random order about 280 neighbours differ
@@ -163,7 +163,7 @@ def test_a_round_of_the_same_embeddings_searches_no_neighbours(tmp_path: Path, m
     assert searched == [64, 63, 64]
 
 
-def test_kept_neighbours_go_with_the_cache_and_are_searched_again(tmp_path: Path) -> None:
+def test_cached_neighbours_are_removed_with_the_cache_and_searched_again(tmp_path: Path) -> None:
     points, _ = clustered(64, 8)
     ranks = order_by_similarity(tmp_path / "first", points, tmp_path / "cache")
     assert prune(tmp_path / "cache", 0) > 0
@@ -171,7 +171,7 @@ def test_kept_neighbours_go_with_the_cache_and_are_searched_again(tmp_path: Path
     np.testing.assert_array_equal(order_by_similarity(tmp_path / "second", points, tmp_path / "cache"), ranks)
 
 
-def test_neighbours_are_kept_and_read_row_by_row(tmp_path: Path) -> None:
+def test_neighbours_are_stored_and_read_row_by_row(tmp_path: Path) -> None:
     points, _ = clustered(64, 8)
     ranks = order_by_similarity(tmp_path, points)
     found = similarity(points)
@@ -182,7 +182,7 @@ def test_neighbours_are_kept_and_read_row_by_row(tmp_path: Path) -> None:
     assert sorted(neighbours_of(tmp_path, 1)) == [0, 2]
 
 
-def test_one_image_s_neighbours_are_found_without_those_of_others(tmp_path: Path) -> None:
+def test_the_neighbours_of_one_image_are_found_alone(tmp_path: Path) -> None:
     points, _ = clustered(64, 8)
     np.save(tmp_path / "embeddings.npy", points)
     found = similarity(points).neighbours
@@ -192,7 +192,7 @@ def test_one_image_s_neighbours_are_found_without_those_of_others(tmp_path: Path
     assert sorted(nearest_neighbours(tmp_path / "few.npy", 1)) == [0, 2]
 
 
-def test_likeness_is_the_plain_cosine_of_each_neighbour() -> None:
+def test_likeness_is_the_cosine_to_each_neighbour() -> None:
     points, _ = clustered(96, 8)
     neighbours = similarity(points).neighbours
     units = points / np.linalg.norm(points, axis=1, keepdims=True)
@@ -202,7 +202,7 @@ def test_likeness_is_the_plain_cosine_of_each_neighbour() -> None:
     assert np.isfinite(few).sum() == 2
 
 
-def test_odd_images_stand_apart_although_they_are_odd_in_the_same_way() -> None:
+def test_images_that_are_odd_in_the_same_way_are_still_outliers() -> None:
     rng = np.random.default_rng(0)
     points = np.abs(rng.normal(size=(300, 32)) * 0.3 + 1)
     points[:3] = np.abs(rng.normal(size=(3, 32)))
@@ -210,7 +210,7 @@ def test_odd_images_stand_apart_although_they_are_odd_in_the_same_way() -> None:
     assert set(np.argsort(mean)[:3].tolist()) == {0, 1, 2}
 
 
-def test_rows_around_follow_neighbours_in_both_directions_nearest_steps_first(tmp_path: Path) -> None:
+def test_rows_around_follows_neighbours_in_both_directions_nearest_first(tmp_path: Path) -> None:
     neighbours = np.array([[1, 2], [0, 2], [1, 0], [2, NONE], [3, NONE], [NONE, NONE]], np.int32)
     np.save(tmp_path / NEIGHBOURS, neighbours)
     assert [rows_around(tmp_path, 0, steps).tolist() for steps in range(4)] == [[], [1, 2], [1, 2, 3], [1, 2, 3, 4]]
@@ -220,7 +220,7 @@ def test_rows_around_follow_neighbours_in_both_directions_nearest_steps_first(tm
 
 @given(st.integers(2, 60), st.integers(0, 9), st.integers(1, 3))
 @settings(max_examples=20, deadline=None)
-def test_a_row_is_around_those_that_are_around_it(count: int, seed: int, steps: int) -> None:
+def test_rows_around_is_symmetric(count: int, seed: int, steps: int) -> None:
     points = np.random.default_rng(seed).normal(size=(count, 4))
     with TemporaryDirectory() as folder:
         order_by_similarity(Path(folder), points)

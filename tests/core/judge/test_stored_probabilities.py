@@ -42,7 +42,7 @@ def store(folder: Path, probs: FloatArray, labels: IntArray, block: int) -> None
 
 
 @pytest.mark.parametrize("block", [1, 7, COUNT])
-def test_full_vectors_are_the_file_that_numpy_writes(tmp_path: Path, block: int) -> None:
+def test_full_vectors_are_stored_as_a_numpy_file(tmp_path: Path, block: int) -> None:
     probs, labels = drawn(tmp_path)
     assert not has_probabilities(tmp_path)
     store(tmp_path, probs, labels, block)
@@ -55,7 +55,7 @@ def test_full_vectors_are_the_file_that_numpy_writes(tmp_path: Path, block: int)
 
 @pytest.mark.parametrize("block", [1, 7, 20, COUNT])
 @pytest.mark.usefixtures("few_whole")
-def test_of_very_many_samples_the_likeliest_and_the_given_class_keep_what_full_vectors_hold(
+def test_the_likeliest_and_given_classes_of_very_many_samples_keep_their_probabilities(
     tmp_path: Path, block: int
 ) -> None:
     probs, labels = drawn(tmp_path)
@@ -78,7 +78,7 @@ def test_of_very_many_samples_the_likeliest_and_the_given_class_keep_what_full_v
 
 
 @pytest.mark.usefixtures("few_whole")
-def test_shards_count_only_when_all_are_written(tmp_path: Path) -> None:
+def test_shards_are_used_only_when_all_are_written(tmp_path: Path) -> None:
     probs, labels = drawn(tmp_path)
     with store_probabilities(tmp_path, probs.shape) as keep:
         keep(probs, labels)
@@ -95,7 +95,7 @@ def test_a_sample_takes_22_bytes(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("few_whole")
-def test_a_folder_without_any_says_so(tmp_path: Path) -> None:
+def test_a_folder_without_probabilities_is_refused(tmp_path: Path) -> None:
     drawn(tmp_path)
     with pytest.raises(FileNotFoundError):
         stored_probabilities(tmp_path, CLASSES)[np.arange(3)]

@@ -17,18 +17,18 @@ def tagged(*classes: int, count: int = 4) -> np.ndarray:
     return np.isin(np.arange(count), classes)
 
 
-def test_a_mask_that_shows_its_tags_is_in_no_doubt() -> None:
+def test_a_mask_that_shows_its_tags_is_not_doubted() -> None:
     assert mask_conflicts(tagged(0, 1, 2), MASK, bare=False) == []
 
 
-def test_what_a_mask_lacks_is_missing_and_what_it_has_beside_its_tags_is_excluded() -> None:
+def test_absent_tagged_classes_are_missing_and_untagged_classes_excluded() -> None:
     assert mask_conflicts(tagged(0, 1, 3), MASK, bare=False) == [
         TagConflict(Contradiction.MISSING, 3, 0, predicted=False),
         TagConflict(Contradiction.EXCLUDED, 2, 1, predicted=False),
     ]
 
 
-def test_of_a_mask_that_is_merely_begun_nothing_is_missing() -> None:
+def test_no_class_is_missing_in_an_unfinished_mask() -> None:
     begun = mask_conflicts(tagged(0, 1, 3), MASK, bare=True)
     assert begun == [TagConflict(Contradiction.EXCLUDED, 2, 1, predicted=False)]
     finished = np.where(MASK == IGNORE, 0, MASK).astype(np.uint8)

@@ -21,7 +21,7 @@ def pictures() -> torch.Tensor:
     return images
 
 
-def test_shape_and_range_stay_and_each_image_moves_its_own_way() -> None:
+def test_augmentation_keeps_shape_and_range_and_moves_each_image_differently() -> None:
     moved = jitter_images(pictures(), torch.Generator().manual_seed(0))
     assert moved.shape == (64, 1, 28, 28)
     assert moved.min() >= 0
@@ -29,14 +29,14 @@ def test_shape_and_range_stay_and_each_image_moves_its_own_way() -> None:
     assert len({image.sum().item() for image in moved}) > 60
 
 
-def test_what_matters_stays_in_the_picture() -> None:
+def test_most_of_an_image_stays_visible() -> None:
     moved = jitter_images(pictures(), torch.Generator().manual_seed(0))
     mass = moved.sum(dim=(1, 2, 3)) / pictures().sum(dim=(1, 2, 3))
     assert mass.min() > 0.7
     assert mass.max() < 1.4
 
 
-def test_the_same_seed_moves_the_same_way() -> None:
+def test_the_same_seed_gives_the_same_augmentation() -> None:
     one, again = (jitter_images(pictures(), torch.Generator().manual_seed(5)) for _ in range(2))
     torch.testing.assert_close(one, again, rtol=0, atol=0)
 
@@ -67,7 +67,7 @@ def test_image_and_mask_move_together(crop: int) -> None:
     assert set(wanted.unique().tolist()) <= {NO_LABEL, 0, 1}
 
 
-def test_what_lies_beyond_a_scene_is_unknown_and_what_was_unknown_stays() -> None:
+def test_pixels_beyond_a_scene_are_unknown_and_unknown_pixels_stay_unknown() -> None:
     images, masks = scenes()
     masks[:, :4] = NO_LABEL
     _, wanted = scene_jitter(40, mirror=False)(images, masks, torch.Generator().manual_seed(1))
@@ -76,7 +76,7 @@ def test_what_lies_beyond_a_scene_is_unknown_and_what_was_unknown_stays() -> Non
     assert unknown.min() < 0.05  # seen from near
 
 
-def test_scenes_are_mirrored_only_when_wished() -> None:
+def test_scenes_are_mirrored_only_on_request() -> None:
     images, masks = scenes()
     masks[:, :, :28], masks[:, :, 28:] = 0, 1
     for mirror in (False, True):
@@ -87,7 +87,7 @@ def test_scenes_are_mirrored_only_when_wished() -> None:
         assert not all(turned)
 
 
-def test_the_same_seed_shows_scenes_the_same_way_and_one_channel_will_do() -> None:
+def test_the_same_seed_gives_the_same_scenes_also_with_one_channel() -> None:
     images, masks = scenes()
     jitter = scene_jitter(24, mirror=True)
     one, again = (jitter(images[:, :1], masks, torch.Generator().manual_seed(5)) for _ in range(2))
@@ -117,11 +117,11 @@ class Pixelwise(nn.Module):
         (300, 100, [(0, 100), (67, 167), (133, 233), (200, 300)]),
     ],
 )
-def test_windows_overlap_and_cover_a_side(side: int, crop: int, edges: list[tuple[int, int]]) -> None:
+def test_sliding_windows_overlap_and_cover_a_side(side: int, crop: int, edges: list[tuple[int, int]]) -> None:
     assert window_edges(side, crop) == edges
 
 
-def test_however_a_scene_is_looked_at_each_pixel_keeps_its_place() -> None:
+def test_pixels_keep_their_place_in_every_view() -> None:
     images = torch.randn(2, 1, 70, 90)
     plain = Pixelwise()(images)
     for crop, flip in [(0, False), (0, True), (32, False), (32, True)]:
@@ -130,7 +130,7 @@ def test_however_a_scene_is_looked_at_each_pixel_keeps_its_place() -> None:
         assert set(network.seen) == ({(32, 32)} if crop else {(70, 90)})
 
 
-def test_several_sizes_are_averaged_at_the_scenes_own() -> None:
+def test_several_scales_are_averaged_at_the_size_of_the_scene() -> None:
     smooth = torch.linspace(-1, 1, 40)[None, None, None].expand(1, 1, 30, 40)
     network = Pixelwise()
     found = MultiViewNetwork(network, crop=0, scales=(0.5, 1.0, 2.0), flip=False)(smooth)
@@ -138,7 +138,7 @@ def test_several_sizes_are_averaged_at_the_scenes_own() -> None:
     torch.testing.assert_close(found, Pixelwise()(smooth), atol=0.03, rtol=0)
 
 
-def test_a_mirrored_look_is_turned_back_before_it_is_averaged() -> None:
+def test_a_mirrored_view_is_mirrored_back_before_averaging() -> None:
     class LeftSeeing(nn.Module):
         def forward(self, images: Tensor) -> Tensor:
             logits = torch.zeros_like(images)
@@ -149,7 +149,7 @@ def test_a_mirrored_look_is_turned_back_before_it_is_averaged() -> None:
     assert found.flatten().tolist() == [0.5, 0.5, 0, 0, 0.5, 0.5]
 
 
-def test_strong_views_change_every_image_in_its_own_way_and_leave_the_given_ones() -> None:
+def test_strong_views_change_every_image_differently_and_leave_the_originals() -> None:
     images = torch.randn(1, 3, 16, 20, generator=torch.Generator().manual_seed(0)).expand(8, 3, 16, 20).clone()
     before = images.clone()
     changed, again = (strong_views(images, torch.Generator().manual_seed(3)) for _ in range(2))
@@ -173,7 +173,7 @@ def test_strong_views_move_no_pixel() -> None:
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_strong_views_of_classes_move_every_image_in_its_own_way_and_more(channels: int) -> None:
+def test_strong_views_for_classification_also_move_every_image_differently(channels: int) -> None:
     images = pictures().expand(64, channels, 28, 28).clone()
     before = images.clone()
     seen, labels = strong_labels(images, torch.arange(64), torch.Generator().manual_seed(0))

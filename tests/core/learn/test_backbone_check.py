@@ -95,9 +95,7 @@ def keys_of(check: dict[str, Any]) -> set[HintKey]:
 
 @pytest.mark.usefixtures("one_thread")
 @pytest.mark.slow
-def test_a_scaling_that_blinds_the_network_is_named_with_the_one_that_does_not(
-    images: ByteArray, config: RoundConfig, tmp_path: Path
-) -> None:
+def test_a_harmful_scaling_is_named_with_a_better_one(images: ByteArray, config: RoundConfig, tmp_path: Path) -> None:
     labels = np.arange(COUNT) % CLASSES
     blind = replace(config, weights_mean=(0.0,) * 3, weights_std=(1 / 255,) * 3)
     check = checked(blind, images, labels, tmp_path / "blind.json")
@@ -109,7 +107,7 @@ def test_a_scaling_that_blinds_the_network_is_named_with_the_one_that_does_not(
 @pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("wrong", [0.0, 0.4, 1.0])
 @pytest.mark.slow
-def test_hard_images_and_wrong_labels_are_not_held_against_the_network(
+def test_hard_images_and_wrong_labels_give_no_warning(
     images: ByteArray, config: RoundConfig, tmp_path: Path, wrong: float
 ) -> None:
     rng = np.random.default_rng(2)
@@ -123,7 +121,7 @@ def test_hard_images_and_wrong_labels_are_not_held_against_the_network(
 
 @pytest.mark.usefixtures("one_thread")
 @pytest.mark.slow
-def test_weights_that_see_nothing_are_told_of_the_installed_network(
+def test_a_network_without_weights_is_warned_of_with_the_installed_one(
     images: ByteArray, config: RoundConfig, tmp_path: Path
 ) -> None:
     drawn = replace(config, weights=Weights.NONE, weights_file="", weights_mean=(), weights_std=())
@@ -134,7 +132,7 @@ def test_weights_that_see_nothing_are_told_of_the_installed_network(
 
 @pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize(("right", "better"), [(0.2, BACKBONE), (1.0, "")])
-def test_a_trained_network_that_the_installed_one_surpasses_is_told_so(
+def test_a_trained_network_worse_than_the_installed_one_is_warned_of(
     images: ByteArray, config: RoundConfig, tmp_path: Path, right: float, better: str
 ) -> None:
     rng, labels = np.random.default_rng(2), np.arange(COUNT) % CLASSES
@@ -159,7 +157,7 @@ def test_the_installed_probe_and_the_small_network_are_not_compared(config: Roun
     assert not needs_check(RoundConfig(model=SMALL_NETWORK))
 
 
-def test_the_hint_says_how_to_start_a_round_that_sees_more() -> None:
+def test_the_hint_names_the_settings_of_a_better_round() -> None:
     check = BETTER_SCALED | {"padding": "same"}
     (hint,) = hints(HEALTHY | {"backbone_check": check})
     assert "44%" in hint.text

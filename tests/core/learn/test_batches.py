@@ -22,7 +22,7 @@ def test_a_batch_holds_the_scaled_pixels_of_its_rows() -> None:
     np.testing.assert_allclose(batch.permute(0, 2, 3, 1).numpy(), expected, atol=1e-5)
 
 
-def test_what_does_not_fit_in_memory_gives_the_same_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_data_larger_than_memory_gives_the_same_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     scaling, rows = Scaling.measured(array()), torch.tensor([9, 0, 0])
     resident = ImageBatches(array(), scaling, CPU).batch(rows)
     monkeypatch.setattr(batches, "_RESIDENT_BYTES", 0)
@@ -35,7 +35,7 @@ def test_measured_images_have_mean_0_and_deviation_1() -> None:
     torch.testing.assert_close(everything.std(dim=(0, 2, 3), correction=0), torch.ones(3), atol=1e-4, rtol=0)
 
 
-def test_of_many_or_large_images_some_are_measured_evenly_spread(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_evenly_spread_subsample_of_many_or_large_images_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     images = np.repeat(array(), 3, axis=0)
     monkeypatch.setattr(batches, "_MEASURED_BYTES", 10 * images[0].size)
     some = images[::3] / 255
@@ -51,13 +51,13 @@ def test_images_of_one_colour_do_not_divide_by_zero() -> None:
     assert ImageBatches(plain, Scaling.measured(plain), CPU).batch(torch.arange(3)).isfinite().all()
 
 
-def test_labels_are_asked_for_by_row() -> None:
+def test_labels_are_selected_by_row() -> None:
     assert ClassTargets(np.array([4, NO_LABEL, 2], np.int32), CPU).batch(torch.tensor([2, 1])).tolist() == [2, NO_LABEL]
 
 
 @pytest.mark.parametrize("resident", [True, False])
 @pytest.mark.parametrize(("dtype", "ignore"), [(np.uint8, 255), (np.uint16, 65_535)])
-def test_masks_of_either_width_say_where_nothing_is_known(
+def test_8_and_16_bit_masks_mark_unknown_pixels(
     monkeypatch: pytest.MonkeyPatch, dtype: type, ignore: int, *, resident: bool
 ) -> None:
     monkeypatch.setattr(batches, "_RESIDENT_BYTES", 1 << 30 if resident else 0)
@@ -68,7 +68,7 @@ def test_masks_of_either_width_say_where_nothing_is_known(
     assert taken.tolist() == [[[7, NO_LABEL], [ignore - 1, 0]]]
 
 
-def test_weights_of_pixels_travel_with_their_classes() -> None:
+def test_pixel_weights_are_moved_with_their_classes() -> None:
     masks, weights = (
         np.array([[[0, 3], [20, 255]], [[1, 255], [2, 0]]]),
         np.array([[[0, 127], [254, 9]], [[255] * 2] * 2]),

@@ -20,7 +20,7 @@ def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def test_by_hand() -> None:
+def test_the_loss_matches_hand_made_examples() -> None:
     weak = torch.tensor([[0.0, math.log(9)], [0.0, 0.0], [math.log(9), 0.0]])  # sure of 1 by .9, unsure, sure of 0
     strong = torch.tensor([[0.0, math.log(3)], [5.0, 0.0], [0.0, math.log(3)]])
     everywhere = torch.tensor([True, True, True])
@@ -32,7 +32,7 @@ def test_by_hand() -> None:
 
 
 @pytest.mark.parametrize("shape", [(6, 4), (3, 4, 5, 7)])
-def test_nothing_valid_costs_and_teaches_nothing(shape: tuple[int, ...]) -> None:
+def test_loss_and_gradient_are_zero_without_valid_pixels(shape: tuple[int, ...]) -> None:
     weak, strong = torch.randn(shape, generator=generator()), torch.randn(shape, generator=generator(1))
     strong.requires_grad_()
     nowhere = torch.zeros(shape[0], *shape[2:], dtype=torch.bool)
@@ -42,7 +42,7 @@ def test_nothing_valid_costs_and_teaches_nothing(shape: tuple[int, ...]) -> None
     assert strong.grad.abs().sum() == 0
 
 
-def test_only_the_strong_view_is_taught() -> None:
+def test_only_the_strong_view_gets_a_gradient() -> None:
     weak = torch.randn(5, 3, generator=generator()).requires_grad_()
     strong = torch.randn(5, 3, generator=generator(1)).requires_grad_()
     consistency_loss(weak, strong, torch.ones(5, dtype=torch.bool), 0.0).backward()
@@ -50,13 +50,13 @@ def test_only_the_strong_view_is_taught() -> None:
     assert strong.grad.abs().sum() > 0
 
 
-def test_without_a_threshold_it_is_the_loss_of_the_likeliest_class() -> None:
+def test_the_loss_without_a_threshold_is_that_of_the_likeliest_class() -> None:
     weak, strong = torch.randn(8, 5, generator=generator()), torch.randn(8, 5, generator=generator(1))
     loss = consistency_loss(weak, strong, torch.ones(8, dtype=torch.bool), 0.0)
     torch.testing.assert_close(loss, F.cross_entropy(strong, weak.argmax(1)))
 
 
-def test_one_pixel_is_one_image_and_classes_have_no_order() -> None:
+def test_a_pixel_counts_like_an_image_and_classes_have_no_order() -> None:
     weak, strong = 3 * torch.randn(6, 4, generator=generator()), torch.randn(6, 4, generator=generator(1))
     valid = torch.tensor([True, True, False, True, True, False])
     loss = consistency_loss(weak, strong, valid, 0.6)
@@ -66,14 +66,14 @@ def test_one_pixel_is_one_image_and_classes_have_no_order() -> None:
     torch.testing.assert_close(consistency_loss(weak[:, order], strong[:, order], valid, 0.6), loss)
 
 
-def test_a_higher_threshold_never_costs_more() -> None:
+def test_a_higher_threshold_never_increases_the_loss() -> None:
     weak, strong = 2 * torch.randn(50, 4, generator=generator()), torch.randn(50, 4, generator=generator(1))
     everywhere = torch.ones(50, dtype=torch.bool)
     losses = [consistency_loss(weak, strong, everywhere, threshold / 10).item() for threshold in range(11)]
     assert losses == sorted(losses, reverse=True)
 
 
-def test_each_class_may_have_a_threshold_of_its_own() -> None:
+def test_each_class_can_have_its_own_threshold() -> None:
     weak = torch.tensor([[0.0, math.log(9)], [math.log(9), 0.0]])  # sure of 1, and of 0, by .9
     strong = torch.tensor([[0.0, math.log(3)], [0.0, math.log(3)]])
     everywhere = torch.tensor([True, True])
@@ -97,7 +97,7 @@ def test_adaptive_thresholds_follow_the_confidence_and_are_lower_for_rare_classe
     torch.testing.assert_close(running, nothing)
 
 
-def test_adaptive_thresholds_of_pixels_are_those_of_as_many_images() -> None:
+def test_adaptive_thresholds_of_pixels_equal_those_of_as_many_images() -> None:
     weak = torch.randn(6, 3, generator=generator())
     images, pixels = torch.zeros(4), torch.zeros(4)
     valid = torch.tensor([True, True, False, True, True, True])
@@ -152,7 +152,7 @@ def trained(ratio: int, threshold: float | None = 0.8) -> tuple[list[float], nn.
 
 
 @pytest.mark.parametrize("threshold", [0.8, None])
-def test_the_one_loop_learns_by_it_the_same_way_each_time(threshold: float | None) -> None:
+def test_training_with_consistency_learns_and_is_deterministic(threshold: float | None) -> None:
     losses, network = trained(2, threshold)
     assert trained(2, threshold)[0] == losses
     assert trained(3, threshold)[0] != losses
@@ -161,7 +161,7 @@ def test_the_one_loop_learns_by_it_the_same_way_each_time(threshold: float | Non
     assert (logits.argmax(1).numpy() == labels).mean() > 0.95
 
 
-def test_masks_learn_only_where_the_scene_is() -> None:
+def test_masks_are_trained_only_within_the_scene() -> None:
     array, _ = two_kinds(12)
     images = ImageBatches(array, Scaling.measured(array), CPU)
     targets = MaskTargets(np.full((12, 12, 12), 255, np.uint8), CPU)  # nothing is given
@@ -186,7 +186,7 @@ def test_masks_learn_only_where_the_scene_is() -> None:
     assert inside(network, *windows, None, generator()) > supervised_loss(network(windows[0]), windows[1])
 
 
-def test_a_box_of_another_scene_is_a_rectangle_of_the_asked_size() -> None:
+def test_a_mixed_box_is_a_rectangle_of_the_requested_size() -> None:
     scenes = torch.arange(200.0).view(200, 1, 1, 1).expand(200, 3, 24, 32)
     mix = draw_mix(scenes, generator())
     shown = mixed(scenes, mix)
@@ -207,7 +207,7 @@ def test_a_box_of_another_scene_is_a_rectangle_of_the_asked_size() -> None:
     assert torch.equal(again.inside, mix.inside)
 
 
-def test_what_is_mixed_keeps_its_predictions_and_validity() -> None:
+def test_mixed_pixels_keep_their_predictions_and_validity() -> None:
     logits, valid = torch.randn(2, 3, 4, 5, generator=generator()), torch.ones(2, 4, 5, dtype=torch.bool)
     valid[1, 0] = False
     inside = torch.zeros(2, 4, 5, dtype=torch.bool)
@@ -219,7 +219,7 @@ def test_what_is_mixed_keeps_its_predictions_and_validity() -> None:
     assert mixed(valid, None) is valid
 
 
-def test_two_mixed_views_are_learnt_by_what_is_seen_in_each_place() -> None:
+def test_mixed_views_are_trained_on_the_predictions_of_the_pixels_in_them() -> None:
     """A network that sees each pixel alone says of a mixed view what it says of its parts: nothing is left to learn."""
     array, _ = two_kinds(12)
     images = ImageBatches(array, Scaling.measured(array), CPU)
@@ -243,7 +243,7 @@ def test_two_mixed_views_are_learnt_by_what_is_seen_in_each_place() -> None:
     assert loss.item() < 0.05
 
 
-def test_a_growing_ratio_begins_with_next_to_nothing_and_ends_with_all() -> None:
+def test_a_growing_ratio_rises_from_zero_to_one() -> None:
     shares = np.linspace(0, 1, 10_001)
     parts = np.array([grown(share) for share in shares])
     assert parts[0] == 0

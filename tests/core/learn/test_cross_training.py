@@ -88,7 +88,7 @@ def same(one: nn.Module, other: nn.Module) -> bool:
     return all(torch.equal(a, b) for a, b in zip(one.state_dict().values(), other.state_dict().values(), strict=True))
 
 
-def test_as_published_both_rates_decay_and_the_classifiers_is_ten_times_the_rest() -> None:
+def test_the_published_rates_decay_and_that_of_the_classifier_is_ten_times_higher() -> None:
     """PseudoNet's rate never decays in the released code."""
     recipe = replace(RECIPE, learning_rate=0.1, steps=10, optimizer=SGD)
     for network in (pair().hybrid, pair().pseudo):
@@ -107,7 +107,7 @@ def test_as_published_both_rates_decay_and_the_classifiers_is_ten_times_the_rest
         optimizer_of(nn.Linear(2, 2), recipe)
 
 
-def test_usually_both_networks_are_optimised_as_all_others_are() -> None:
+def test_both_networks_use_the_usual_optimizer_by_default() -> None:
     optimizer = optimizer_of(pair().pseudo, RECIPE)
     assert isinstance(optimizer, torch.optim.AdamW)
     for step in range(RECIPE.steps):
@@ -116,7 +116,7 @@ def test_usually_both_networks_are_optimised_as_all_others_are() -> None:
         assert rates == {RECIPE.learning_rate * cycle(step / RECIPE.steps)}
 
 
-def test_in_training_pseudonets_rate_falls_like_hybridnets() -> None:
+def test_the_rate_of_pseudonet_decays_like_that_of_hybridnet() -> None:
     _, states = learnt(replace(RECIPE, optimizer=SGD))
     for state in states:
         rates = [[group["lr"] for group in state["optimizers"][name]["param_groups"]] for name in ("hybrid", "pseudo")]
@@ -126,7 +126,7 @@ def test_in_training_pseudonets_rate_falls_like_hybridnets() -> None:
     assert last == pytest.approx(0.01 * (1 - 6 / 7) ** 0.9)
 
 
-def test_a_resumed_run_ends_like_an_uninterrupted_one(tmp_path: Path) -> None:
+def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path) -> None:
     straight, states = learnt()
     assert [state["epochs_done"] for state in states] == [1, 2, 3]  # blocks of 3, 3 and 1 steps
     torch.save(states[0], tmp_path / "state")
@@ -137,14 +137,14 @@ def test_a_resumed_run_ends_like_an_uninterrupted_one(tmp_path: Path) -> None:
     assert torch.equal(more[-1]["trust"], states[-1]["trust"])
 
 
-def test_a_seed_decides_everything() -> None:
+def test_the_seed_determines_the_result() -> None:
     first, again, other = (learnt(recipe)[0] for recipe in (RECIPE, RECIPE, replace(RECIPE, seed=6)))
     assert same(first.hybrid, again.hybrid)
     assert same(first.pseudo, again.pseudo)
     assert not same(first.hybrid, other.hybrid)
 
 
-def test_pseudonet_never_learns_from_images_with_masks() -> None:
+def test_pseudonet_is_never_trained_on_images_with_masks() -> None:
     """Where W has masks, HybridNet says nothing to PseudoNet: it must then become the same whatever S is made of."""
     networks = [learnt(given=replace(sources(weak_masks=True), strong_rows=torch.tensor(rows)))[0] for rows in S]
     assert same(networks[0].pseudo, networks[1].pseudo)
@@ -152,7 +152,7 @@ def test_pseudonet_never_learns_from_images_with_masks() -> None:
 
 
 @pytest.mark.slow
-def test_it_learns_and_trust_grows() -> None:
+def test_training_improves_the_networks_and_trust_grows() -> None:
     recipe = replace(RECIPE, steps=120, block=40, learning_rate=0.02)
     given = sources()
     both, states = learnt(recipe, given)
@@ -168,14 +168,14 @@ def test_it_learns_and_trust_grows() -> None:
         assert (found == true).float().mean() > 0.8
 
 
-def test_images_of_w_with_a_mask_teach_by_it_fully_trusted() -> None:
+def test_masks_of_weakly_labelled_images_are_used_with_full_trust() -> None:
     _, hidden = learnt()
     _, shown = learnt(given=sources(weak_masks=True))
     assert shown[0]["history"][0][-1] == 1
     assert hidden[0]["history"][0][-1] < 0.1
 
 
-def test_it_stops_when_told_to(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_training_stops_on_cancel(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("core.learn.cross_training.LOOK_SECONDS", 0.0)
     looks: list[float] = []
     callbacks = TrainingCallbacks(lambda *_: None, lambda blocks, _: looks.append(blocks), lambda: len(looks) == 2)
@@ -184,7 +184,7 @@ def test_it_stops_when_told_to(monkeypatch: pytest.MonkeyPatch) -> None:
     assert looks == [pytest.approx(1 / 3), pytest.approx(2 / 3)]
 
 
-def test_every_row_is_dealt_once_before_any_comes_again() -> None:
+def test_every_row_is_drawn_once_before_any_repeats() -> None:
     rows = torch.tensor([3, 5, 7, 11, 13])
     stream = torch.cat([deal_rows(rows, 2, step, seed=4) for step in range(10)]).tolist()
     for lap in range(4):
@@ -193,7 +193,7 @@ def test_every_row_is_dealt_once_before_any_comes_again() -> None:
     assert deal_rows(torch.tensor([9]), 3, 0, seed=0).tolist() == [9, 9, 9]
 
 
-def test_strong_views_change_every_image_and_not_the_one_given() -> None:
+def test_strong_views_change_every_image_but_not_the_original() -> None:
     images = sources().images.batch(torch.arange(12))
     before = images.clone()
     views = [strong_views(images, torch.Generator().manual_seed(seed)) for seed in (0, 0, 1)]
@@ -210,7 +210,7 @@ def test_strong_views_change_every_image_and_not_the_one_given() -> None:
     ("changes", "message"),
     [({"batch_size": 5}, "even"), ({"batch_size": 2}, "at least 4"), ({"steps": 0}, "steps"), ({"block": 0}, "block")],
 )
-def test_what_cannot_work_is_refused(changes: dict[str, int], message: str) -> None:
+def test_impossible_settings_are_refused(changes: dict[str, int], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         replace(RECIPE, **changes)
 
@@ -223,7 +223,7 @@ def drawn(*, classes: int = 4) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor
     return logits, masks, torch.ones(3, classes, dtype=torch.bool)
 
 
-def test_one_pixel_by_hand() -> None:
+def test_the_loss_of_one_pixel_matches_a_hand_made_example() -> None:
     logits = torch.tensor([[1.0, 3.0, 2.0]])[:, :, None, None]
     tags = torch.tensor([[True, False, True]])
     mask = torch.tensor([[[2]]])
@@ -234,7 +234,7 @@ def test_one_pixel_by_hand() -> None:
     assert half.item() == pytest.approx(expected / 2, rel=1e-6)
 
 
-def test_with_every_class_present_it_is_cross_entropy() -> None:
+def test_the_loss_is_cross_entropy_if_every_class_is_present() -> None:
     logits, masks, tags = drawn()
     masks[0, 0] = NO_LABEL
     torch.testing.assert_close(
@@ -242,7 +242,7 @@ def test_with_every_class_present_it_is_cross_entropy() -> None:
     )
 
 
-def test_it_is_cross_entropy_among_the_present_classes() -> None:
+def test_the_loss_is_cross_entropy_among_the_present_classes() -> None:
     logits, masks, tags = drawn()
     tags[:, 1] = False
     masks[masks == 1] = 3
@@ -251,7 +251,7 @@ def test_it_is_cross_entropy_among_the_present_classes() -> None:
     torch.testing.assert_close(class_aware_loss(logits, masks, tags), F.cross_entropy(among, renamed))
 
 
-def test_absent_classes_get_no_gradient_at_all_however_large_their_logits() -> None:
+def test_absent_classes_get_no_gradient_whatever_their_logits() -> None:
     logits, masks, tags = drawn()
     tags[0, 2] = tags[1, 0] = False
     logits[0, 2], logits[1, 0] = 80.0, -80.0
@@ -263,7 +263,7 @@ def test_absent_classes_get_no_gradient_at_all_however_large_their_logits() -> N
     assert logits.grad.isfinite().all()
 
 
-def test_the_gradient_is_the_numeric_one() -> None:
+def test_the_gradient_equals_the_numerical_one() -> None:
     logits, masks, tags = drawn()
     tags[0, 2] = tags[1, 0] = False
     masks[0, 1] = NO_LABEL
@@ -283,7 +283,7 @@ def test_the_gradient_is_the_numeric_one() -> None:
         assert own[place].item() == pytest.approx(numeric.item(), abs=2e-5)
 
 
-def test_little_trust_means_little_loss() -> None:
+def test_the_loss_grows_with_trust() -> None:
     logits, masks, tags = drawn()
     plain = class_aware_loss(logits, masks, tags)
     torch.testing.assert_close(class_aware_loss(logits, masks, tags, torch.full((3,), 0.25)), plain / 4)
@@ -291,7 +291,7 @@ def test_little_trust_means_little_loss() -> None:
     torch.testing.assert_close(only, class_aware_loss(logits[1:2], masks[1:2], tags[1:2]) / 3)
 
 
-def test_class_weights_are_those_of_the_usual_loss() -> None:
+def test_class_weights_work_as_in_cross_entropy() -> None:
     logits, masks, tags = drawn()
     masks[0, 0] = NO_LABEL
     weights = torch.tensor([0.2, 1.0, 0.5, 2.0])
@@ -303,7 +303,7 @@ def test_class_weights_are_those_of_the_usual_loss() -> None:
     assert class_aware_loss(logits, masks, tags, class_weights=weights).item() == 0
 
 
-def test_class_weights_change_what_both_networks_learn() -> None:
+def test_class_weights_affect_both_networks() -> None:
     plain, equal, weighted = (
         learnt(given=replace(sources(), class_weights=weights))[0]
         for weights in (None, torch.ones(CLASSES), torch.tensor([0.1, 1.0, 1.0]))
@@ -316,7 +316,7 @@ def test_class_weights_change_what_both_networks_learn() -> None:
 
 
 @pytest.mark.parametrize("what", ["unknown", "untagged", "contradicted"])
-def test_nothing_known_costs_zero_and_moves_nothing(what: str) -> None:
+def test_loss_and_gradient_are_zero_without_labels(what: str) -> None:
     logits, masks, tags = drawn()
     if what == "unknown":
         masks[:] = NO_LABEL
@@ -332,13 +332,13 @@ def test_nothing_known_costs_zero_and_moves_nothing(what: str) -> None:
     assert (logits.grad == 0).all()
 
 
-def test_one_image_without_tags_leaves_the_others_as_they_are() -> None:
+def test_an_image_without_tags_does_not_affect_the_others() -> None:
     logits, masks, tags = drawn()
     tags[0] = False
     torch.testing.assert_close(class_aware_loss(logits, masks, tags), class_aware_loss(logits[1:], masks[1:], tags[1:]))
 
 
-def test_presence_by_hand() -> None:
+def test_the_presence_loss_matches_a_hand_made_example() -> None:
     logits = torch.zeros(1, 3, 2, 2)
     logits[0, 0] = 50.0  # background: not asked
     logits[0, 1, 0, 1] = 2.0  # its largest
@@ -350,7 +350,7 @@ def test_presence_by_hand() -> None:
     assert presence_loss(logits, tags, None).item() == pytest.approx(everything, rel=1e-6)
 
 
-def test_presence_moves_the_largest_pixel_of_each_asked_class_alone() -> None:
+def test_the_presence_loss_moves_only_the_largest_pixel_of_each_tagged_class() -> None:
     logits, _, tags = drawn()
     tags[0, 1] = False
     logits.requires_grad_()
@@ -362,7 +362,7 @@ def test_presence_moves_the_largest_pixel_of_each_asked_class_alone() -> None:
     assert presence_loss(logits[:, :1], tags[:, :1], 0).item() == 0
 
 
-def test_the_likeliest_is_one_of_the_present_and_carries_no_gradient() -> None:
+def test_the_likeliest_class_is_a_present_one_and_has_no_gradient() -> None:
     logits, _, tags = drawn()
     tags[0] = torch.tensor([False, True, False, True])
     tags[1] = False
@@ -376,7 +376,7 @@ def test_the_likeliest_is_one_of_the_present_and_carries_no_gradient() -> None:
     assert (found[2] == logits[2].argmax(dim=0)).all()
 
 
-def test_labels_are_masks_of_one_pixel() -> None:
+def test_labels_are_handled_like_masks_of_one_pixel() -> None:
     logits, masks, tags = drawn()
     tags[0, 2] = False
     one = class_aware_loss(logits[:, :, 0, 0], masks[:, 0, 0], tags)
@@ -393,7 +393,7 @@ def tagged(*classes: int, of: int = 3) -> torch.Tensor:
     return tags
 
 
-def test_one_step_by_hand() -> None:
+def test_trust_after_one_step_matches_a_hand_made_example() -> None:
     trust = Trust(3, CPU)
     trust.update(masks([0, 0, 1, 1]), masks([0, 0, 0, 1]))
     assert trust.counts.tolist() == [[3, 1, 0], [2, 2, 0], [2, 1, 0]]  # given, predicted, both
@@ -415,7 +415,7 @@ def test_earlier_steps_fade_by_a_hundredth_each() -> None:
     assert trust.ious()[0].item() == pytest.approx((3 * old + new) / (4 * old + new))
 
 
-def test_ignored_pixels_do_not_count_as_predicted() -> None:
+def test_ignored_pixels_are_not_counted_as_predictions() -> None:
     """The released code counts them, so that a class next to unlabelled pixels is never trusted."""
     trust = Trust(3, CPU)
     trust.update(masks([0, 0, 1, 1, 1]), masks([0, 0, 1, NO_LABEL, NO_LABEL]))
@@ -441,7 +441,7 @@ def test_a_class_that_was_predicted_but_never_given_has_no_trust() -> None:
     assert trust.weights(tagged(0, 2)).item() == 0
 
 
-def test_a_class_never_seen_is_left_out() -> None:
+def test_a_class_that_was_never_seen_is_left_out() -> None:
     trust = Trust(3, CPU)
     trust.update(masks([0, 0, 1]), masks([0, 0, 1]))
     assert math.isnan(trust.ious()[2].item())
@@ -449,7 +449,7 @@ def test_a_class_never_seen_is_left_out() -> None:
     assert trust.weights(tagged(2)).item() == 0  # nothing is known of it
 
 
-def test_before_anything_is_seen_nothing_is_trusted() -> None:
+def test_nothing_is_trusted_initially() -> None:
     trust = Trust(3, CPU)
     assert trust.weights(torch.cat([tagged(0, 1, 2), tagged()])).tolist() == [0, 0]
     trust.update(masks([0, 1]), masks([NO_LABEL, NO_LABEL]))
@@ -457,7 +457,7 @@ def test_before_anything_is_seen_nothing_is_trusted() -> None:
     assert trust.weights(tagged(0)).item() == 0
 
 
-def test_a_pixel_is_trusted_by_its_own_class_alone() -> None:
+def test_the_trust_of_a_pixel_depends_only_on_its_class() -> None:
     trust = Trust(4, CPU)
     trust.update(torch.tensor([[[0, 0, 1, 1]]]), torch.tensor([[[0, 0, 0, 1]]]))  # IoU 2/3, 1/2; 2 was never given
     trust.update(torch.tensor([[[3]]]), torch.tensor([[[2]]]))  # never rightly: 2 and 3 have IoU 0
@@ -472,7 +472,7 @@ def test_a_pixel_is_trusted_by_its_own_class_alone() -> None:
     assert Trust(4, CPU).pixel_weights(torch.tensor([[[0]]]), tags).item() == 0  # nothing is known yet
 
 
-def test_weights_of_pixels_equal_to_an_images_give_its_loss() -> None:
+def test_equal_pixel_weights_give_the_loss_of_the_image_weight() -> None:
     logits = torch.randn(2, CLASSES, 3, 4, generator=torch.Generator().manual_seed(0))
     masks, tags = torch.arange(24).view(2, 3, 4) % CLASSES, torch.ones(2, CLASSES, dtype=torch.bool)
     of_images = torch.tensor([0.2, 0.9])
@@ -482,7 +482,7 @@ def test_weights_of_pixels_equal_to_an_images_give_its_loss() -> None:
     )
 
 
-def test_the_rule_of_trust_is_chosen_by_name_and_the_papers_is_the_usual_one() -> None:
+def test_the_trust_rule_is_chosen_by_name_and_defaults_to_that_of_the_paper() -> None:
     assert JointRecipe().trust == IMAGE_TRUST
     trust = {}
     for name in (IMAGE_TRUST, PIXEL_TRUST):

@@ -19,7 +19,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-def test_the_first_is_allowed_and_the_next_when_it_has_become_affordable(clock: Clock) -> None:
+def test_the_first_use_is_allowed_and_the_next_once_it_is_within_budget(clock: Clock) -> None:
     allowance = Allowance(0.1)
     assert allowance.is_left
     with allowance.spending():
@@ -31,7 +31,7 @@ def test_the_first_is_allowed_and_the_next_when_it_has_become_affordable(clock: 
     assert allowance.is_left
 
 
-def test_what_fails_has_also_cost_its_time(clock: Clock) -> None:
+def test_failed_work_also_uses_up_the_allowance(clock: Clock) -> None:
     allowance = Allowance(0.5)
 
     def fill_the_disk() -> None:
@@ -44,7 +44,7 @@ def test_what_fails_has_also_cost_its_time(clock: Clock) -> None:
     assert not allowance.is_left
 
 
-def test_all_of_the_time_allows_everything(clock: Clock) -> None:
+def test_a_share_of_one_allows_everything(clock: Clock) -> None:
     allowance = Allowance(1.0)
     for _ in range(5):
         with allowance.spending():

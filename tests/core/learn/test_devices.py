@@ -8,14 +8,14 @@ from core.learn.devices import Bfloat16, for_inference, has_bfloat16
 from core.types import ConfigError
 
 
-def test_auto_finds_a_device_that_works() -> None:
+def test_auto_selects_a_working_device() -> None:
     device = devices.choose("auto")
     torch.zeros(1, device=device)
     assert devices.describe(device)
 
 
 @pytest.mark.parametrize("name", ["cuda:99", "toaster"])
-def test_a_device_that_is_not_there_is_refused_with_a_cure(name: str) -> None:
+def test_a_missing_device_is_refused_with_a_cure(name: str) -> None:
     with pytest.raises(ConfigError, match="choose 'auto' or 'cpu'"):
         devices.choose(name)
 
@@ -62,7 +62,7 @@ def test_a_folded_network_gives_the_same_answers(name: str, monkeypatch: pytest.
     assert norms(network) > 0
 
 
-def test_norms_stay_where_folding_them_in_their_order_changes_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_norms_are_not_folded_if_that_changes_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     without_bfloat16(monkeypatch)
     network = used("resnetv2_18")  # norms come before convolutions
     assert for_inference(network, CPU, 3, 64) is network
@@ -79,7 +79,7 @@ def test_a_network_that_cannot_compute_in_bfloat16_stays_in_float32(monkeypatch:
 
 
 @pytest.mark.parametrize("able", [True, False])
-def test_a_cpu_computes_in_bfloat16_where_it_can_and_leaves_the_network_as_it_was(
+def test_a_cpu_computes_in_bfloat16_if_possible_and_leaves_the_network_unchanged(
     *, able: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": able})

@@ -38,7 +38,7 @@ def test_groups_stay_whole_and_no_fold_is_empty(data: tuple[int, list[tuple[int,
 
 @settings(deadline=None, max_examples=40)
 @given(datasets)
-def test_the_order_of_the_rows_and_the_groups_names_change_nothing(
+def test_the_order_of_rows_and_the_names_of_groups_change_nothing(
     data: tuple[int, list[tuple[int, int]], int],
 ) -> None:
     folds, rows, seed = data
@@ -53,7 +53,7 @@ def test_the_order_of_the_rows_and_the_groups_names_change_nothing(
 
 @settings(deadline=None, max_examples=40)
 @given(st.integers(2, 7), st.lists(st.integers(NO_LABEL, 5), min_size=10, max_size=200), st.integers(0, 2**31))
-def test_without_groups_every_class_is_level_to_one_item(folds: int, labels: list[int], seed: int) -> None:
+def test_class_counts_of_folds_differ_by_at_most_one_without_groups(folds: int, labels: list[int], seed: int) -> None:
     count = np.arange(len(labels))
     dealt = deal(count, np.array(labels), count, folds=folds, seed=seed)
     for label in set(labels):
@@ -61,7 +61,7 @@ def test_without_groups_every_class_is_level_to_one_item(folds: int, labels: lis
     assert np.bincount(dealt, minlength=folds).min() > 0
 
 
-def test_single_samples_level_out_what_groups_left_uneven() -> None:
+def test_single_samples_even_out_folds_with_large_groups() -> None:
     labels = np.repeat([0, 1], 50)
     groups = np.arange(100)
     groups[:11] = 0  # a group of eleven, all of class 0
@@ -70,7 +70,7 @@ def test_single_samples_level_out_what_groups_left_uneven() -> None:
     assert np.bincount(dealt).max() - np.bincount(dealt).min() <= 2
 
 
-def test_another_seed_deals_otherwise() -> None:
+def test_another_seed_gives_other_folds() -> None:
     ids = np.arange(100)
     one, other = (deal(ids, ids % 3, ids, folds=5, seed=seed) for seed in (0, 1))
     assert (one != other).any()
@@ -84,7 +84,7 @@ def test_folds_do_not_follow_label_noise_drawn_with_the_same_seed() -> None:
         assert np.bincount(dealt[noisy], minlength=5).max() < 80
 
 
-def test_a_million_samples_are_dealt_in_seconds() -> None:
+def test_a_million_samples_are_divided_into_folds_in_seconds() -> None:
     rng = np.random.default_rng(0)
     ids, labels = np.arange(1_000_000), rng.integers(0, 10, 1_000_000)
     began = time.process_time()

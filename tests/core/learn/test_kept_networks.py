@@ -42,7 +42,7 @@ def used(network: nn.Module, images: torch.Tensor) -> nn.Module:
         (Task.SEGMENTATION, RoundConfig(model="deeplabv3plus-resnet18", input_size=64, weights=Weights.PRETRAINED)),
     ],
 )
-def test_a_network_comes_back_as_it_was_and_asks_nobody_for_first_weights(
+def test_a_kept_network_is_restored_unchanged_without_initial_weights(
     tmp_path: Path, task: Task, config: RoundConfig
 ) -> None:
     build = {Task.CLASSIFICATION: build_classifier, Task.SEGMENTATION: build_segmenter}[task]
@@ -69,7 +69,7 @@ def probe_in(folder: Path) -> Probe:
     return Probe(backbone, head).eval()
 
 
-def test_a_probe_comes_back_with_the_network_below_it(tmp_path: Path) -> None:
+def test_a_kept_probe_is_restored_with_its_backbone(tmp_path: Path) -> None:
     probe = probe_in(tmp_path)
     probe.backbone = for_inference(probe.backbone, CPU, 3, 32)
     images = torch.randn(2, 3, 32, 32)
@@ -94,7 +94,7 @@ def test_tensors_of_another_network_are_refused(tmp_path: Path) -> None:
         load_network(kept, CPU)
 
 
-def test_what_is_no_tensors_is_refused(tmp_path: Path) -> None:
+def test_a_file_without_tensors_is_refused(tmp_path: Path) -> None:
     kept = keep_network(tmp_path, "fold_0", nn.Linear(2, 2), about(RoundConfig()))
     kept.path.write_bytes(b"pickled")
     with pytest.raises(RoundError, match="holds no tensors"):

@@ -22,7 +22,7 @@ EXTENTS = np.array([[8, 12], [12, 8], [12, 12]])
 
 @pytest.mark.parametrize("size", [(9, 7), (40, 60), (13, 70), (5, 3), (1, 1)])
 @pytest.mark.parametrize("strip", [1, 200, 1 << 24])
-def test_strips_together_are_the_bilinear_enlargement(size: tuple[int, int], strip: int) -> None:
+def test_strips_together_equal_the_bilinear_enlargement(size: tuple[int, int], strip: int) -> None:
     logits = torch.randn(3, 9, 7, generator=torch.Generator().manual_seed(0))
     parts = list(enlarge(logits, *size, strip=strip))
     assert [top for top, _ in parts] == np.cumsum([0, *(part.shape[1] for _, part in parts)])[:-1].tolist()
@@ -73,7 +73,7 @@ def masks(seed: int = 2) -> list[np.ndarray]:
     return drawn
 
 
-def test_each_pixel_is_what_the_dense_probabilities_say(tmp_path: Path) -> None:
+def test_predicted_pixels_equal_the_dense_probabilities(tmp_path: Path) -> None:
     given, logits = masks(), logits_on_canvas()
     kept = painted(tmp_path, given, logits)
     written = create_predictions(tmp_path, SIZES, 4)
@@ -95,7 +95,7 @@ def test_each_pixel_is_what_the_dense_probabilities_say(tmp_path: Path) -> None:
     assert (written.fold == 1).all()
 
 
-def test_masks_that_are_not_learnt_from_decide_no_temperature(tmp_path: Path) -> None:
+def test_masks_excluded_from_training_do_not_affect_the_temperature(tmp_path: Path) -> None:
     learnable, logits = np.array([True, True, False]), logits_on_canvas()
     given, other = masks(), masks()
     other[2] = ((other[2] + 1) % 4).astype(np.uint8)
@@ -109,7 +109,7 @@ def test_masks_that_are_not_learnt_from_decide_no_temperature(tmp_path: Path) ->
     assert none.columns["temperature"] == 1
 
 
-def test_what_all_folds_predict_goes_into_files_of_the_folds_own(tmp_path: Path) -> None:
+def test_images_predicted_by_all_folds_are_stored_per_fold(tmp_path: Path) -> None:
     given, logits = masks(), logits_on_canvas()
     given[1] = np.full(SIZES[1], IGNORE, np.uint8)
     alone, apart = (
@@ -125,7 +125,7 @@ def test_what_all_folds_predict_goes_into_files_of_the_folds_own(tmp_path: Path)
         np.testing.assert_array_equal(own, expected)
 
 
-def test_it_is_the_same_in_strips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_predicting_in_strips_gives_the_same_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = painted(tmp_path / "whole", masks(), logits_on_canvas())
     expected = (tmp_path / "whole" / "confidence.npy").read_bytes()
     monkeypatch.setattr(painting, "_STRIP", 100)
@@ -134,14 +134,14 @@ def test_it_is_the_same_in_strips(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert (tmp_path / "strips" / "confidence.npy").read_bytes() == expected
 
 
-def test_an_overconfident_network_is_cooled_down(tmp_path: Path) -> None:
+def test_an_overconfident_network_gets_a_higher_temperature(tmp_path: Path) -> None:
     honest, sure = (
         painted(tmp_path / name, masks(), logits_on_canvas() * factor) for name, factor in (("a", 1), ("b", 10))
     )
     assert float(sure.columns["temperature"]) > float(honest.columns["temperature"])
 
 
-def test_without_any_given_pixel_the_temperature_is_one(tmp_path: Path) -> None:
+def test_the_temperature_is_one_without_labelled_pixels(tmp_path: Path) -> None:
     nothing = [np.full(size, IGNORE, np.uint8) for size in SIZES.tolist()]
     for name, labels in (("masks", None), ("none", np.full(3, NO_LABEL))):
         kept = painted(tmp_path / name, nothing, logits_on_canvas(), labels)
@@ -162,13 +162,13 @@ def files_of(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def test_without_tags_nothing_changes(tmp_path: Path) -> None:
+def test_predictions_are_unchanged_without_tags(tmp_path: Path) -> None:
     for name, tags in (("none", None), ("unknown", np.zeros((3, 4), np.bool_)), ("all", np.ones((3, 4), np.bool_))):
         painted(tmp_path / name, masks(), logits_on_canvas(), tags=tags)
     assert files_of(tmp_path / "none") == files_of(tmp_path / "unknown") == files_of(tmp_path / "all")
 
 
-def test_tags_veto_absent_classes_and_the_rest_shares_all_probability(tmp_path: Path) -> None:
+def test_tags_exclude_absent_classes_and_the_rest_shares_all_probability(tmp_path: Path) -> None:
     tags = np.array([[True, False, True, False], [False] * 4, [False, True, False, False]])
     plain = painted(tmp_path / "plain", masks(), logits_on_canvas())
     tagged = painted(tmp_path / "tagged", masks(), logits_on_canvas(), tags=tags)
@@ -190,7 +190,7 @@ def test_tags_veto_absent_classes_and_the_rest_shares_all_probability(tmp_path: 
     assert (after.of(2)[1] == 255).all()
 
 
-def test_vetoed_probabilities_sum_to_one_over_what_is_present() -> None:
+def test_probabilities_under_tags_sum_to_one_over_the_present_classes() -> None:
     logits = torch.randn(4, 5, generator=torch.Generator().manual_seed(3))
     present = np.array([False, True, True, False])
     probs = painting.veto(logits, present).softmax(dim=0)
@@ -210,14 +210,14 @@ def logits() -> Tensor:
     return torch.randn(3, 8, 8, generator=torch.Generator().manual_seed(0))
 
 
-def test_the_likeliest_class_is_found_at_the_images_own_size() -> None:
+def test_the_likeliest_class_is_found_at_the_size_of_the_image() -> None:
     large = F.interpolate(logits()[None, :, :6, :8], (12, 16), mode="bilinear", align_corners=False)[0]
     mask = mask_of(logits(), canvas(), 0)
     assert mask.dtype == np.uint8
     np.testing.assert_array_equal(mask, large.argmax(dim=0).numpy())
 
 
-def test_under_the_tags_only_present_classes_are_painted() -> None:
+def test_only_tagged_classes_are_predicted() -> None:
     large = F.interpolate(logits()[None, :, :8, :6], (16, 12), mode="bilinear", align_corners=False)[0]
     mask = mask_of(logits(), canvas(), 1, np.array([True, False, True]))
     np.testing.assert_array_equal(mask, np.where(large[0] >= large[2], 0, 2))
@@ -246,7 +246,7 @@ class Sided(nn.Module):
         return torch.stack((across, 0.8 * (1 - across) + 0.2, torch.full_like(across, 0.55)), dim=1)
 
 
-def test_all_sizes_and_the_mirror_are_averaged_before_the_tags_decide() -> None:
+def test_all_scales_and_mirrored_views_are_averaged_before_tags_are_applied() -> None:
     array = np.zeros((2, 8, 8, 3), np.uint8)
     images = ImageBatches(array, Scaling((0.5,) * 3, (0.5,) * 3), CPU)
     view = MultiViewNetwork(Sided(), crop=0, scales=(0.5, 1.0, 1.5), flip=True)

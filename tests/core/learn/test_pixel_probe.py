@@ -73,7 +73,7 @@ def held_of(count: int) -> FoldSplit:
     return FoldSplit(0, np.arange(4, count), np.arange(4), np.zeros(count, np.int64))
 
 
-def test_maps_are_computed_once_and_of_a_list_that_grew_only_those_of_the_new_images(tmp_path: Path) -> None:
+def test_feature_maps_are_computed_once_and_only_for_new_images(tmp_path: Path) -> None:
     images, masks = drawn(9)
     seen: list[int] = []
     few = feature_maps(CONFIG, material_of(images[:7], masks[:7]), probed(tmp_path, 7, seen), 0, QUIET)
@@ -86,14 +86,14 @@ def test_maps_are_computed_once_and_of_a_list_that_grew_only_those_of_the_new_im
     assert more.array.dtype == np.float16
 
 
-def test_held_images_are_painted_by_a_classifier_of_the_others_pixels(tmp_path: Path) -> None:
+def test_images_are_predicted_by_a_classifier_of_the_other_images(tmp_path: Path) -> None:
     images, masks = drawn(12)
     outcome = probe_scenes(CONFIG, material_of(images, masks), held_of(12), probed(tmp_path, 12), QUIET)
     predicted = outcome.kept.columns["predicted"]
     assert (predicted == masks[:4])[masks[:4] != IGNORE].mean() > 0.85
 
 
-def test_masks_of_held_images_change_nothing_of_what_is_learnt(tmp_path: Path) -> None:
+def test_masks_of_the_predicted_fold_do_not_affect_training(tmp_path: Path) -> None:
     images, masks = drawn(8)
     other = masks.copy()
     other[:4] = 1 - np.minimum(other[:4], 1)
@@ -104,7 +104,7 @@ def test_masks_of_held_images_change_nothing_of_what_is_learnt(tmp_path: Path) -
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
 
 
-def test_a_probe_that_was_stopped_ends_like_one_that_was_not(tmp_path: Path) -> None:
+def test_a_resumed_probe_equals_an_uninterrupted_one(tmp_path: Path) -> None:
     images, masks = drawn(8)
     run = partial(probe_scenes, CONFIG, material_of(images, masks), held_of(8))
     straight = run(probed(tmp_path / "straight", 8), QUIET).network.state_dict()
@@ -128,7 +128,7 @@ def test_masks_without_a_labelled_pixel_are_refused(tmp_path: Path) -> None:
         probe_scenes(CONFIG, material_of(images, np.full_like(masks, IGNORE)), held_of(6), probed(tmp_path, 6), QUIET)
 
 
-def test_too_little_memory_halves_the_images_at_once(tmp_path: Path) -> None:
+def test_the_batch_is_halved_when_memory_runs_out(tmp_path: Path) -> None:
     images, masks = drawn(6)
     seen: list[int] = []
 
@@ -152,7 +152,7 @@ def test_too_little_memory_halves_the_images_at_once(tmp_path: Path) -> None:
     ("free_gigabytes", "cure"),
     [(12, "1 as the only size (4.6 GB) or at most 320 pixels"), (3.5, "at most 128 pixels"), (1.2, "; free some disk")],
 )
-def test_maps_that_the_disk_has_no_room_for_are_refused_with_settings_that_fit(
+def test_feature_maps_too_large_for_the_disk_are_refused_with_settings_that_fit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free_gigabytes: float, cure: str
 ) -> None:
     config = RoundConfig(method=ProbabilityMethod.PROBE, model=CONFIG.model, input_size=480, scales=(1.0, 2.0))

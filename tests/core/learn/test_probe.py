@@ -21,7 +21,7 @@ def drawn() -> tuple[torch.Tensor, torch.Tensor]:
     return centres[labels] + torch.randn(300, 5, generator=generator), labels
 
 
-def test_the_regression_is_scikit_learns() -> None:
+def test_the_regression_equals_scikit_learns() -> None:
     features, labels = drawn()
     ours = fit_regression(features, labels, 3, decay=0.01, should_stop=lambda: False)
     theirs = LogisticRegression(C=1 / (0.01 * len(labels)), max_iter=1000).fit(features.numpy(), labels.numpy())
@@ -29,12 +29,12 @@ def test_the_regression_is_scikit_learns() -> None:
     np.testing.assert_allclose(ours(features).softmax(dim=1).detach().numpy(), expected, atol=0.01)
 
 
-def test_it_stops_when_told() -> None:
+def test_fitting_stops_on_cancel() -> None:
     with pytest.raises(RoundCancelledError):
         fit_regression(*drawn(), 3, decay=0.01, should_stop=lambda: True)
 
 
-def test_a_regression_begun_elsewhere_ends_at_the_same_place() -> None:
+def test_the_regression_converges_to_the_same_weights_from_any_start() -> None:
     features, labels = drawn()
     strong = fit_regression(features, labels, 3, decay=1.0, should_stop=lambda: False)
     cold = fit_regression(features, labels, 3, decay=0.1, should_stop=lambda: False)
@@ -66,7 +66,7 @@ def choose(path: Path, embeddings: FloatArray, labels: FloatArray, learnable: Fl
     )
 
 
-def test_the_decay_chosen_is_the_one_whose_held_out_likelihood_is_best(tmp_path: Path) -> None:
+def test_the_chosen_decay_has_the_best_held_out_likelihood(tmp_path: Path) -> None:
     embeddings, labels = noisy(spread=3.0)
     choice = choose(tmp_path / "decay.json", embeddings, labels)
     found = {}
@@ -86,13 +86,13 @@ def test_the_decay_chosen_is_the_one_whose_held_out_likelihood_is_best(tmp_path:
         assert value == pytest.approx(found[float(decay)], abs=2e-3)
 
 
-def test_a_rounds_decay_is_chosen_once_and_then_read(tmp_path: Path) -> None:
+def test_the_decay_of_a_round_is_chosen_once_and_then_read(tmp_path: Path) -> None:
     path = tmp_path / "decay.json"
     first = choose(path, *noisy(spread=3.0))
     assert choose(path, *noisy(spread=0.1, seed=1)) == first
 
 
-def test_labels_that_judge_models_have_no_say_in_the_decay(tmp_path: Path) -> None:
+def test_labels_of_evaluation_splits_do_not_affect_the_decay(tmp_path: Path) -> None:
     embeddings, labels = noisy(spread=3.0)
     learnable = np.arange(len(labels)) % 5 != 0
     spoilt = np.where(learnable, labels, (labels + 1) % 3)
@@ -110,7 +110,7 @@ def test_labels_that_judge_models_have_no_say_in_the_decay(tmp_path: Path) -> No
     )
 
 
-def test_embeddings_of_another_padding_are_others() -> None:
+def test_the_cache_key_of_embeddings_depends_on_the_padding() -> None:
     config = RoundConfig(
         method=ProbabilityMethod.PROBE, model="mobilenetv2_050", weights=Weights.FILE, weights_file="gone.pth"
     )

@@ -35,13 +35,13 @@ def some_of_each(labels: IntArray, count: int) -> list[int]:
     return [row for label in np.unique(labels) for row in np.flatnonzero(labels == label)[:count].tolist()]
 
 
-def test_labels_follow_the_points_between() -> None:
+def test_labels_spread_along_connecting_points() -> None:
     points, labels = crescents()
     spread = spread_labels(feature_space(points), shown(labels, some_of_each(labels, 6)), 2)
     assert (spread.argmax(axis=1) == labels).mean() > 0.9
 
 
-def test_they_are_probabilities_and_given_labels_stay() -> None:
+def test_spread_labels_are_probabilities_and_given_labels_stay() -> None:
     points, labels = clusters([60, 60, 60])
     rows = some_of_each(labels, 2)
     spread = spread_labels(feature_space(points), shown(labels, rows), 3)
@@ -50,7 +50,7 @@ def test_they_are_probabilities_and_given_labels_stay() -> None:
     assert (spread[rows, labels[rows]] == 1).all()
 
 
-def test_a_regression_on_spread_labels_beats_one_on_the_few() -> None:
+def test_a_regression_on_spread_labels_beats_one_on_few_labels() -> None:
     gains = []
     for seed in range(5):
         points, labels = clusters([80] * 4, seed)
@@ -73,7 +73,7 @@ def test_renaming_classes_changes_nothing() -> None:
     np.testing.assert_allclose(spread_labels(space, renamed, 3)[:, order], spread_labels(space, given, 3), atol=1e-3)
 
 
-def test_shares_of_the_labels_are_kept() -> None:
+def test_class_shares_of_the_labels_are_kept() -> None:
     """The mean of the probabilities is the classes' share of the labels."""
     points, labels = clusters([120, 40])
     rows = [*np.flatnonzero(labels == 0)[:9].tolist(), *np.flatnonzero(labels == 1)[:3].tolist()]
@@ -81,7 +81,7 @@ def test_shares_of_the_labels_are_kept() -> None:
     assert spread.mean(axis=0)[0] == pytest.approx(0.75, abs=0.03)
 
 
-def test_balanced_labels_do_not_make_unbalanced_images_balanced() -> None:
+def test_balanced_labels_do_not_balance_predictions_of_unbalanced_images() -> None:
     points, labels = clusters([300, 20, 20])
     space, given = feature_space(points), shown(labels, some_of_each(labels, 5))
     spread = spread_labels(space, given, 3)
@@ -100,7 +100,7 @@ def test_a_class_without_labels_is_left_out() -> None:
     assert (spread.argmax(axis=1) != 2).all()
 
 
-def test_without_labels_it_refuses_and_it_stops_when_told() -> None:
+def test_spreading_without_labels_is_refused_and_stops_on_cancel() -> None:
     points, labels = clusters([20, 20])
     space = feature_space(points)
     with pytest.raises(ValueError, match="no image is labelled"):
@@ -109,7 +109,7 @@ def test_without_labels_it_refuses_and_it_stops_when_told() -> None:
         spread_labels(space, shown(labels, [0, 39]), 2, lambda: True)
 
 
-def test_the_better_one_on_held_out_labels_is_chosen() -> None:
+def test_the_learner_that_is_better_on_held_out_labels_is_chosen() -> None:
     labels = np.arange(40) % 2
     right, wrong = np.eye(2)[labels], np.eye(2)[1 - labels]
     assert not choose(right, wrong, labels).spread
@@ -118,7 +118,7 @@ def test_the_better_one_on_held_out_labels_is_chosen() -> None:
     assert (chosen.held_out, chosen.probe_right, chosen.spread_right) == (40, 0.0, 1.0)
 
 
-def test_without_held_out_labels_the_labels_are_spread() -> None:
+def test_labels_are_spread_without_held_out_labels() -> None:
     chosen = choose(np.zeros((0, 2)), np.zeros((0, 2)), np.empty(0, np.int64))
     assert chosen.spread
     assert chosen.probe_right is None

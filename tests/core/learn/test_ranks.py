@@ -116,7 +116,7 @@ def has_ended(pid: int) -> bool:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("masks", [False, True])
-def test_two_processes_learn_what_one_with_the_doubled_batch_learns(
+def test_two_processes_train_like_one_with_a_doubled_batch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, masks: bool
 ) -> None:
     left = tmp_path / "temporary"
@@ -134,7 +134,7 @@ def test_two_processes_learn_what_one_with_the_doubled_batch_learns(
 
 
 @pytest.mark.slow
-def test_both_processes_end_soon_after_a_cancel_whether_they_listen_or_not(tmp_path: Path) -> None:
+def test_both_processes_end_soon_after_a_cancel_even_if_unresponsive(tmp_path: Path) -> None:
     for function, arguments in ((stop_when_asked, ()), (tell_and_wait, (tmp_path,))):
         asked_at = 0.0
 
@@ -152,7 +152,7 @@ def test_both_processes_end_soon_after_a_cancel_whether_they_listen_or_not(tmp_p
 
 
 @pytest.mark.slow
-def test_no_port_is_open_to_other_machines_while_processes_train(tmp_path: Path) -> None:
+def test_training_processes_open_no_port_to_other_machines(tmp_path: Path) -> None:
     before, opened = listening(os.getpid()), set[str]()
 
     def look() -> bool:
@@ -169,7 +169,7 @@ def test_no_port_is_open_to_other_machines_while_processes_train(tmp_path: Path)
 
 
 @pytest.mark.slow
-def test_a_killed_process_ends_the_others_and_is_told_from_one_that_failed(tmp_path: Path) -> None:
+def test_a_killed_process_ends_the_others_and_is_distinguished_from_a_failed_one(tmp_path: Path) -> None:
     def kill_one() -> bool:
         if len(found := processes_of(tmp_path)) == 2 and not any(map(has_ended, found)):
             os.kill(max(found), signal.SIGKILL)
@@ -194,7 +194,7 @@ def test_a_report_that_cannot_be_stored_ends_every_process(tmp_path: Path) -> No
     assert all(map(has_ended, processes_of(tmp_path)))
 
 
-def test_ranks_share_a_step_and_draw_their_own_numbers() -> None:
+def test_ranks_split_a_batch_and_have_different_seeds() -> None:
     rows = torch.arange(6)
     assert [Rank(number, 3).share(rows).tolist() for number in range(3)] == [[0, 1], [2, 3], [4, 5]]
     assert ALONE.share(rows).tolist() == rows.tolist()
@@ -202,7 +202,7 @@ def test_ranks_share_a_step_and_draw_their_own_numbers() -> None:
     assert Rank(0, 3).own_seed(7) == ALONE.own_seed(7) == 7
 
 
-def test_what_one_network_cannot_be_trained_on_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_devices_unsuited_to_several_processes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     refuse_ranks(64, "cpu")
     monkeypatch.setattr("core.learn.devices.choose", torch.device)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)

@@ -31,7 +31,7 @@ from core.types import IGNORE, NO_LABEL, RoundError
 CPU = torch.device("cpu")
 
 
-def test_the_rate_rises_once_then_falls_to_nothing() -> None:
+def test_the_learning_rate_rises_once_then_falls_to_zero() -> None:
     rates = [cycle(step / 100) for step in range(101)]
     top = rates.index(max(rates))
     assert rates[: top + 1] == sorted(rates[: top + 1])
@@ -40,7 +40,7 @@ def test_the_rate_rises_once_then_falls_to_nothing() -> None:
     assert rates[-1] == pytest.approx(0)
 
 
-def test_halving_changes_the_batch_alone_and_ends_at_two() -> None:
+def test_halving_changes_only_the_batch_and_ends_at_two() -> None:
     recipe = Hyperparameters(epochs=3, batch_size=5, learning_rate=0.1, seed=4)
     assert halve_batch(recipe) == Hyperparameters(epochs=3, batch_size=2, learning_rate=0.1, seed=4)
     with pytest.raises(RoundError, match="smaller network or input size"):
@@ -87,14 +87,14 @@ def classifier() -> nn.Module:
         (segmenter, MaskTargets(scene_masks(), CPU), scene_jitter(6, mirror=False)),
     ],
 )
-def test_one_loop_learns_labels_and_masks(build: Callable[[], nn.Module], targets: Any, augment: Augment) -> None:
+def test_one_loop_trains_on_labels_and_masks(build: Callable[[], nn.Module], targets: Any, augment: Augment) -> None:
     rows = torch.arange(12)
     first, again = (learnt(build(), Labelled(rows, targets), augment, epochs=12) for _ in range(2))
     assert first == again
     assert first[-1] < first[0]
 
 
-def test_masks_of_unknown_pixels_cost_nothing_and_teach_nothing() -> None:
+def test_masks_without_labelled_pixels_add_neither_loss_nor_gradient() -> None:
     network = segmenter()
     before = network.weight.clone()
     nothing = MaskTargets(np.full((12, 8, 10), IGNORE, np.uint8), CPU)
@@ -105,7 +105,7 @@ def test_masks_of_unknown_pixels_cost_nothing_and_teach_nothing() -> None:
     torch.testing.assert_close(network.weight, before, rtol=1e-3, atol=1e-3)  # but for the decay
 
 
-def test_a_class_that_weighs_nothing_is_never_learnt() -> None:
+def test_a_class_of_zero_weight_is_never_learnt() -> None:
     network, masks = segmenter(), scene_masks()
     weights = torch.tensor([1.0, 1.0, 0.0])
     learnt(network, Labelled(torch.arange(12), MaskTargets(masks, CPU), weights), as_they_are, epochs=30)
@@ -117,14 +117,14 @@ def test_a_class_that_weighs_nothing_is_never_learnt() -> None:
     assert (logits.softmax(dim=1)[:, 2].mean()) < 0.2
 
 
-def test_to_predict_no_rows_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_predicting_no_rows_returns_no_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("core.learn.training.LOOK_SECONDS", -1.0)
     none = torch.empty(0, dtype=torch.int64)
     batches = predict_batches(segmenter(), pixels(), none, 12, on_progress=lambda *_: None, should_stop=lambda: False)
     assert sum(len(rows) for rows, _ in batches) == 0
 
 
-def test_the_first_loss_of_a_network_that_says_nothing_is_that_of_a_guess() -> None:
+def test_the_initial_loss_is_that_of_a_uniform_guess() -> None:
     network = segmenter()
     nn.init.zeros_(network.weight)
     nn.init.zeros_(network.bias)
@@ -137,7 +137,7 @@ def drawn() -> tuple[torch.Tensor, torch.Tensor]:
     return torch.randn(2, 3, 4, 5, generator=generator), torch.randint(0, 3, (2, 4, 5), generator=generator)
 
 
-def test_it_is_the_mean_cross_entropy_for_labels_and_for_pixels() -> None:
+def test_the_loss_is_the_mean_cross_entropy_for_labels_and_pixels() -> None:
     logits, masks = drawn()
     torch.testing.assert_close(supervised_loss(logits, masks), F.cross_entropy(logits, masks))
     torch.testing.assert_close(
@@ -145,14 +145,14 @@ def test_it_is_the_mean_cross_entropy_for_labels_and_for_pixels() -> None:
     )
 
 
-def test_a_pixel_is_an_image() -> None:
+def test_a_pixel_counts_like_an_image() -> None:
     logits, masks = drawn()
     flat = logits.permute(0, 2, 3, 1).reshape(-1, 3)
     torch.testing.assert_close(supervised_loss(logits, masks), supervised_loss(flat, masks.flatten()))
 
 
 @pytest.mark.parametrize("weights", [None, torch.tensor([1.0, 2.0, 0.0])])
-def test_what_is_unknown_teaches_nothing(weights: torch.Tensor | None) -> None:
+def test_unlabelled_items_get_no_gradient(weights: torch.Tensor | None) -> None:
     logits, masks = drawn()
     masks[0] = NO_LABEL
     torch.testing.assert_close(supervised_loss(logits, masks, weights), supervised_loss(logits[1:], masks[1:], weights))
@@ -163,7 +163,7 @@ def test_what_is_unknown_teaches_nothing(weights: torch.Tensor | None) -> None:
 
 
 @pytest.mark.parametrize("weights", [None, torch.ones(3)])
-def test_nothing_known_costs_zero_and_moves_nothing(weights: torch.Tensor | None) -> None:
+def test_loss_and_gradient_are_zero_without_labels(weights: torch.Tensor | None) -> None:
     logits, masks = drawn()
     logits.requires_grad_()
     loss = supervised_loss(logits, torch.full_like(masks, NO_LABEL), weights)
@@ -172,14 +172,14 @@ def test_nothing_known_costs_zero_and_moves_nothing(weights: torch.Tensor | None
     assert (logits.grad == 0).all()
 
 
-def test_weights_are_those_of_cross_entropy() -> None:
+def test_class_weights_work_as_in_cross_entropy() -> None:
     logits, masks = drawn()
     weights = torch.tensor([0.2, 3.0, 1.0])
     torch.testing.assert_close(supervised_loss(logits, masks, weights), F.cross_entropy(logits, masks, weights))
 
 
 @pytest.mark.parametrize("weights", [None, torch.tensor([0.5, 1.0, 2.0])])
-def test_pixels_of_little_confidence_teach_little(weights: torch.Tensor | None) -> None:
+def test_pixels_of_low_confidence_get_a_small_gradient(weights: torch.Tensor | None) -> None:
     logits = torch.randn(2, 3, 4, 5, generator=torch.Generator().manual_seed(0))
     masks = torch.arange(40).view(2, 4, 5) % 3
     masks[0, 0] = NO_LABEL
@@ -198,7 +198,7 @@ def test_pixels_of_little_confidence_teach_little(weights: torch.Tensor | None) 
     assert weighed_loss(logits, torch.full_like(masks, NO_LABEL), weights).item() == 0
 
 
-def test_rare_classes_weigh_the_median_by_their_own_frequency() -> None:
+def test_class_weights_are_the_median_frequency_divided_by_their_own() -> None:
     masks = np.zeros((3, 10, 10), np.uint8)
     masks[0, :, :2] = 1  # frequency 20 of the 100 pixels of the only mask it occurs in
     masks[1, 0, :5] = 2  # 5 of 90
@@ -209,7 +209,7 @@ def test_rare_classes_weigh_the_median_by_their_own_frequency() -> None:
     np.testing.assert_allclose(found, [*np.median(frequency) / frequency, 0, 0], rtol=1e-6)
 
 
-def test_masks_without_anything_known_have_no_weights() -> None:
+def test_masks_without_labelled_pixels_have_no_weights() -> None:
     assert (median_frequency(np.full((2, 3, 3), IGNORE, np.uint8), np.array([0, 1]), 4) == 0).all()
 
 
@@ -238,7 +238,7 @@ def rows_seen(count: int, **recipe: Any) -> list[list[list[int]]]:
     return epochs[:-1]
 
 
-def test_an_epoch_sees_each_row_once_or_as_many_images_as_it_is_told_to() -> None:
+def test_an_epoch_sees_each_row_once_or_a_given_number_of_images() -> None:
     once = rows_seen(8)
     assert [sorted(np.concatenate(epoch).tolist()) for epoch in once] == [list(range(8))] * 2
     assert once[0] != once[1]
@@ -250,7 +250,7 @@ def test_an_epoch_sees_each_row_once_or_as_many_images_as_it_is_told_to() -> Non
     assert set(times.tolist()) == {2, 3}  # two orders of all, and half of a third
 
 
-def test_real_labels_stand_beside_pseudo_labels_in_each_batch() -> None:
+def test_each_batch_mixes_real_labels_and_pseudo_labels() -> None:
     array = np.arange(20, dtype=np.uint8)[:, None, None, None] * np.ones((1, 2, 2, 1), np.uint8)
     images = ImageBatches(array, Scaling((0.0,), (1 / 255,)), CPU)
     targets = ClassTargets(np.arange(20) % 2, CPU)
@@ -289,7 +289,7 @@ def train_on_four(recipe: Hyperparameters, states: list[Any], **more: Any) -> in
     )
 
 
-def test_what_an_objective_changes_is_kept_in_the_state() -> None:
+def test_changes_by_an_objective_are_kept_in_the_state() -> None:
     running = torch.ones(2)
 
     def counting(network: nn.Module, shown: torch.Tensor, *_: Any) -> torch.Tensor:
@@ -309,7 +309,7 @@ def test_what_an_objective_changes_is_kept_in_the_state() -> None:
     assert run(3, of_an_earlier_release)[-1]["running"][0].tolist() == [4, 4]
 
 
-def test_a_budget_of_seconds_ends_on_time_and_its_rate_follows_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_budget_of_seconds_ends_on_time_and_the_learning_rate_follows_it(monkeypatch: pytest.MonkeyPatch) -> None:
     now, shares = [0.0], []
 
     def clock() -> float:
@@ -333,7 +333,7 @@ def test_a_budget_of_seconds_ends_on_time_and_its_rate_follows_the_time(monkeypa
     assert run(states[0]) == 8
 
 
-def test_all_weighted_losses_follow_one_rule() -> None:
+def test_all_weighted_losses_are_averaged_by_one_rule() -> None:
     """Class weights count in the mean, trust in the sum alone, and what is not labelled in neither."""
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(2, 3, 4, 5, generator=generator)

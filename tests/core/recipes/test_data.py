@@ -29,7 +29,7 @@ def rows(*numbers: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("masks", [False, True])
-def test_each_sample_plays_one_part_and_what_judges_has_a_label(*, masks: bool) -> None:
+def test_each_sample_has_one_role_and_evaluation_samples_have_labels(*, masks: bool) -> None:
     six = snapshot([0, 1, NO_LABEL, 0, 1, NO_LABEL], masks=masks)
     data = RecipeData(snapshot=six, labelled=rows(0, 1), unlabelled=rows(2, 3), validation=rows(4))
     assert data.test.tolist() == []
@@ -44,7 +44,7 @@ def test_each_sample_plays_one_part_and_what_judges_has_a_label(*, masks: bool) 
 
 
 @pytest.mark.parametrize("part", ["labelled", "unlabelled", "validation"])
-def test_what_is_protected_teaches_no_recipe_and_may_be_its_test(part: str) -> None:
+def test_no_recipe_trains_on_protected_images_but_they_can_be_its_test_set(part: str) -> None:
     four = snapshot([0, 1, 0, 1])
     protected = replace(four, groups=["", "", "g", "g"], protected=np.array([False, False, True, False]))
     parts = {"labelled": rows(0), "unlabelled": rows(1), "test": rows(2, 3)}
@@ -56,7 +56,7 @@ def test_what_is_protected_teaches_no_recipe_and_may_be_its_test(part: str) -> N
         RecipeData(snapshot=protected, **taught)
 
 
-def test_as_many_of_each_class_are_drawn_and_a_seed_decides_which() -> None:
+def test_the_same_number_is_drawn_from_each_class_determined_by_the_seed() -> None:
     labels = np.array([0] * 30 + [1] * 20 + [NO_LABEL] * 9)
     drawn = balanced_draw(labels, 7, seed=1)
     assert np.bincount(labels[drawn]).tolist() == [7, 7]
@@ -74,7 +74,7 @@ def test_as_many_of_each_class_are_drawn_and_a_seed_decides_which() -> None:
         "JPEGImages/2007_000003.jpg SegmentationClass/2007_000003.png\n\n2007_000001.jpg\r\n 2007_000000\t1\n",
     ],
 )
-def test_vocs_lists_are_read_as_they_are_given(tmp_path: Path, text: str) -> None:
+def test_vocs_image_lists_are_read(tmp_path: Path, text: str) -> None:
     (tmp_path / "labeled.txt").write_text(text)
     four = snapshot([0, 1, 0, 1])
     assert rows_of(four, read_list(tmp_path / "labeled.txt")).tolist() == [3, 1, 0]
@@ -83,7 +83,7 @@ def test_vocs_lists_are_read_as_they_are_given(tmp_path: Path, text: str) -> Non
         read_list(tmp_path / "labeled.txt", first=4)
 
 
-def test_a_list_that_does_not_fit_says_which_names(tmp_path: Path) -> None:
+def test_a_list_that_does_not_match_is_refused_with_the_names(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="no list that can be read"):
         read_list(tmp_path / "none.txt")
     with pytest.raises(DatasetError, match=r"1 of 2 listed images .* 2007_000009"):

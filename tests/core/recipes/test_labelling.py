@@ -38,7 +38,7 @@ def folder(tmp_path: Path) -> Path:
     return at
 
 
-def test_like_lies_beside_like_and_only_unlabelled_images_are_found(folder: Path, tmp_path: Path) -> None:
+def test_similar_images_are_adjacent_and_only_unlabelled_ones_are_found(folder: Path, tmp_path: Path) -> None:
     told: list[Progress] = []
     order_images(folder, packaged_probe(48), image_cache=tmp_path / "cache", report=told.append)
     judged = judge_unlabelled(folder)
@@ -54,7 +54,7 @@ def test_like_lies_beside_like_and_only_unlabelled_images_are_found(folder: Path
     assert max(progress.fraction for progress in told) <= 1
 
 
-def test_a_written_order_is_only_read_and_a_cancel_is_heard(folder: Path, tmp_path: Path) -> None:
+def test_a_stored_order_is_reused_and_ordering_stops_on_cancel(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(RoundCancelledError):
         order_images(
             folder, packaged_probe(48), image_cache=tmp_path / "cache", report=lambda _: None, should_stop=lambda: True

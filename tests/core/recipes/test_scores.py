@@ -7,7 +7,7 @@ from core.recipes.scores import MaskScore, Score, empty_confusion, image_confusi
 from core.types import IGNORE
 
 
-def test_pixels_are_counted_over_all_images_and_ignored_ones_nowhere() -> None:
+def test_pixels_are_counted_over_all_images_without_ignored_ones() -> None:
     confusion = empty_confusion(3)
     confusion += image_confusion(np.array([[0, 0, 1, IGNORE]], np.uint8), np.array([[0, 1, 1, 2]], np.uint8), 3)
     confusion += image_confusion(np.array([[1, 1]], np.uint8), np.array([[1, 1]], np.uint8), 3)

@@ -72,14 +72,14 @@ wholes = st.builds(
 
 
 @given(wholes)
-def test_what_is_written_is_read_back(whole: Whole) -> None:
+def test_written_values_read_back(whole: Whole) -> None:
     values = json.loads(json.dumps(to_json_values(whole)))
     read = from_json_values(Whole, values)
     assert (read, read.by, hash(read)) == (whole, whole.by, hash(whole))
     assert from_json_values(Whole, to_json_values(whole)) == whole
 
 
-def test_missing_values_have_their_defaults_and_a_whole_number_is_a_number() -> None:
+def test_missing_values_have_their_defaults_and_integers_are_accepted_as_floats() -> None:
     assert from_json_values(Whole, {"name": "a", "rate": 2, "spans": [[1, 2]]}) == Whole(
         name="a", rate=2.0, spans=(Span(1, 2),)
     )
@@ -113,12 +113,12 @@ def test_an_invalid_value_is_refused_by_name(values: object, cause: str) -> None
         from_json_values(Whole, values)
 
 
-def test_the_caller_chooses_the_error_and_its_words() -> None:
+def test_the_caller_chooses_the_error_and_its_message() -> None:
     with pytest.raises(ExportError) as refused:
         from_json_values(Part, {"b": 1}, error=ExportError, unknown="no option {}")
     assert (refused.value.message, refused.value.cure) == ("no option b", "known are size")
 
 
-def test_pydantic_is_loaded_at_the_first_use() -> None:
+def test_pydantic_is_loaded_on_first_use() -> None:
     code = "import sys, core.config; assert 'pydantic' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -82,7 +82,7 @@ FILTERS = [
 ]
 
 
-def test_a_file_says_what_rows_say(in_rows: AppContext, in_file: AppContext) -> None:
+def test_a_file_gives_the_same_results_as_rows(in_rows: AppContext, in_file: AppContext) -> None:
     assert stored_rows(in_file) < stored_rows(in_rows) == COUNT
     for step in ("as stored", "one decided", "all of a class accepted"):
         if step == "one decided":
@@ -120,7 +120,7 @@ def test_pages_are_the_same_in_every_order(in_rows: AppContext, in_file: AppCont
                 after = findings.page_end(found[-1], order)
 
 
-def test_ids_of_a_round_are_of_nothing_else(in_file: AppContext) -> None:
+def test_ids_of_a_round_are_unique(in_file: AppContext) -> None:
     add_round(in_file, 1, range(1, 31), seed=1, number=2)
     with in_file.database.read() as session:
         blocks = session.execute(select(RoundRow.first_finding_id, RoundRow.reserved_ids).order_by(RoundRow.id)).all()
@@ -134,7 +134,7 @@ def everything(session: object, round_id: int) -> list[findings.Finding]:
     return findings.findings_page(session, chosen, Order.SUSPICION, None, 1000)  # type: ignore[arg-type]
 
 
-def test_a_round_stored_after_a_file_was_written_gets_ids_beyond_its_block(
+def test_a_round_stored_later_gets_ids_beyond_the_block_of_the_file(
     in_file: AppContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(finding_writer.LEAST_IMAGES, Task.CLASSIFICATION, 10**6)
@@ -144,7 +144,7 @@ def test_a_round_stored_after_a_file_was_written_gets_ids_beyond_its_block(
 
 
 @pytest.mark.parametrize("harm", ["removed", "cut", "another"])
-def test_a_file_that_cannot_be_read_is_an_error_with_a_cure(in_file: AppContext, harm: str) -> None:
+def test_an_unreadable_file_is_an_error_with_a_cure(in_file: AppContext, harm: str) -> None:
     path = file_of(in_file.round_folder(1), 1)
     with in_file.database.read() as session:
         card = everything(session, 1)[-1]
@@ -160,7 +160,7 @@ def test_a_file_that_cannot_be_read_is_an_error_with_a_cure(in_file: AppContext,
     assert reviews.page(in_file, FindingFilter(round_id=1)).items, "suspicious findings are rows"
 
 
-def test_a_round_whose_file_is_lost_can_be_deleted_and_verdicts_go_on_elsewhere(in_file: AppContext) -> None:
+def test_a_round_with_a_lost_file_can_be_deleted_and_other_rounds_stay_usable(in_file: AppContext) -> None:
     add_round(in_file, 1, range(1, COUNT + 1), seed=2, number=2)
     file_of(in_file.round_folder(1), 1).unlink()
     in_file.database.agreeing_files._open.clear()
@@ -170,7 +170,7 @@ def test_a_round_whose_file_is_lost_can_be_deleted_and_verdicts_go_on_elsewhere(
     assert reviews.decide(in_file, [Choice(card.id, Verdict.KEEP)], by="ada").size == 1
 
 
-def test_what_a_transaction_that_failed_made_is_not_taken_for_rows(in_file: AppContext) -> None:
+def test_rows_made_by_a_failed_transaction_are_not_used(in_file: AppContext) -> None:
     with in_file.database.read() as session:
         cards = findings.findings_page(session, AGREEING, Order.SUSPICION, None, COUNT)
     with in_file.database.write() as session:
@@ -184,7 +184,7 @@ def test_what_a_transaction_that_failed_made_is_not_taken_for_rows(in_file: AppC
     assert [one.status for one in again].count(Status.KEEP) == 1
 
 
-def test_parts_are_passed_over_by_their_bounds(in_file: AppContext, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_parts_outside_the_bounds_are_skipped(in_file: AppContext, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[int] = []
     own = agreeing_file.AgreeingFile.read
 

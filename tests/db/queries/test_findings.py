@@ -42,7 +42,7 @@ def plans(app_context: AppContext, chosen: FindingFilter, order: Order) -> list[
         return [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)]
 
 
-def test_the_queue_walks_its_index_and_reads_no_finding_it_does_not_show(filled: AppContext) -> None:
+def test_the_queue_follows_its_index_and_reads_only_the_findings_shown(filled: AppContext) -> None:
     steps = plans(filled, CHOSEN, Order.SUSPICION)
     searched = [step for step in steps if step.startswith("SEARCH finding")]
     assert searched
@@ -57,7 +57,7 @@ def test_the_queue_walks_its_index_and_reads_no_finding_it_does_not_show(filled:
         (Order.SIMILARITY, "ix_finding_similarity"),
     ],
 )
-def test_a_large_set_is_walked_in_the_index_of_its_order(
+def test_a_large_set_is_read_through_the_index_of_its_order(
     filled: AppContext, monkeypatch: pytest.MonkeyPatch, order: Order, index: str
 ) -> None:
     monkeypatch.setattr(findings, "MOST_SORTED", 0)
@@ -67,7 +67,7 @@ def test_a_large_set_is_walked_in_the_index_of_its_order(
 
 
 @pytest.mark.parametrize(("order", "kinds"), list(product(Order, [CHOSEN.kinds, frozenset(FindingKind)])))
-def test_both_ways_to_a_page_give_the_same_pages(
+def test_both_query_plans_return_the_same_pages(
     filled: AppContext, monkeypatch: pytest.MonkeyPatch, order: Order, kinds: frozenset[FindingKind]
 ) -> None:
     chosen = FindingFilter(round_id=1, kinds=kinds)
@@ -81,11 +81,11 @@ def test_both_ways_to_a_page_give_the_same_pages(
     assert len({finding.id for finding in ways[0]}) == len(ways[0])
 
 
-def test_a_confidence_on_a_whole_percent_belongs_to_it() -> None:
+def test_a_confidence_equal_to_a_whole_percent_belongs_to_it() -> None:
     assert [percent_of(value) for value in (0.0, 0.29, 0.57, 0.999, 1.0)] == [0, 29, 57, 99, 100]
 
 
-def test_a_round_can_be_stored_again_after_it_was_stored_by_half(app_context: AppContext) -> None:
+def test_a_partially_stored_round_can_be_stored_again(app_context: AppContext) -> None:
     fill(app_context, 10)
     row = NewFinding(1, 0, 0, FindingKind.SUSPICIOUS, 0, 1, 0.9, 0.1, 0.1, 0, "", [[1, 0.9]], None)
     with app_context.database.write() as session:

@@ -136,7 +136,7 @@ def decisions_in(opened: AppContext) -> list[int]:
         return list(session.scalars(select(DecisionRow.id).order_by(DecisionRow.id)))
 
 
-def test_a_backup_made_while_people_judge_is_one_state_with_all_its_files(
+def test_a_backup_made_during_review_is_consistent_with_all_its_files(
     running: AppContext, tmp_path: Path, home: Path
 ) -> None:
     before = made_under_load(running, tmp_path / "backup.tar")
@@ -152,7 +152,7 @@ def test_a_backup_made_while_people_judge_is_one_state_with_all_its_files(
 
 
 @pytest.mark.slow
-def test_the_same_on_postgresql_and_back_into_either_database(
+def test_a_backup_of_postgresql_is_restored_into_either_database(
     postgres_server: str, postgres_url: str, tmp_path: Path, home: Path
 ) -> None:
     running = furnish(opened_again(tmp_path / "home", postgres_url))
@@ -179,7 +179,7 @@ def test_the_same_on_postgresql_and_back_into_either_database(
         assert not (tmp_path / "third").exists()
 
 
-def test_a_quiet_installation_comes_back_row_by_row(running: AppContext, backup: Path, home: Path) -> None:
+def test_an_idle_installation_is_restored_row_by_row(running: AppContext, backup: Path, home: Path) -> None:
     home.mkdir()
     restore(settings_of(home), backup)
     with running.database.read() as session:
@@ -203,7 +203,7 @@ def test_only_the_owner_may_read_a_backup_and_an_existing_file_is_refused(runnin
     assert sorted(path.name for path in backup.parent.iterdir()) == ["backup.tar", "home"]
 
 
-def test_a_full_home_is_refused_and_left_alone(backup: Path, home: Path) -> None:
+def test_a_home_with_data_is_refused_and_left_unchanged(backup: Path, home: Path) -> None:
     home.mkdir()
     (home / "notes.txt").write_text("mine")
     with pytest.raises(StorageError, match=r"restored: it is not empty \(notes\.txt\)"):
@@ -263,7 +263,7 @@ def spoilt(backup: Path) -> Iterator[tuple[str, list[tuple[tarfile.TarInfo, byte
     ]  # fmt: skip
 
 
-def test_what_is_no_whole_backup_is_refused_and_nothing_is_left(backup: Path, home: Path, tmp_path: Path) -> None:
+def test_an_incomplete_backup_is_refused_and_leaves_nothing(backup: Path, home: Path, tmp_path: Path) -> None:
     cases = list(spoilt(backup))
     assert len(cases) == 22
     wrong = tmp_path / "wrong.tar"
@@ -284,7 +284,7 @@ def test_what_is_no_whole_backup_is_refused_and_nothing_is_left(backup: Path, ho
     restore(settings_of(home), backup)
 
 
-def test_a_kill_in_the_midst_leaves_a_home_that_only_a_restoration_opens(backup: Path, home: Path) -> None:
+def test_a_restoration_killed_midway_leaves_a_home_that_only_a_restoration_opens(backup: Path, home: Path) -> None:
     killed = subprocess.run([sys.executable, "-c", KILLED, str(backup), str(home)], check=False)
     assert killed.returncode == 9
     assert (home / RESTORING).is_dir()
@@ -296,7 +296,7 @@ def test_a_kill_in_the_midst_leaves_a_home_that_only_a_restoration_opens(backup:
     restored.database.close()
 
 
-def test_a_file_that_goes_meanwhile_is_left_out(running: AppContext, tmp_path: Path, home: Path) -> None:
+def test_a_file_deleted_during_the_backup_is_left_out(running: AppContext, tmp_path: Path, home: Path) -> None:
     """As a deletion of a week ago that is purged between the rows and the files."""
     gone = running.files / "rounds/1/snapshot.npz"
 
@@ -310,7 +310,7 @@ def test_a_file_that_goes_meanwhile_is_left_out(running: AppContext, tmp_path: P
     assert files_in(home / "files") == {name: data for name, data in FILES.items() if "rounds" not in name}
 
 
-def test_a_round_that_ran_is_failed_by_the_first_worker_and_says_so(
+def test_a_round_running_at_the_backup_is_reported_as_failed_by_the_first_worker(
     running: AppContext, tmp_path: Path, home: Path
 ) -> None:
     with running.database.write() as session:

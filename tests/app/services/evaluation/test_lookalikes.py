@@ -53,7 +53,7 @@ PAIRS = [
 ]
 
 
-def test_pairs_are_told_with_names_and_found_once(leaking: AppContext, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pairs_are_listed_with_names_and_searched_once(leaking: AppContext, monkeypatch: pytest.MonkeyPatch) -> None:
     assert lookalikes.find(leaking, 1) == lookalikes.NOTHING
     assert evaluation.protect(leaking, 1, "test").alike is None
     found = evaluation.protection(leaking, 1, find=True).alike
@@ -68,7 +68,7 @@ def test_pairs_are_told_with_names_and_found_once(leaking: AppContext, monkeypat
     assert lookalikes.find_known(leaking, 1) is None, "the splits have changed"
 
 
-def test_the_stored_form_stays_as_it_is_and_a_damaged_file_is_as_none(leaking: AppContext) -> None:
+def test_the_stored_form_does_not_change_and_a_damaged_file_counts_as_missing(leaking: AppContext) -> None:
     evaluation.protect(leaking, 1, "test")
     found = lookalikes.find(leaking, 1)
     (file,) = (leaking.files / "lookalikes").iterdir()
@@ -82,7 +82,7 @@ def test_the_stored_form_stays_as_it_is_and_a_damaged_file_is_as_none(leaking: A
         assert lookalikes.find_known(leaking, 1) is None, text
 
 
-def test_no_round_learns_from_them(leaking: AppContext) -> None:
+def test_no_round_trains_on_look_alikes_of_evaluation_images(leaking: AppContext) -> None:
     evaluation.protect(leaking, 1, "test")
     _, snapshot, _ = current_snapshot(leaking, 1)
     assert snapshot.protected is not None
@@ -90,7 +90,7 @@ def test_no_round_learns_from_them(leaking: AppContext) -> None:
     assert kept == {f"{seed}.png" for seed in range(8)} | {"copy.png", "smaller.jpg"}
 
 
-def test_images_of_old_imports_are_known_after_the_next_one_which_calls_nothing_changed(
+def test_images_of_former_releases_get_their_hashes_at_the_next_import_without_changes(
     leaking: AppContext, tmp_path: Path
 ) -> None:
     with leaking.database.write() as session:
@@ -110,7 +110,7 @@ def test_images_of_old_imports_are_known_after_the_next_one_which_calls_nothing_
     assert lookalikes.find(leaking, 1).count == 2
 
 
-def test_the_command_and_the_page_warn_of_them(leaking: AppContext, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_and_the_page_warn_of_look_alikes(leaking: AppContext, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.services.app_context.app_context", lambda: leaking)
     monkeypatch.setattr(lookup, "app_context", lambda: leaking)
     evaluation.protect(leaking, 1, "test")

@@ -46,7 +46,7 @@ def accepted(app_context: AppContext) -> set[str]:
     return {finding.split for finding in shown(app_context, bulk)}
 
 
-def test_a_bulk_act_leaves_the_evaluation_split_out_and_says_so(digits: AppContext) -> None:
+def test_a_bulk_act_leaves_the_evaluation_split_out_and_reports_it(digits: AppContext) -> None:
     protect(digits)
     seen = reviews.preview(digits, OPEN)
     held = len(shown(digits, replace(OPEN, split="test")))
@@ -65,7 +65,9 @@ def test_a_bulk_act_leaves_the_evaluation_split_out_and_says_so(digits: AppConte
 
 
 @pytest.mark.parametrize("more", [{"path_contains": "png"}, {"min_confidence": 0.4567}, {"given": 3}])
-def test_filters_that_the_counts_cannot_tell_leave_it_out_too(digits: AppContext, more: dict[str, object]) -> None:
+def test_filters_beyond_the_stored_counts_leave_the_evaluation_split_out(
+    digits: AppContext, more: dict[str, object]
+) -> None:
     protect(digits)
     chosen = replace(OPEN, **more)  # type: ignore[arg-type]
     seen = reviews.preview(digits, chosen)
@@ -74,7 +76,7 @@ def test_filters_that_the_counts_cannot_tell_leave_it_out_too(digits: AppContext
     assert accepted(digits) == {"train"}
 
 
-def test_the_histogram_tells_apart_what_no_bulk_act_touches(digits: AppContext) -> None:
+def test_the_histogram_separates_findings_excluded_from_bulk_acts(digits: AppContext) -> None:
     deal_splits(digits)
     assert sum(reviews.counts(digits, OPEN).kept_out) == 0
     evaluation.protect(digits, 1, "test")
@@ -91,7 +93,7 @@ def test_a_bulk_act_on_the_evaluation_split_alone_is_refused_with_the_cure(digit
     assert accepted(digits) == set()
 
 
-def test_people_judge_its_cards_also_several_at_once(digits: AppContext) -> None:
+def test_people_can_judge_one_or_several_cards_of_an_evaluation_split(digits: AppContext) -> None:
     protect(digits)
     cards = shown(digits, replace(OPEN, split="test"))
     reviews.decide(digits, [Choice(card.id, Verdict.ACCEPT) for card in cards], by="ada")
@@ -139,7 +141,7 @@ def test_a_split_that_cannot_be_protected_is_refused_with_the_cure(digits: AppCo
     ]
 
 
-def test_a_split_is_drawn_where_there_is_none_and_its_findings_and_counts_go_with_it(digits: AppContext) -> None:
+def test_a_split_can_be_drawn_if_there_is_none_and_its_findings_and_counts_follow(digits: AppContext) -> None:
     reviews.accept_all(digits, replace(OPEN, min_confidence=0.9), by="ada")
     before = len(shown(digits, everything()))
     seen = evaluation.draw(digits, 1, share=0.25)
@@ -159,24 +161,24 @@ def test_a_split_is_drawn_where_there_is_none_and_its_findings_and_counts_go_wit
         evaluation.draw(digits, 1)
 
 
-def test_a_drawn_split_is_on_the_datasets_card_at_once(digits: AppContext) -> None:
+def test_a_drawn_split_appears_on_the_card_of_the_dataset_immediately(digits: AppContext) -> None:
     drawn = {split.name: split.images for split in evaluation.draw(digits, 1).splits}
     assert datasets.list_datasets(digits)[0].split_counts == drawn
 
 
-def test_the_drawn_split_is_not_named_twice() -> None:
+def test_the_drawn_split_is_listed_once() -> None:
     assert splits_in_words(("evaluation",)) == "evaluation split"
     assert splits_in_words(("test",)) == "evaluation split test"
     assert splits_in_words(("test", "val")) == "evaluation splits test and val"
 
 
-def test_an_import_leaves_a_drawn_split_as_it_is(digits: AppContext) -> None:
+def test_an_import_leaves_a_drawn_split_unchanged(digits: AppContext) -> None:
     drawn = evaluation.draw(digits, 1).splits
     run_import(digits, imports.add_import(digits, imports.repeat_request(digits, 1)))
     assert evaluation.protection(digits, 1).splits == drawn
 
 
-def test_what_rounds_found_follows_images_that_an_import_moves_into_an_evaluation_split(
+def test_findings_follow_images_that_an_import_moves_into_an_evaluation_split(
     digits: AppContext, digits_folder: Path, tmp_path: Path
 ) -> None:
     names = sorted(path.relative_to(digits_folder) for path in digits_folder.rglob("*.png"))[:60]
@@ -199,7 +201,7 @@ def test_what_rounds_found_follows_images_that_an_import_moves_into_an_evaluatio
     assert reviews.preview(digits, FindingFilter(round_id=round_id)).left_out == 20
 
 
-def test_nothing_is_drawn_while_a_round_is_at_work_that_knows_the_images_without_a_split(digits: AppContext) -> None:
+def test_no_split_is_drawn_while_a_round_runs_on_images_without_a_split(digits: AppContext) -> None:
     rounds.start_round(digits, 1, RoundConfig(folds=2), "ada")
     with pytest.raises(RoundError, match="is still queued; wait for it or cancel it first"):
         evaluation.draw(digits, 1)
@@ -207,13 +209,13 @@ def test_nothing_is_drawn_while_a_round_is_at_work_that_knows_the_images_without
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0, -3.0])
-def test_only_a_part_can_be_drawn(digits: AppContext, share: float) -> None:
+def test_only_part_of_the_images_can_be_drawn(digits: AppContext, share: float) -> None:
     with pytest.raises(DatasetError, match="must be between 0 and 1"):
         evaluation.draw(digits, 1, share=share)
 
 
 @pytest.mark.parametrize("share", [None, 0.1])
-def test_no_fewer_are_drawn_than_a_comparison_needs(app_context: AppContext, share: float | None) -> None:
+def test_at_least_as_many_images_are_drawn_as_a_comparison_needs(app_context: AppContext, share: float | None) -> None:
     add_dataset(app_context, [0, 1] * 50)
     assert evaluation.protection(app_context, 1).drawing.images == 30
     seen = evaluation.draw(app_context, 1, share=share)
@@ -221,7 +223,7 @@ def test_no_fewer_are_drawn_than_a_comparison_needs(app_context: AppContext, sha
     assert seen.drawing.images == 0
 
 
-def test_a_small_dataset_gets_no_proposed_split_and_a_reason(app_context: AppContext) -> None:
+def test_a_small_dataset_gets_a_reason_instead_of_a_proposed_split(app_context: AppContext) -> None:
     add_dataset(app_context, [0, 1] * 29)
     assert "pets is too small to measure the impact of cleaning" in evaluation.protection(app_context, 1).lines()[1]
     with pytest.raises(DatasetError, match="30 of its 58 images are more than half; import more"):
@@ -236,7 +238,7 @@ def test_a_small_dataset_gets_no_proposed_split_and_a_reason(app_context: AppCon
     assert more.protected == ("evaluation",)
 
 
-def test_beside_a_protected_split_only_what_is_missing_is_proposed(app_context: AppContext) -> None:
+def test_only_the_missing_images_are_proposed_beside_a_protected_split(app_context: AppContext) -> None:
     add_dataset(app_context, [0, 1] * 500)
     with app_context.database.write() as session:
         session.execute(update(SampleRow).where(SampleRow.id <= 12).values(split="test"))
@@ -263,7 +265,7 @@ def test_drawn_images_stay_in_their_split_when_the_source_is_read_again(
     assert datasets.list_datasets(app_context)[0].split_counts == {"evaluation": 30, "train": 170}
 
 
-def test_nothing_is_drawn_of_added_images_without_labels(app_context: AppContext) -> None:
+def test_unlabelled_added_images_are_not_drawn(app_context: AppContext) -> None:
     add_dataset(app_context, [None] * 200)
     with app_context.database.write() as session:
         session.execute(update(SampleRow).values(split="unlabelled"))
@@ -272,14 +274,14 @@ def test_nothing_is_drawn_of_added_images_without_labels(app_context: AppContext
         evaluation.draw(app_context, 1)
 
 
-def test_nothing_is_drawn_of_a_single_group(digits: AppContext) -> None:
+def test_no_split_is_drawn_from_a_single_group(digits: AppContext) -> None:
     with digits.database.write() as session:
         session.execute(update(SampleRow).values(group="monday"))
     with pytest.raises(DatasetError, match="no two images or groups to draw from"):
         evaluation.draw(digits, 1)
 
 
-def test_a_split_protected_while_a_bulk_act_runs_is_left_out_or_was_accepted_whole_before(digits: AppContext) -> None:
+def test_a_split_protected_during_a_bulk_act_is_left_out_or_accepted_completely(digits: AppContext) -> None:
     """Whichever of the two comes first, the act never has some of the split's findings and not the others."""
     deal_splits(digits)
     held = len(shown(digits, replace(OPEN, split="test")))
@@ -316,7 +318,7 @@ def test_an_image_with_a_mask_is_judged_once_people_settled_all_its_regions(scen
         assert rows.changed(session, 1, Task.SEGMENTATION, ["test"]) == 4
 
 
-def test_a_round_that_proposes_only_for_images_without_a_mask_judges_no_other_image(scenes: AppContext) -> None:
+def test_a_round_with_proposals_for_unlabelled_images_judges_no_other_image(scenes: AppContext) -> None:
     evaluation.protect(scenes, 1, "test")
     with scenes.database.write() as session:
         later = round_rows.add_round(session, 1, RoundConfig(folds=2).to_json(), "ada", NOW, recipe=Recipe.ITERATED)

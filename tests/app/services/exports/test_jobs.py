@@ -75,7 +75,7 @@ def resolved_by_hash(app_context: AppContext, dataset_id: int) -> dict[str, set[
 
 
 @pytest.mark.parametrize("form", [form for form in ExportFormat if not (form.is_patch or form.of_masks)])
-def test_what_is_exported_reads_back_as_what_was_resolved(
+def test_an_export_reads_back_as_the_resolved_labels(
     app_context: AppContext, reviewed: int, tmp_path: Path, form: ExportFormat
 ) -> None:
     done = export(app_context, reviewed, tmp_path / "out", format=form)
@@ -88,7 +88,7 @@ def test_what_is_exported_reads_back_as_what_was_resolved(
     assert found == resolved_by_hash(app_context, reviewed)
 
 
-def test_manifest_and_card_tell_what_each_bulk_accept_rested_on(
+def test_manifest_and_card_contain_the_evidence_of_each_bulk_accept(
     app_context: AppContext, dataset_id: int, tmp_path: Path
 ) -> None:
     round_id = rounds.list_rounds(app_context, dataset_id)[0].id
@@ -119,7 +119,7 @@ def test_manifest_and_card_tell_what_each_bulk_accept_rested_on(
     assert "80 random verdicts" in card
 
 
-def test_the_manifest_tells_where_every_label_comes_from(
+def test_the_manifest_contains_the_origin_of_every_label(
     app_context: AppContext, reviewed: int, tmp_path: Path
 ) -> None:
     done = export(app_context, reviewed, tmp_path / "out", ambiguous=UnusablePolicy.APART)
@@ -150,7 +150,9 @@ def test_the_manifest_names_the_evaluation_splits(app_context: AppContext, datas
     assert done.manifest["counts"]["by_split"]["evaluation"] == 30
 
 
-def test_two_exports_of_one_state_are_the_same_bytes(app_context: AppContext, reviewed: int, tmp_path: Path) -> None:
+def test_two_exports_of_one_state_are_byte_for_byte_equal(
+    app_context: AppContext, reviewed: int, tmp_path: Path
+) -> None:
     for name in ("one", "two"):
         export(app_context, reviewed, tmp_path / name)
     for path in (tmp_path / "one").rglob("*"):
@@ -158,7 +160,7 @@ def test_two_exports_of_one_state_are_the_same_bytes(app_context: AppContext, re
             assert path.read_bytes() == (tmp_path / "two" / path.relative_to(tmp_path / "one")).read_bytes()
 
 
-def test_without_a_folder_it_gets_one_of_its_own_and_can_be_downloaded(app_context: AppContext, reviewed: int) -> None:
+def test_an_export_without_a_folder_gets_its_own_and_can_be_downloaded(app_context: AppContext, reviewed: int) -> None:
     info = exports.add_export(app_context, ExportRequest(dataset_id=reviewed))
     done = exports.run_export(app_context, info.id)
     assert Path(done.path).is_relative_to(app_context.exports)
@@ -170,7 +172,7 @@ def test_without_a_folder_it_gets_one_of_its_own_and_can_be_downloaded(app_conte
     assert inside == {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
 
 
-def test_no_export_goes_into_or_around_the_originals(
+def test_no_export_is_written_into_or_around_the_originals(
     app_context: AppContext, dataset_id: int, digits_folder: Path, tmp_path: Path
 ) -> None:
     link = tmp_path / "link"
@@ -182,16 +184,16 @@ def test_no_export_goes_into_or_around_the_originals(
             exports.start_export(app_context, request)
 
 
-def test_two_exports_to_one_folder_do_not_run_at_once(app_context: AppContext, dataset_id: int, tmp_path: Path) -> None:
+def test_two_exports_to_one_folder_do_not_run_together(
+    app_context: AppContext, dataset_id: int, tmp_path: Path
+) -> None:
     request = ExportRequest(dataset_id=dataset_id, folder=str(tmp_path / "out"))
     exports.add_export(app_context, request)
     with pytest.raises(ExportError, match="not finished"):
         exports.add_export(app_context, request)
 
 
-def test_an_export_only_goes_where_the_installation_allows(
-    app_context: AppContext, dataset_id: int, tmp_path: Path
-) -> None:
+def test_an_export_is_written_only_to_allowed_folders(app_context: AppContext, dataset_id: int, tmp_path: Path) -> None:
     allowed = app_context.settings.model_copy(update={"allowed_roots": str(tmp_path / "allowed")})
     confined = AppContext(app_context.database, app_context.files, allowed)
     with pytest.raises(DatasetError, match="outside the folders"):
@@ -200,7 +202,7 @@ def test_an_export_only_goes_where_the_installation_allows(
     assert done.status is JobStatus.DONE
 
 
-def test_a_link_that_leads_out_once_the_export_is_queued_leads_nowhere(
+def test_a_link_placed_after_queueing_does_not_redirect_the_export(
     app_context: AppContext, dataset_id: int, tmp_path: Path
 ) -> None:
     inside, outside = tmp_path / "allowed" / "inside", tmp_path / "outside"
@@ -218,7 +220,7 @@ def test_a_link_that_leads_out_once_the_export_is_queued_leads_nowhere(
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
-def test_a_link_that_takes_the_place_of_the_folder_while_an_export_is_written_leads_nowhere(
+def test_a_link_placed_during_writing_does_not_redirect_the_export(
     app_context: AppContext, dataset_id: int, tmp_path: Path, *, overwrite: bool
 ) -> None:
     inside, outside, moved = (tmp_path / name for name in ("allowed/inside", "outside", "allowed/moved"))
@@ -243,7 +245,7 @@ def test_a_link_that_takes_the_place_of_the_folder_while_an_export_is_written_le
     assert [path.name for path in moved.iterdir()] == ["out"]
 
 
-def test_an_export_within_allowed_folders_is_the_same_and_its_errors_name_it(
+def test_an_export_within_allowed_folders_is_unchanged_and_named_in_errors(
     app_context: AppContext, dataset_id: int, tmp_path: Path
 ) -> None:
     allowed = app_context.settings.model_copy(update={"allowed_roots": str(tmp_path / "allowed")})
@@ -267,7 +269,7 @@ def test_an_export_within_allowed_folders_is_the_same_and_its_errors_name_it(
     assert refused.message.startswith(f"{other} is not empty")
 
 
-def test_what_cannot_be_written_is_said_and_leaves_nothing(
+def test_a_failed_write_is_reported_and_leaves_nothing(
     app_context: AppContext, dataset_id: int, digits_folder: Path, tmp_path: Path
 ) -> None:
     with app_context.database.read() as session:
@@ -300,7 +302,7 @@ def test_progress_counts_the_files(app_context: AppContext, dataset_id: int, tmp
     assert all(done <= total for done, total, _ in seen)
 
 
-def test_an_export_ended_by_somebody_else_leaves_nothing(
+def test_an_export_ended_by_another_process_leaves_nothing(
     app_context: AppContext, dataset_id: int, tmp_path: Path
 ) -> None:
     info = exports.add_export(app_context, ExportRequest(dataset_id=dataset_id, folder=str(tmp_path / "out")))
@@ -340,7 +342,7 @@ def files_of(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_an_export_killed_after_its_last_step_is_simply_run_again(
+def test_an_export_killed_after_its_last_step_can_be_run_again(
     app_context: AppContext, dataset_id: int, tmp_path: Path
 ) -> None:
     export_id = killed_at_last(app_context, ExportRequest(dataset_id=dataset_id, folder=str(tmp_path / "out")))
@@ -349,7 +351,7 @@ def test_an_export_killed_after_its_last_step_is_simply_run_again(
 
 
 @pytest.mark.parametrize("committed", [False, True])
-def test_an_export_whose_database_goes_away_at_any_moment_can_be_run_again(
+def test_an_export_that_loses_its_database_can_be_run_again(
     app_context: AppContext, dataset_id: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, committed: bool
 ) -> None:
     monkeypatch.setattr(export_run, "RETRY_SECONDS", 0.0)
@@ -376,7 +378,7 @@ def test_an_export_killed_after_its_last_step_and_cancelled_then_leaves_nothing(
 
 
 @pytest.mark.parametrize("killed", [False, True])
-def test_a_replacing_export_cancelled_at_the_last_instant_gives_the_former_one_back(
+def test_a_replacing_export_cancelled_at_the_last_moment_restores_the_former_one(
     app_context: AppContext, reviewed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, killed: bool
 ) -> None:
     former = export(app_context, reviewed, tmp_path / "out", format=ExportFormat.CSV)
@@ -404,7 +406,7 @@ def test_a_replacing_export_cancelled_at_the_last_instant_gives_the_former_one_b
 
 @pytest.mark.parametrize("replacing", [False, True])
 @pytest.mark.parametrize("overwrite", [False, True])
-def test_what_a_killed_export_had_put_in_its_place_goes_when_it_is_cancelled(
+def test_cancelling_a_killed_export_removes_the_files_it_had_put_in_place(
     app_context: AppContext, reviewed: int, tmp_path: Path, *, replacing: bool, overwrite: bool
 ) -> None:
     """Nobody runs it again, so nobody but who cancels it can take away what was never confirmed."""
@@ -423,7 +425,7 @@ def test_what_a_killed_export_had_put_in_its_place_goes_when_it_is_cancelled(
     assert not exports.end_export(app_context, export_id)
 
 
-def test_cancelling_an_export_that_never_began_touches_nothing(
+def test_cancelling_an_export_that_never_started_changes_nothing(
     app_context: AppContext, reviewed: int, tmp_path: Path
 ) -> None:
     export(app_context, reviewed, tmp_path / "out", format=ExportFormat.CSV)
@@ -433,7 +435,7 @@ def test_cancelling_an_export_that_never_began_touches_nothing(
     assert files_of(tmp_path / "out") == held
 
 
-def test_a_folder_that_a_later_export_took_is_no_download_of_the_former(
+def test_a_folder_overwritten_by_a_later_export_cannot_be_downloaded_as_the_former(
     app_context: AppContext, reviewed: int, tmp_path: Path
 ) -> None:
     former = export(app_context, reviewed, tmp_path / "out", format=ExportFormat.CSV)

@@ -76,7 +76,7 @@ def test_class_folders_of_a_bucket_are_imported_and_their_images_read_in_place(
         assert images.thumbnail(app_context, one.content_hash, 64) is not None
 
 
-def test_a_second_import_takes_what_changed(app_context: AppContext, bucket: ObjectStore) -> None:
+def test_a_second_import_reads_the_changed_objects(app_context: AppContext, bucket: ObjectStore) -> None:
     fill(bucket.url)
     first = run(app_context, bucket.url)
     assert first.dataset_id is not None
@@ -155,7 +155,7 @@ def test_every_format_is_read_from_a_bucket_as_from_a_folder(
     assert stored(app_context, "bucket", str(listed.folder)) == wanted
 
 
-def test_a_table_alone_is_named_by_its_url_and_its_images_lie_in_another_folder_of_the_bucket(
+def test_a_table_is_imported_by_url_with_images_in_another_folder_of_the_bucket(
     app_context: AppContext, bucket: ObjectStore, tmp_path: Path
 ) -> None:
     draw_all(tmp_path / "images", ["1.png", "2.png"])
@@ -174,7 +174,7 @@ def test_a_table_alone_is_named_by_its_url_and_its_images_lie_in_another_folder_
     assert [(one.name, one.label) for one in samples] == [("1.png", 0), ("2.png", 1)]
 
 
-def test_labels_of_this_machine_name_images_and_classes_of_a_bucket(
+def test_local_labels_can_refer_to_images_and_classes_in_a_bucket(
     app_context: AppContext, bucket: ObjectStore, tmp_path: Path
 ) -> None:
     draw_all(tmp_path / "images", ["1.png", "2.png"])
@@ -185,7 +185,7 @@ def test_labels_of_this_machine_name_images_and_classes_of_a_bucket(
     assert (done.report or {})["images"] == 2
 
 
-def test_a_dataset_moves_into_a_bucket_with_its_decisions(
+def test_a_dataset_is_moved_into_a_bucket_with_its_decisions(
     app_context: AppContext, bucket: ObjectStore, tmp_path: Path
 ) -> None:
     folder = draw_all(tmp_path / "pets", ["cat/1.png", "dog/2.png"])
@@ -201,7 +201,7 @@ def test_a_dataset_moves_into_a_bucket_with_its_decisions(
     assert all("/files/buckets/s3/" in one.path for one in samples)
 
 
-def test_label_files_without_room_for_them_are_refused_with_the_largest_named(
+def test_label_files_too_large_for_the_disk_are_refused_with_the_largest_named(
     tmp_path: Path, bucket: ObjectStore
 ) -> None:
     chosen = Settings(home=tmp_path / "home", demo=False, embedded_worker=False, cache_gigabytes=0.000001)
@@ -213,7 +213,7 @@ def test_label_files_without_room_for_them_are_refused_with_the_largest_named(
     opened.database.close()
 
 
-def test_an_import_that_fetches_labels_says_so_and_can_be_cancelled(
+def test_fetching_labels_is_reported_and_can_be_cancelled(
     app_context: AppContext, bucket: ObjectStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill(bucket.url)
@@ -237,7 +237,7 @@ def test_an_archive_is_refused_on_a_page_with_its_cure(app_context: AppContext, 
         imports.preview(app_context, ImportRequest(name="pets", source=f"{bucket.url}/pets.zip"))
 
 
-def test_what_changed_or_went_after_the_listing_is_named(
+def test_objects_changed_or_deleted_after_the_listing_are_named(
     app_context: AppContext, bucket: ObjectStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill(bucket.url)
@@ -269,7 +269,7 @@ def test_what_changed_or_went_after_the_listing_is_named(
     assert [(one.kind, one.path) for one in errors] == [("missing file", "b/1.png")]
 
 
-def test_images_that_changed_or_went_are_named_by_the_next_import(app_context: AppContext, bucket: ObjectStore) -> None:
+def test_changed_or_deleted_images_are_named_by_the_next_import(app_context: AppContext, bucket: ObjectStore) -> None:
     fill(bucket.url)
     first = run(app_context, bucket.url)
     assert first.dataset_id is not None

@@ -31,7 +31,7 @@ def table(tmp_path: Path) -> Path:
     return tmp_path / "set" / "labels.csv"
 
 
-def test_spellings_of_one_class_are_told_with_a_merge_that_works(app_context: AppContext, table: Path) -> None:
+def test_spellings_of_one_class_are_reported_with_a_working_merge(app_context: AppContext, table: Path) -> None:
     done = run(app_context, table)
     assert datasets.get_dataset(app_context, done.dataset_id or 0).classes == ("1", "Cat", "cat", "dog")
     assert "merge cat into Cat on the Classes page" in problems(app_context, done)["may be one class"]
@@ -46,7 +46,7 @@ def test_spellings_of_one_class_are_told_with_a_merge_that_works(app_context: Ap
     assert again.report["changes"]["unchanged"] == 6
 
 
-def test_an_import_again_takes_along_what_the_first_was_given(app_context: AppContext, tmp_path: Path) -> None:
+def test_importing_again_reuses_the_options_of_the_first_import(app_context: AppContext, tmp_path: Path) -> None:
     draw_all(tmp_path / "images", ["1.png", "2.png", "3.png"])
     rows = "label,photo,race,part\nx,1.png,Cat,val\ny,2.png,cat,test\nz,3.png,dog,val\n"
     (tmp_path / "labels.csv").write_text(rows)
@@ -71,7 +71,9 @@ def test_an_import_again_takes_along_what_the_first_was_given(app_context: AppCo
     assert "stays a class" in done.message  # what is given anew counts
 
 
-def test_labels_are_not_read_otherwise_by_an_import_again(app_context: AppContext, table: Path, tmp_path: Path) -> None:
+def test_importing_again_cannot_change_how_labels_are_read(
+    app_context: AppContext, table: Path, tmp_path: Path
+) -> None:
     done = run(app_context, table)
     assert f"into a new dataset with {Cure.LITERAL_LABELS}" in problems(app_context, done)["missing label"]
     with pytest.raises(DatasetError, match=rf"without {Cure.LITERAL_LABELS}.* another name"):
@@ -85,7 +87,7 @@ def test_labels_are_not_read_otherwise_by_an_import_again(app_context: AppContex
         imports.add_import(app_context, ImportRequest(name="pets", source=str(root), class_level=1))
 
 
-def test_a_level_that_is_asked_for_later_can_be_given(app_context: AppContext, tmp_path: Path) -> None:
+def test_the_class_level_can_be_given_when_it_is_asked_for_later(app_context: AppContext, tmp_path: Path) -> None:
     root = draw_all(tmp_path / "set", ["cat/1.png", "dog/a/2.png"])
     run(app_context, root)
     (root / "cat" / "b").mkdir()
@@ -95,12 +97,12 @@ def test_a_level_that_is_asked_for_later_can_be_given(app_context: AppContext, t
 
 
 @pytest.mark.parametrize("merge", ["Cat", "=cat", "Cat="])
-def test_a_merge_names_two_classes(merge: str, app_context: AppContext, table: Path) -> None:
+def test_a_merge_must_name_two_classes(merge: str, app_context: AppContext, table: Path) -> None:
     with pytest.raises(DatasetError, match="names no two classes"):
         run(app_context, table, merged_classes=(merge,))
 
 
-def test_a_dataset_of_an_earlier_version_keeps_its_classes(app_context: AppContext, table: Path) -> None:
+def test_a_dataset_of_a_former_release_keeps_its_classes(app_context: AppContext, table: Path) -> None:
     done = run(app_context, table, literal_labels=True)
     assert datasets.get_dataset(app_context, done.dataset_id or 0).classes == ("1.0", "Cat", "NA", "cat", "dog")
     with app_context.database.write() as session:
@@ -115,7 +117,7 @@ def test_a_dataset_of_an_earlier_version_keeps_its_classes(app_context: AppConte
         assert done.report["changes"]["unchanged"] == 6
 
 
-def test_where_nothing_was_found_the_first_path_and_a_cure_are_told(app_context: AppContext, tmp_path: Path) -> None:
+def test_the_first_path_and_a_cure_are_reported_when_no_image_is_found(app_context: AppContext, tmp_path: Path) -> None:
     (tmp_path / "labels.csv").write_text("path,label\n/home/ann/1.png,a\n/home/ann/2.png,b\n")
     done = run(app_context, tmp_path / "labels.csv")
     assert done.status is JobStatus.FAILED
@@ -127,9 +129,7 @@ def test_where_nothing_was_found_the_first_path_and_a_cure_are_told(app_context:
     assert done.report["images"] == 2
 
 
-def test_a_preview_tells_spellings_and_names_that_exports_write_otherwise(
-    app_context: AppContext, tmp_path: Path
-) -> None:
+def test_a_preview_reports_spellings_and_names_that_exports_change(app_context: AppContext, tmp_path: Path) -> None:
     root = draw_all(tmp_path / "set", ["<b>horse<b>/1.png", '"hound"/1.png', "cat/1.png", "Cat/1.png"])
     seen = imports.preview(app_context, ImportRequest(name="set", source=str(root)))
     told = {problem.kind: problem.message for problem in seen.problems}

@@ -69,7 +69,7 @@ def fingerprint(root: Path) -> str:
     return digest.hexdigest()
 
 
-def test_a_class_folder_is_stored_whole(app_context: AppContext, digits_folder: Path) -> None:
+def test_a_class_folder_is_stored_completely(app_context: AppContext, digits_folder: Path) -> None:
     before = fingerprint(digits_folder)
     done = run(app_context, request(digits_folder))
     assert done.status is JobStatus.DONE, done.message
@@ -87,7 +87,7 @@ def test_a_class_folder_is_stored_whole(app_context: AppContext, digits_folder: 
     assert not (app_context.files / "imports" / str(done.id)).exists()
 
 
-def test_every_bad_file_is_reported_and_the_good_ones_are_imported(app_context: AppContext, tmp_path: Path) -> None:
+def test_bad_files_are_reported_and_the_good_ones_imported(app_context: AppContext, tmp_path: Path) -> None:
     root = draw_all(tmp_path / "set", [f"{name}/{number}.png" for name in "ab" for number in range(5)])
     good = (root / "a" / "0.png").read_bytes()
     (root / "a" / "cut.png").write_bytes(good[: len(good) - 25])
@@ -133,7 +133,7 @@ def test_every_bad_file_is_reported_and_the_good_ones_are_imported(app_context: 
     assert list(counted) == sorted(counted, key=lambda item: item[0])
 
 
-def test_what_may_not_be_read_is_reported(app_context: AppContext, tmp_path: Path) -> None:
+def test_files_without_read_permission_are_reported(app_context: AppContext, tmp_path: Path) -> None:
     root = draw_all(tmp_path / "set", ["a/1.png", "b/1.png", "c/1.png"])
     (root / "a" / "1.png").chmod(0)
     (root / "b").chmod(0)
@@ -144,7 +144,7 @@ def test_what_may_not_be_read_is_reported(app_context: AppContext, tmp_path: Pat
     assert found["unreadable folder"] == ["b"]
 
 
-def test_where_nothing_can_be_read_the_import_fails_and_says_why(app_context: AppContext, tmp_path: Path) -> None:
+def test_an_import_without_a_readable_image_fails_with_the_cause(app_context: AppContext, tmp_path: Path) -> None:
     for name in ("a/1.png", "b/1.png"):
         (tmp_path / "set" / name).parent.mkdir(parents=True)
         (tmp_path / "set" / name).write_text("no image")
@@ -191,7 +191,7 @@ def test_importing_again_adds_and_reports_and_keeps_given_labels(app_context: Ap
     assert all(vanished is None for *_, vanished in stored(app_context, "name, vanished_at"))
 
 
-def test_an_import_again_reads_the_format_the_dataset_has(app_context: AppContext, tmp_path: Path) -> None:
+def test_importing_again_reads_the_format_of_the_dataset(app_context: AppContext, tmp_path: Path) -> None:
     root = draw_all(tmp_path / "set", ["cat/1.png", "dog/2.png"])
     run(app_context, request(root))
     (root / "labels.csv").write_text("path,label\ncat/1.png,a\ndog/2.png,b\n")
@@ -202,7 +202,7 @@ def test_an_import_again_reads_the_format_the_dataset_has(app_context: AppContex
     assert "stays a class" in done.message
 
 
-def test_images_that_had_no_labels_may_be_sorted_into_classes(app_context: AppContext, tmp_path: Path) -> None:
+def test_unlabelled_images_can_be_sorted_into_class_folders(app_context: AppContext, tmp_path: Path) -> None:
     root = draw_all(tmp_path / "set", ["1.png", "2.png"])
     run(app_context, request(root))
     for name, folder in (("1.png", "cat"), ("2.png", "dog")):
@@ -230,7 +230,7 @@ def test_a_name_belongs_to_one_source(app_context: AppContext, tmp_path: Path) -
         imports.add_import(app_context, request(draw_all(tmp_path / "two", ["a/1.png", "b/1.png"])))
 
 
-def test_asking_twice_is_asking_once(app_context: AppContext, digits_folder: Path) -> None:
+def test_requesting_an_import_twice_queues_one(app_context: AppContext, digits_folder: Path) -> None:
     first = imports.add_import(app_context, request(digits_folder))
     assert imports.add_import(app_context, request(digits_folder, by="somebody else")) == first
     assert imports.add_import(app_context, request(digits_folder, name="other")) != first
@@ -252,7 +252,7 @@ def test_a_cancelled_import_stores_nothing(app_context: AppContext, digits_folde
     assert datasets.overview(app_context).unfinished == []
 
 
-def test_an_import_cancelled_just_before_it_stores_stores_nothing(
+def test_an_import_cancelled_just_before_storing_stores_nothing(
     app_context: AppContext, digits_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from app.services.imports import run as import_run
@@ -270,7 +270,7 @@ def test_an_import_cancelled_just_before_it_stores_stores_nothing(
     assert datasets.list_datasets(app_context) == []
 
 
-def test_a_broken_promise_is_written_down_and_raised(
+def test_an_unexpected_error_is_stored_and_raised(
     app_context: AppContext, digits_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from app.services.imports import run as import_run
@@ -310,7 +310,7 @@ def kill_while(app_context: AppContext, asked: int, stage: str) -> None:
 
 
 @pytest.mark.parametrize("stage", ["reading images", "storing"])
-def test_a_killed_import_leaves_nothing_and_can_be_run_again(
+def test_a_killed_import_stores_nothing_and_can_be_run_again(
     stage: str, app_context: AppContext, digits_folder: Path, tmp_path: Path
 ) -> None:
     root = tmp_path / "many"
@@ -328,7 +328,7 @@ def test_a_killed_import_leaves_nothing_and_can_be_run_again(
 
 
 @pytest.mark.parametrize("committed", [False, True])
-def test_an_import_whose_database_goes_away_at_any_moment_can_be_run_again(
+def test_an_import_that_loses_its_database_can_be_run_again(
     app_context: AppContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, committed: bool
 ) -> None:
     root = tmp_path / "pets"
@@ -345,7 +345,9 @@ def test_an_import_whose_database_goes_away_at_any_moment_can_be_run_again(
     assert number > 5
 
 
-def test_what_a_killed_import_staged_goes_with_the_next_one(app_context: AppContext, digits_folder: Path) -> None:
+def test_rows_staged_by_a_killed_import_are_removed_by_the_next_one(
+    app_context: AppContext, digits_folder: Path
+) -> None:
     from app.services.imports import store as import_store
 
     asked = imports.add_import(app_context, request(digits_folder, name="killed"))
@@ -364,7 +366,7 @@ def test_what_a_killed_import_staged_goes_with_the_next_one(app_context: AppCont
     assert len(stored(app_context)) == 300
 
 
-def test_a_dataset_renamed_while_it_is_imported_again_stays_one(app_context: AppContext, digits_folder: Path) -> None:
+def test_a_dataset_renamed_during_an_import_stays_one_dataset(app_context: AppContext, digits_folder: Path) -> None:
     first = run(app_context, request(digits_folder)).dataset_id
     assert first is not None
     asked = imports.add_import(app_context, request(digits_folder))
@@ -375,9 +377,7 @@ def test_a_dataset_renamed_while_it_is_imported_again_stays_one(app_context: App
     assert len(stored(app_context)) == 300
 
 
-def test_of_two_imports_into_one_dataset_at_once_the_later_one_says_what_to_do(
-    app_context: AppContext, digits_folder: Path
-) -> None:
+def test_the_later_of_two_concurrent_imports_fails_with_a_cure(app_context: AppContext, digits_folder: Path) -> None:
     asked = imports.add_import(app_context, request(digits_folder))
     other = imports.add_import(app_context, request(digits_folder, format=SourceFormat.UNLABELLED))
 
@@ -393,7 +393,7 @@ def test_of_two_imports_into_one_dataset_at_once_the_later_one_says_what_to_do(
     assert staged(app_context) == 0
 
 
-def test_verdicts_can_be_stored_while_images_are_read(app_context: AppContext, digits_folder: Path) -> None:
+def test_verdicts_can_be_stored_during_an_import(app_context: AppContext, digits_folder: Path) -> None:
     asked = imports.add_import(app_context, request(digits_folder))
     written: list[int] = []
 
@@ -409,7 +409,7 @@ def test_verdicts_can_be_stored_while_images_are_read(app_context: AppContext, d
     assert len(set(written)) == len(written) > 0
 
 
-def test_a_preview_stores_nothing_and_says_what_would_come(app_context: AppContext, digits_folder: Path) -> None:
+def test_a_preview_stores_nothing_and_reports_the_expected_result(app_context: AppContext, digits_folder: Path) -> None:
     found = imports.preview(app_context, request(digits_folder))
     assert found.detection is not None
     assert found.format is SourceFormat.IMAGEFOLDER
@@ -424,7 +424,7 @@ def test_a_preview_stores_nothing_and_says_what_would_come(app_context: AppConte
     }
 
 
-def test_a_preview_shows_what_cannot_be_read(app_context: AppContext, tmp_path: Path) -> None:
+def test_a_preview_shows_unreadable_files(app_context: AppContext, tmp_path: Path) -> None:
     root = draw_all(tmp_path / "set", ["a/1.png", "b/1.png"])
     (root / "a" / "0.png").write_text("no image")
     found = imports.preview(app_context, request(root))
@@ -432,7 +432,7 @@ def test_a_preview_shows_what_cannot_be_read(app_context: AppContext, tmp_path: 
     assert [problem.kind for problem in found.problems] == ["corrupt image"]
 
 
-def test_only_allowed_roots_are_looked_at(app_context: AppContext, tmp_path: Path) -> None:
+def test_only_allowed_roots_are_read(app_context: AppContext, tmp_path: Path) -> None:
     root = draw_all(tmp_path / "in" / "set", ["a/1.png", "b/1.png"])
     draw_all(tmp_path / "out", ["a/1.png", "b/1.png"])
     (tmp_path / "in" / "link").symlink_to(tmp_path / "out")
@@ -447,7 +447,7 @@ def test_only_allowed_roots_are_looked_at(app_context: AppContext, tmp_path: Pat
 
 
 @pytest.mark.parametrize("source", ["/no/such/folder", "/dev/null", "a\0b", "x" * 5000])
-def test_a_source_that_is_not_there_says_so(source: str, app_context: AppContext) -> None:
+def test_a_missing_source_is_refused(source: str, app_context: AppContext) -> None:
     with pytest.raises(DatasetError):
         imports.preview(app_context, ImportRequest(name="set", source=source))
 
@@ -458,9 +458,7 @@ def test_a_name_that_cannot_be_stored_is_refused(name: str) -> None:
         ImportRequest(name=name, source="/data")
 
 
-def test_problems_are_filtered_and_downloaded_without_arming_a_spreadsheet(
-    app_context: AppContext, tmp_path: Path
-) -> None:
+def test_problems_are_filtered_and_downloaded_with_formulas_escaped(app_context: AppContext, tmp_path: Path) -> None:
     root = draw_all(tmp_path / "set", ["a/1.png", "=b/1.png"])
     (root / "a" / "%x.png").touch()
     (root / "=b" / "y.txt").touch()
@@ -476,9 +474,7 @@ def test_problems_are_filtered_and_downloaded_without_arming_a_spreadsheet(
     assert all(row["cure"] for row in rows)
 
 
-def test_an_import_that_has_ended_is_found_by_the_text_of_an_address(
-    app_context: AppContext, digits_folder: Path
-) -> None:
+def test_a_finished_import_is_found_by_the_number_in_an_address(app_context: AppContext, digits_folder: Path) -> None:
     asked = imports.add_import(app_context, request(digits_folder))
     assert imports.find_ended_import(app_context, str(asked)) is None
     imports.end_import(app_context, asked)
@@ -489,7 +485,7 @@ def test_an_import_that_has_ended_is_found_by_the_text_of_an_address(
         assert imports.find_ended_import(app_context, text_) is None
 
 
-def test_a_duplicate_names_another_copy_and_the_label_it_has_there(app_context: AppContext, tmp_path: Path) -> None:
+def test_a_duplicate_is_reported_with_another_copy_and_its_label(app_context: AppContext, tmp_path: Path) -> None:
     root = tmp_path / "pets"
     first = draw(root / "cats" / "1.png")
     for copy in ("cats/2.png", "dogs/3.png"):
@@ -509,7 +505,7 @@ def test_a_duplicate_names_another_copy_and_the_label_it_has_there(app_context: 
     }
 
 
-def test_heic_photos_are_named_one_by_one_with_the_way_to_read_them(
+def test_heic_images_are_named_one_by_one_with_the_package_to_install(
     app_context: AppContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(images, "READS_HEIC", False)

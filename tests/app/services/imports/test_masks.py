@@ -70,7 +70,7 @@ def root(app_context: AppContext, tmp_path: Path) -> Path:
     return folder
 
 
-def test_masks_mended_elsewhere_are_taken_in_one_act_that_is_undone_and_redone(
+def test_masks_corrected_elsewhere_are_accepted_in_one_act_that_can_be_undone_and_redone(
     app_context: AppContext, root: Path
 ) -> None:
     before = {name: present(app_context, name) for name in ("01", "02", "03")}
@@ -85,14 +85,14 @@ def test_masks_mended_elsewhere_are_taken_in_one_act_that_is_undone_and_redone(
     np.testing.assert_array_equal(present(app_context, "03"), before["03"])
     undone = reviews.undo(app_context, 1, by="ada").undone
     assert undone is not None
-    assert (undone.size, undone.text) == (2, "took 2 masks mended elsewhere")
+    assert (undone.size, undone.text) == (2, "took 2 masks corrected elsewhere")
     for name, mask in before.items():
         np.testing.assert_array_equal(present(app_context, name), mask)
     reviews.redo(app_context, 1, by="ada")
     np.testing.assert_array_equal(present(app_context, "02"), mask_of(2, 1))
 
 
-def test_what_was_decided_here_stands_and_is_named(app_context: AppContext, root: Path) -> None:
+def test_local_decisions_are_kept_and_named(app_context: AppContext, root: Path) -> None:
     paint(app_context, "01", 2)
     here = present(app_context, "01")
     draw_pair(root, "01", mask_of(1))
@@ -104,7 +104,9 @@ def test_what_was_decided_here_stands_and_is_named(app_context: AppContext, root
     np.testing.assert_array_equal(present(app_context, "02"), mask_of(2, 1))
 
 
-def test_taking_twice_is_taking_once_and_a_later_mending_is_taken_too(app_context: AppContext, root: Path) -> None:
+def test_accepting_twice_changes_nothing_and_a_later_correction_is_accepted_too(
+    app_context: AppContext, root: Path
+) -> None:
     draw_pair(root, "01", mask_of(1))
     assert mended(again(app_context, take=True)) == (1, 0, 0)
     assert mended(again(app_context, take=True)) == (0, 0, 0)
@@ -119,7 +121,7 @@ def test_taking_twice_is_taking_once_and_a_later_mending_is_taken_too(app_contex
     np.testing.assert_array_equal(present(app_context, "01"), mask_of(2, 0, 1))
 
 
-def test_an_edit_back_to_the_former_mask_leaves_the_other_masks_of_the_act(app_context: AppContext, root: Path) -> None:
+def test_restoring_one_former_mask_keeps_the_other_masks_of_the_act(app_context: AppContext, root: Path) -> None:
     former = present(app_context, "01")
     draw_pair(root, "01", mask_of(1))
     draw_pair(root, "02", mask_of(2, 1))
@@ -140,7 +142,7 @@ def reviewed(app_context: AppContext) -> int:
     return round_id
 
 
-def test_regions_that_the_taken_masks_painted_are_open_no_more(app_context: AppContext, root: Path) -> None:
+def test_regions_painted_by_accepted_masks_are_no_longer_open(app_context: AppContext, root: Path) -> None:
     round_id = reviewed(app_context)
     wanted = FindingFilter(round_id=round_id)
     first = reviews.page(app_context, wanted, Order.SUSPICION, limit=9).items
@@ -154,7 +156,7 @@ def test_regions_that_the_taken_masks_painted_are_open_no_more(app_context: AppC
     assert len(reviews.page(app_context, wanted, Order.SUSPICION, limit=9).items) == len(first)
 
 
-def test_taken_masks_outweigh_bulk_acts_and_settle_their_pixels(app_context: AppContext, root: Path) -> None:
+def test_accepted_masks_override_bulk_acts_and_settle_their_pixels(app_context: AppContext, root: Path) -> None:
     round_id = reviewed(app_context)
     reviews.accept_all(app_context, FindingFilter(round_id=round_id), by="ada")
     draw_pair(root, "02", mask_of(1))
@@ -167,7 +169,7 @@ def test_taken_masks_outweigh_bulk_acts_and_settle_their_pixels(app_context: App
     assert isinstance(snapshot, Snapshot)
 
 
-def test_a_verdict_on_a_region_counts_as_decided_here(app_context: AppContext, root: Path) -> None:
+def test_a_verdict_on_a_region_counts_as_a_local_decision(app_context: AppContext, root: Path) -> None:
     round_id = reviewed(app_context)
     finding = reviews.page(app_context, FindingFilter(round_id=round_id), Order.SUSPICION, limit=9).items[0]
     reviews.decide(app_context, [Choice(finding.id, Verdict.ACCEPT)], by="grace")
@@ -176,13 +178,13 @@ def test_a_verdict_on_a_region_counts_as_decided_here(app_context: AppContext, r
     assert mended(again(app_context, take=True)) == (0, 0, 1)
 
 
-def test_masks_are_taken_in_the_name_of_somebody(app_context: AppContext, root: Path) -> None:
+def test_accepting_masks_requires_a_name(app_context: AppContext, root: Path) -> None:
     draw_pair(root, "01", mask_of(1))
     with pytest.raises(AnnotatorError, match="the name is empty"):
         again(app_context, take=True, by=" ")
 
 
-def test_people_who_decide_while_the_import_runs_are_heard(
+def test_decisions_made_during_the_import_are_kept(
     app_context: AppContext, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     draw_pair(root, "01", mask_of(1))

@@ -88,7 +88,7 @@ def test_decisions_follow_images_whose_class_folder_was_renamed(
     assert changes_of(again(app_context, dataset_id)) == {"unchanged": 12}  # the rename is not asked for again
 
 
-def test_a_class_that_stays_is_asked_about_once(app_context: AppContext, root: Path) -> None:
+def test_a_class_that_is_kept_is_asked_about_once(app_context: AppContext, root: Path) -> None:
     dataset_id = import_folder(app_context, root)
     shutil.rmtree(root / "cat")
     asked = again(app_context, dataset_id)
@@ -102,14 +102,14 @@ def test_a_class_that_stays_is_asked_about_once(app_context: AppContext, root: P
 
 
 @pytest.mark.parametrize("rename", ["cow=kitten", "cat=dog", "cat=", "cat"])
-def test_a_rename_that_cannot_be_is_refused(rename: str, app_context: AppContext, root: Path) -> None:
+def test_an_impossible_rename_is_refused(rename: str, app_context: AppContext, root: Path) -> None:
     dataset_id = import_folder(app_context, root)
     done = again(app_context, dataset_id, renamed_classes=[rename])
     assert done.status is JobStatus.FAILED
     assert rename in done.message
 
 
-def test_images_that_swap_places_stay_what_they_are(app_context: AppContext, root: Path) -> None:
+def test_images_that_swap_places_keep_their_decisions(app_context: AppContext, root: Path) -> None:
     dataset_id = import_folder(app_context, root)
     ids = present(app_context)
     (root / "cat" / "0.png").rename(root / "aside")
@@ -124,7 +124,7 @@ def test_images_that_swap_places_stay_what_they_are(app_context: AppContext, roo
     assert ids["cat/1.png"] not in now.values()
 
 
-def test_a_moved_root_is_accepted_for_its_content(app_context: AppContext, root: Path, tmp_path: Path) -> None:
+def test_a_moved_root_is_recognised_by_its_content(app_context: AppContext, root: Path, tmp_path: Path) -> None:
     dataset_id = import_folder(app_context, root)
     ids = present(app_context)
     root.rename(tmp_path / "elsewhere")
@@ -140,9 +140,7 @@ def test_a_moved_root_is_accepted_for_its_content(app_context: AppContext, root:
     assert present(app_context) == ids
 
 
-def test_another_folder_is_taken_for_a_moved_one_only_when_it_is_said(
-    app_context: AppContext, root: Path, tmp_path: Path
-) -> None:
+def test_another_folder_counts_as_moved_only_on_request(app_context: AppContext, root: Path, tmp_path: Path) -> None:
     dataset_id = import_folder(app_context, root)
     shutil.copytree(root, tmp_path / "copy")
     other = draw_all(tmp_path / "other", ["a/1.png", "b/1.png"])
@@ -201,7 +199,7 @@ def known(app_context: AppContext, dataset_id: int) -> dict[str, tuple[int, str]
 
 @settings(max_examples=60, deadline=None)
 @given(states=st.lists(_files, min_size=2, max_size=4), decided=st.sets(st.integers(0, 11)))
-def test_moving_at_random_never_loses_or_doubles_a_decision(
+def test_random_moves_never_lose_or_duplicate_a_decision(
     shared: AppContext, states: list[Files], decided: set[int]
 ) -> None:
     with shared.database.write() as session:
@@ -254,7 +252,7 @@ def path_kept(before: dict[str, tuple[int, str]], now: dict[str, tuple[int, str]
     order=st.permutations(range(8)),
     moved=st.lists(st.text("abc/", min_size=1, max_size=6), min_size=8, max_size=8, unique=True),
 )
-def test_as_many_copies_are_found_as_there_can_be(order: list[int], moved: list[str]) -> None:
+def test_the_maximum_number_of_copies_is_matched(order: list[int], moved: list[str]) -> None:
     copies = [Address(number, f"{number}.png", number % 3, decided=number in order[:4]) for number in range(8)]
     files = [Address(number, name, number % 2) for number, name in enumerate(moved)]
     pairs = pair_moved(copies, files[:5])

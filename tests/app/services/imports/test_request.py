@@ -29,7 +29,7 @@ FULL = (
 )
 
 
-def test_the_stored_form_stays_as_it_is() -> None:
+def test_the_stored_form_does_not_change() -> None:
     full = ImportRequest(
         name="pets",
         source="/x",
@@ -72,7 +72,7 @@ def test_the_stored_form_stays_as_it_is() -> None:
         assert hash(read) == hash(request)
 
 
-def test_a_request_of_earlier_versions_took_labels_as_written() -> None:
+def test_a_request_of_a_former_release_reads_labels_literally() -> None:
     first = ImportRequest(name="pets", source="/x", literal_labels=True, class_level=1)
     assert ImportRequest.from_json({"name": "pets", "source": "/x"}) == first
     assert ImportRequest.from_json({"name": "pets", "source": "/x", "format": ""}) == first
@@ -89,7 +89,7 @@ def test_a_request_of_earlier_versions_took_labels_as_written() -> None:
         ({"window": "9"}, "9 is no range of greys; write two values from 0 to 65535, as in 0-4095, or full"),
     ],
 )
-def test_a_stored_request_that_cannot_work_is_refused(values: dict[str, object], cause: str) -> None:
+def test_an_invalid_stored_request_is_refused(values: dict[str, object], cause: str) -> None:
     with pytest.raises(DatasetError) as refused:
         ImportRequest.from_json({"name": "pets", "source": "/x"} | values)
     assert str(refused.value) == cause

@@ -25,7 +25,7 @@ def names(listing: sources.Listing) -> list[str]:
     return [folder.path.name for folder in listing.folders]
 
 
-def test_folders_are_listed_by_name_with_the_images_below_them(app_context: AppContext, tmp_path: Path) -> None:
+def test_folders_are_listed_by_name_with_the_number_of_images_below(app_context: AppContext, tmp_path: Path) -> None:
     draw_all(tmp_path / "data", ["set10/cat/1.png", "set10/dog/2.png", "set9/1.png"])
     (tmp_path / "data" / "empty").mkdir()
     (tmp_path / "data" / ".hidden").mkdir()
@@ -38,7 +38,7 @@ def test_folders_are_listed_by_name_with_the_images_below_them(app_context: AppC
     assert (listing.path, listing.parent, listing.has_up) == (tmp_path / "data", tmp_path, True)
 
 
-def test_the_allowed_roots_are_the_top_and_no_way_leads_above(app_context: AppContext, tmp_path: Path) -> None:
+def test_the_allowed_roots_are_the_top_level_of_browsing(app_context: AppContext, tmp_path: Path) -> None:
     inside = tmp_path / "data"
     draw_all(inside, ["cat/1.png"])
     narrow = confined(app_context, inside)
@@ -52,7 +52,7 @@ def test_the_allowed_roots_are_the_top_and_no_way_leads_above(app_context: AppCo
             sources.list_folder(narrow, outside)
 
 
-def test_links_that_lead_outside_are_neither_listed_nor_followed(app_context: AppContext, tmp_path: Path) -> None:
+def test_links_to_the_outside_are_neither_listed_nor_followed(app_context: AppContext, tmp_path: Path) -> None:
     inside = tmp_path / "data"
     draw_all(tmp_path / "secret", ["1.png"])
     draw_all(inside, ["cat/1.png"])
@@ -69,7 +69,7 @@ def test_links_that_lead_outside_are_neither_listed_nor_followed(app_context: Ap
         sources.list_folder(narrow, inside / "away")
 
 
-def test_a_large_folder_is_looked_at_within_bounds(
+def test_scanning_a_large_folder_is_limited(
     app_context: AppContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     draw_all(tmp_path / "data", [f"set{number}/{image}.png" for number in range(4) for image in range(5)])
@@ -86,14 +86,14 @@ def test_a_large_folder_is_looked_at_within_bounds(
     assert len(sources.list_folder(app_context, tmp_path / "data").folders) == 2
 
 
-def test_what_is_no_folder_is_an_error_with_its_cure(app_context: AppContext, tmp_path: Path) -> None:
+def test_a_path_that_is_not_a_folder_is_an_error_with_its_cure(app_context: AppContext, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for path in (tmp_path / "file", tmp_path / "missing"):
         with pytest.raises(DatasetError, match="choose another folder"):
             sources.list_folder(app_context, path)
 
 
-def test_recent_folders_are_those_of_imports_that_are_still_allowed(app_context: AppContext, tmp_path: Path) -> None:
+def test_recent_folders_are_those_of_imports_within_allowed_roots(app_context: AppContext, tmp_path: Path) -> None:
     for name in ("one", "two", "one"):
         root = draw_all(tmp_path / name, ["cat/1.png", "dog/1.png"])
         imports.run_import(app_context, imports.add_import(app_context, ImportRequest(name=name, source=str(root))))
@@ -109,7 +109,7 @@ def zipped(root: Path) -> io.BytesIO:
     return buffer
 
 
-def test_an_uploaded_set_can_be_imported_and_is_kept_once(app_context: AppContext, digits_folder: Path) -> None:
+def test_an_uploaded_archive_can_be_imported_and_is_stored_once(app_context: AppContext, digits_folder: Path) -> None:
     archive = zipped(digits_folder)
     folder = sources.store_upload(app_context, archive, "my <set>.zip")
     assert folder == sources.store_upload(app_context, archive, "my <set>.zip")
@@ -131,7 +131,7 @@ def test_a_bad_upload_leaves_nothing(app_context: AppContext) -> None:
     assert not list((app_context.files / "uploads").rglob(".*"))
 
 
-def test_an_archive_of_this_machine_leaves_a_reserve_of_the_disk(
+def test_unpacking_a_local_archive_leaves_a_reserve_of_disk_space(
     app_context: AppContext, digits_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "digits.zip"

@@ -49,7 +49,7 @@ def run(app_context: AppContext, source: Path, **more: Any) -> imports.ImportInf
     return imports.run_import(app_context, imports.add_import(app_context, request))
 
 
-def test_an_import_that_added_images_goes_with_what_was_said_of_them_and_comes_back(
+def test_undoing_an_import_removes_its_images_and_their_decisions_and_redo_restores_them(
     app_context: AppContext, tmp_path: Path
 ) -> None:
     folder = pets(tmp_path / "pets")
@@ -80,7 +80,7 @@ def test_an_import_that_added_images_goes_with_what_was_said_of_them_and_comes_b
     consistent(app_context)
 
 
-def test_verdicts_on_images_whose_label_is_put_back_are_told_and_stay(app_context: AppContext, tmp_path: Path) -> None:
+def test_verdicts_on_images_with_a_restored_label_are_counted_and_kept(app_context: AppContext, tmp_path: Path) -> None:
     rows = {f"{number}.png": ("cat" if number % 2 else "dog", "train") for number in range(6)}
     run(app_context, table(tmp_path, rows | {"6.png": ("", "train")}))
     done = run(app_context, table(tmp_path, rows | {"6.png": ("cat", "train")}))
@@ -95,7 +95,7 @@ def test_verdicts_on_images_whose_label_is_put_back_are_told_and_stay(app_contex
     consistent(app_context)
 
 
-def test_labels_and_splits_that_an_import_wrote_are_as_before(app_context: AppContext, tmp_path: Path) -> None:
+def test_labels_and_splits_written_by_an_import_are_restored(app_context: AppContext, tmp_path: Path) -> None:
     rows = {f"{number}.png": ("cat" if number % 2 else "dog", "train") for number in range(6)}
     run(app_context, table(tmp_path, rows | {"6.png": ("", "train")}))
     before = labels(app_context)
@@ -111,7 +111,7 @@ def test_labels_and_splits_that_an_import_wrote_are_as_before(app_context: AppCo
     consistent(app_context)
 
 
-def test_what_was_changed_again_since_stays(app_context: AppContext, tmp_path: Path) -> None:
+def test_later_changes_are_kept(app_context: AppContext, tmp_path: Path) -> None:
     rows = {f"{number}.png": ("cat", "train") for number in range(4)}
     run(app_context, table(tmp_path, rows))
     second = run(app_context, table(tmp_path, rows | {"0.png": ("cat", "test")}))
@@ -120,7 +120,7 @@ def test_what_was_changed_again_since_stays(app_context: AppContext, tmp_path: P
     assert labels(app_context)["0.png"] == (0, "val")
 
 
-def test_masks_and_tags_that_an_import_brought_are_taken_back(app_context: AppContext, tmp_path: Path) -> None:
+def test_masks_and_tags_added_by_an_import_are_removed(app_context: AppContext, tmp_path: Path) -> None:
     for number in range(4):
         draw_pair(tmp_path, str(number), mask_of(0, 1) if number else None)
     (tmp_path / "classes.txt").write_text("sky\nroad\ncar\n")
@@ -136,7 +136,7 @@ def test_masks_and_tags_that_an_import_brought_are_taken_back(app_context: AppCo
     assert datasets.list_datasets(app_context)[0].masks == 3
 
 
-def test_images_that_an_import_missed_are_back_where_their_files_are(app_context: AppContext, tmp_path: Path) -> None:
+def test_images_missed_by_an_import_are_restored_if_their_files_exist(app_context: AppContext, tmp_path: Path) -> None:
     folder = pets(tmp_path / "pets")
     import_folder(app_context, folder, "pets")
     names = sorted(path for path in folder.rglob("*.png"))
@@ -150,7 +150,7 @@ def test_images_that_an_import_missed_are_back_where_their_files_are(app_context
     assert len(images(app_context)) == 5, "one is gone from the disk"
 
 
-def test_images_of_an_undone_import_come_in_anew_with_the_next_one(app_context: AppContext, tmp_path: Path) -> None:
+def test_images_of_an_undone_import_are_added_again_by_the_next_one(app_context: AppContext, tmp_path: Path) -> None:
     rows = {f"{number}.png": ("cat", "train") for number in range(3)}
     run(app_context, table(tmp_path, rows))
     wrong = run(app_context, table(tmp_path, rows | {"new.png": ("dog", "train")}))
@@ -165,7 +165,7 @@ def test_images_of_an_undone_import_come_in_anew_with_the_next_one(app_context: 
     consistent(app_context)
 
 
-def test_what_cannot_be_undone_says_so(app_context: AppContext, tmp_path: Path) -> None:
+def test_an_impossible_undo_is_refused(app_context: AppContext, tmp_path: Path) -> None:
     folder = pets(tmp_path / "pets")
     import_folder(app_context, folder, "pets")
     assert "to undo it, delete the dataset" in import_undo.list_imports(app_context, 1)[0][1]
@@ -180,7 +180,7 @@ def test_what_cannot_be_undone_says_so(app_context: AppContext, tmp_path: Path) 
         import_undo.undo(app_context, done.id, "Ada")
 
 
-def test_after_a_week_an_undone_import_is_gone_for_good(app_context: AppContext, tmp_path: Path) -> None:
+def test_an_undone_import_is_deleted_after_a_week(app_context: AppContext, tmp_path: Path) -> None:
     folder = pets(tmp_path / "pets")
     import_folder(app_context, folder, "pets")
     pets(folder, count=3, first=50)
@@ -195,7 +195,7 @@ def test_after_a_week_an_undone_import_is_gone_for_good(app_context: AppContext,
     consistent(app_context)
 
 
-def test_the_source_of_a_dataset_is_as_before(app_context: AppContext, tmp_path: Path) -> None:
+def test_the_source_of_a_dataset_is_restored(app_context: AppContext, tmp_path: Path) -> None:
     folder = pets(tmp_path / "pets")
     import_folder(app_context, folder, "pets")
     other = tmp_path / "moved"

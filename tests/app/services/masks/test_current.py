@@ -184,14 +184,14 @@ def steps(draw: st.DrawFn) -> Step:
 
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @drawn(history=st.lists(steps(), min_size=3, max_size=10))
-def test_rows_and_masks_equal_what_the_pure_functions_say(history: list[Step], template: Path, tmp_path: Path) -> None:
+def test_stored_rows_and_masks_equal_the_pure_functions(history: list[Step], template: Path, tmp_path: Path) -> None:
     with copied(template, tmp_path / "home") as app_context:
         for step in history:
             step(app_context)
         assert_everything_holds(app_context)
 
 
-def test_a_verdict_concerns_its_region_alone(app_context: AppContext) -> None:
+def test_a_verdict_affects_only_its_region(app_context: AppContext) -> None:
     before = mask_of(app_context)
     reviews.decide(app_context, [Choice(1, Verdict.ACCEPT)], by="ada")
     region, row = region_of(app_context, 1)
@@ -206,7 +206,7 @@ def test_a_verdict_concerns_its_region_alone(app_context: AppContext) -> None:
     assert reviews.history(app_context, REGIONS + 1).decisions == []
 
 
-def test_accept_all_and_its_undo_bring_every_mask_back_bit_for_bit(app_context: AppContext) -> None:
+def test_undoing_accept_all_restores_every_mask_bit_for_bit(app_context: AppContext) -> None:
     before = [mask_of(app_context, sample).tobytes() for sample in range(1, SAMPLES + 1)]
     edited = mask_of(app_context).copy()
     region, row = region_of(app_context, 1)
@@ -219,7 +219,7 @@ def test_accept_all_and_its_undo_bring_every_mask_back_bit_for_bit(app_context: 
     assert [mask_of(app_context, sample).tobytes() for sample in range(1, SAMPLES + 1)] == before
 
 
-def test_an_accept_all_leaves_a_persons_verdict_on_a_region_alone(app_context: AppContext) -> None:
+def test_accept_all_does_not_change_a_region_that_a_person_judged(app_context: AppContext) -> None:
     reviews.decide(app_context, [Choice(1, Verdict.KEEP)], by="bob")
     region, _ = region_of(app_context, 1)
     for round_id in (1, 2):
@@ -296,7 +296,7 @@ def test_edits_are_undone_one_by_one(app_context: AppContext) -> None:
     np.testing.assert_array_equal(mask_of(app_context), seen[1])
 
 
-def test_a_mask_is_computed_once(app_context: AppContext) -> None:
+def test_a_current_mask_is_computed_once(app_context: AppContext) -> None:
     reviews.decide(app_context, [Choice(1, Verdict.ACCEPT)], by="ada")
     first = masks.resolved_masks(app_context, 1)
     pointers = sorted((app_context.masks / "resolved").rglob("*"))
@@ -308,7 +308,7 @@ def test_a_mask_is_computed_once(app_context: AppContext) -> None:
     assert mask_of(app_context).any()
 
 
-def test_an_image_without_a_mask_is_labelled_by_an_edit(template: Path, app_context: AppContext) -> None:
+def test_an_image_without_a_mask_can_be_labelled_by_an_edit(template: Path, app_context: AppContext) -> None:
     with app_context.database.write() as session:
         session.get_one(SampleRow, 1).mask_hash = None
     mask = mask_of(app_context)
@@ -319,7 +319,7 @@ def test_an_image_without_a_mask_is_labelled_by_an_edit(template: Path, app_cont
     np.testing.assert_array_equal(mask_of(app_context), drawn_mask)
 
 
-def test_the_masks_of_a_round_stay_while_people_decide(app_context: AppContext) -> None:
+def test_the_masks_of_a_round_do_not_change_during_review(app_context: AppContext) -> None:
     sample = masks.view_mask(app_context, 1, 1).sample
     reviews.decide(app_context, [Choice(1, Verdict.ACCEPT)], by="ada")
     np.testing.assert_array_equal(round_masks.opened_mask(app_context, 1, sample), draw(0, 48, 36).given)
@@ -329,7 +329,7 @@ def test_the_masks_of_a_round_stay_while_people_decide(app_context: AppContext) 
         round_masks.predicted_mask(app_context, 1, 1)
 
 
-def test_a_verdict_said_again_after_an_edit_painted_its_region_over_is_a_new_one(app_context: AppContext) -> None:
+def test_repeating_a_verdict_after_an_edit_over_its_region_is_a_new_decision(app_context: AppContext) -> None:
     region, row = region_of(app_context, 1)
     reviews.decide(app_context, [Choice(1, Verdict.ACCEPT)], by="ada")
     accepted = mask_of(app_context).copy()
@@ -352,7 +352,7 @@ def statuses(app_context: AppContext) -> dict[int, Status]:
         return {one.id: one.status for one in session.scalars(select(FindingRow))}
 
 
-def test_a_stroke_elsewhere_decides_nothing_of_the_region_at_hand(app_context: AppContext) -> None:
+def test_a_stroke_elsewhere_does_not_settle_the_open_region(app_context: AppContext) -> None:
     region, _ = region_of(app_context, 1)
     change = mask_of(app_context).copy()
     outside = np.ones(change.shape, np.uint8)
@@ -366,7 +366,7 @@ def test_a_stroke_elsewhere_decides_nothing_of_the_region_at_hand(app_context: A
     assert_everything_holds(app_context)
 
 
-def test_strokes_that_are_taken_back_leave_the_region_as_open_as_it_was(app_context: AppContext) -> None:
+def test_undoing_strokes_restores_the_status_of_the_region(app_context: AppContext) -> None:
     region, _ = region_of(app_context, 1)
     versions = [mask_of(app_context).copy()]
     for seq, label in enumerate((2, 3), start=1):
@@ -390,7 +390,7 @@ def test_strokes_that_are_taken_back_leave_the_region_as_open_as_it_was(app_cont
     assert_everything_holds(app_context)
 
 
-def test_an_opened_image_names_the_edits_that_can_be_taken_back_newest_first(app_context: AppContext) -> None:
+def test_an_opened_image_lists_the_undoable_edits_newest_first(app_context: AppContext) -> None:
     given = masks.view_mask(app_context, 1, 1)
     assert given.edits == []
     versions = [given.version]
@@ -408,7 +408,7 @@ def test_an_opened_image_names_the_edits_that_can_be_taken_back_newest_first(app
     assert masks.view_mask(app_context, 1, 1).edits == []  # the review's undo takes a verdict back
 
 
-def test_a_merge_of_classes_ends_the_edits_that_can_be_taken_back_until_it_is_undone(app_context: AppContext) -> None:
+def test_edits_before_a_class_merge_cannot_be_undone_until_the_merge_is(app_context: AppContext) -> None:
     change = mask_of(app_context).copy()
     change[:4, :4] = CAR
     edit(app_context, change)
@@ -426,7 +426,7 @@ def test_a_merge_of_classes_ends_the_edits_that_can_be_taken_back_until_it_is_un
     assert ([one.by for one in opened.edits], opened.merged_since) == (["ada"], False)
 
 
-def test_nobodys_strokes_but_ones_own_are_taken_back(app_context: AppContext) -> None:
+def test_painting_over_the_strokes_of_another_person_is_a_new_decision(app_context: AppContext) -> None:
     region, _ = region_of(app_context, 1)
     given = mask_of(app_context).copy()
     change = given.copy()
@@ -437,7 +437,7 @@ def test_nobodys_strokes_but_ones_own_are_taken_back(app_context: AppContext) ->
     assert_everything_holds(app_context)
 
 
-def test_a_region_that_an_edit_painted_over_is_left_out_of_bulk_acts(app_context: AppContext) -> None:
+def test_a_region_painted_over_by_an_edit_is_left_out_of_bulk_acts(app_context: AppContext) -> None:
     """Nothing is left of it to accept: what people painted stays, so no count may say that it was accepted."""
     reviews.decide(app_context, [Choice(4, Verdict.KEEP)], by="ada")
     region, row = region_of(app_context, 1)
@@ -477,7 +477,7 @@ def test_a_region_that_an_edit_painted_over_is_left_out_of_bulk_acts(app_context
     assert_everything_holds(app_context)
 
 
-def test_a_bulk_accepted_region_painted_over_since_does_not_count_as_accepted(app_context: AppContext) -> None:
+def test_a_bulk_accepted_region_painted_over_later_does_not_count_as_accepted(app_context: AppContext) -> None:
     reviews.accept_all(app_context, FindingFilter(round_id=1), by="bob")
     region, _ = region_of(app_context, 1)
     painted = mask_of(app_context).copy()
@@ -493,7 +493,7 @@ def test_a_bulk_accepted_region_painted_over_since_does_not_count_as_accepted(ap
     assert_everything_holds(app_context)
 
 
-def test_what_was_computed_for_a_lost_database_is_not_taken_for_the_new_ones(template: Path, tmp_path: Path) -> None:
+def test_cached_masks_of_a_lost_database_are_not_used_for_a_new_one(template: Path, tmp_path: Path) -> None:
     """Ids and numbers begin anew; masks and what points to them are still there."""
     with copied(template, tmp_path / "home") as app_context:
         reviews.decide(app_context, [Choice(1, Verdict.ACCEPT)], by="ada")
@@ -508,7 +508,7 @@ def test_what_was_computed_for_a_lost_database_is_not_taken_for_the_new_ones(tem
     app_context.database.close()
 
 
-def test_masks_of_bytes_go_on_when_the_classes_outgrow_a_byte(tmp_path: Path) -> None:
+def test_8_bit_masks_stay_usable_when_classes_exceed_255(tmp_path: Path) -> None:
     """A re-import may bring the 256th class: then IGNORE is 65535, and 255 a class."""
     table = ClassTable(tuple(f"class {number}" for number in range(255)), tuple(f"#{n:06x}" for n in range(255)))
     app_context = open_home(tmp_path / "home")
@@ -547,7 +547,7 @@ def test_masks_of_bytes_go_on_when_the_classes_outgrow_a_byte(tmp_path: Path) ->
     app_context.database.close()
 
 
-def test_predictions_that_were_cleared_away_with_their_round_are_not_found(app_context: AppContext) -> None:
+def test_predictions_removed_with_their_round_are_not_found(app_context: AppContext) -> None:
     shutil.rmtree(app_context.round_folder(1))
     with pytest.raises(NotFoundError, match="predicted"):
         round_masks.predicted_mask(app_context, 1, 1)
@@ -560,7 +560,7 @@ def test_a_damaged_mask_is_named(app_context: AppContext) -> None:
         masks.read_mask(app_context, 1)
 
 
-def test_an_edit_of_an_image_without_findings_is_kept_undone_and_redone(
+def test_an_edit_of_an_image_without_findings_is_stored_undone_and_redone(
     app_context: AppContext, tmp_path: Path
 ) -> None:
     add_scenes(app_context, tmp_path / "more", 2, width=48, height=36, name="no round yet", unlabelled=1)
@@ -585,7 +585,7 @@ def test_an_edit_of_an_image_without_findings_is_kept_undone_and_redone(
     np.testing.assert_array_equal(mask_of(app_context, 4)[3:9, 4:20], CAR)
 
 
-def test_an_edit_names_a_finished_round_of_its_own_dataset(app_context: AppContext, tmp_path: Path) -> None:
+def test_an_edit_must_name_a_finished_round_of_its_dataset(app_context: AppContext, tmp_path: Path) -> None:
     other = add_round(app_context, add_scenes(app_context, tmp_path / "more", 1, width=48, height=36, name="more"))
     mask = mask_of(app_context).copy()
     mask[0] = CAR
@@ -601,7 +601,7 @@ def test_an_edit_names_a_finished_round_of_its_own_dataset(app_context: AppConte
     np.testing.assert_array_equal(mask_of(app_context), mask)
 
 
-def test_images_follow_each_other_by_their_most_suspicious_region(app_context: AppContext) -> None:
+def test_images_are_ordered_by_their_most_suspicious_region(app_context: AppContext) -> None:
     seen, at = [], 1
     while at is not None:
         opened = masks.view_mask(app_context, at, 1)
@@ -611,7 +611,7 @@ def test_images_follow_each_other_by_their_most_suspicious_region(app_context: A
     assert seen == [1, 2, 3]
 
 
-def test_decisions_find_their_findings_by_one_index(app_context: AppContext) -> None:
+def test_findings_of_decisions_are_found_through_one_index(app_context: AppContext) -> None:
     """A hundred regions of an image, each decided, must not be compared each with each."""
     for act in (Act.VERDICT, Act.ACCEPT_ALL):
         asked = _winner(decisions.findings_affected_by(act, 1))

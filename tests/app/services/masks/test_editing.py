@@ -32,23 +32,23 @@ def way(app_context: AppContext, sample: int | None, round_id: int | None) -> li
     return seen
 
 
-def test_after_the_images_with_findings_come_all_others_by_name(mixed: AppContext) -> None:
+def test_images_without_findings_follow_by_name_after_those_with_findings(mixed: AppContext) -> None:
     with mixed.database.write() as session:
         session.get_one(SampleRow, 9).name = "z.png"
     assert way(mixed, 7, 2) == [7, 8, 10, 9]
 
 
-def test_an_image_that_vanished_is_passed_over(mixed: AppContext) -> None:
+def test_a_vanished_image_is_skipped(mixed: AppContext) -> None:
     with mixed.database.write() as session:
         session.get_one(SampleRow, 9).vanished_at = NOW
     assert way(mixed, 7, 2) == [7, 8, 10]
 
 
-def test_before_the_first_round_the_way_is_by_name(mixed: AppContext) -> None:
+def test_images_are_ordered_by_name_before_the_first_round(mixed: AppContext) -> None:
     assert way(mixed, 7, None) == [7, 8, 9, 10]
 
 
-def test_images_of_one_name_are_all_met(mixed: AppContext) -> None:
+def test_images_with_equal_names_are_all_visited(mixed: AppContext) -> None:
     with mixed.database.write() as session:
         for sample in (7, 8, 9, 10):
             session.get_one(SampleRow, sample).name = "the same"
@@ -64,7 +64,7 @@ def test_a_dataset_without_a_round_opens_with_its_first_image(scenes: AppContext
     assert editing.find_opening(scenes, dataset_id=99) is None
 
 
-def test_a_round_at_work_opens_its_dataset_without_it(scenes: AppContext) -> None:
+def test_a_running_round_opens_its_dataset_without_findings(scenes: AppContext) -> None:
     with scenes.database.write() as session:
         session.get_one(RoundRow, 1).status = JobStatus.RUNNING
     assert editing.find_opening(scenes, round_id=1) == Opening(1, None, 1)
@@ -75,7 +75,7 @@ def test_a_round_that_found_nothing_opens_with_its_first_image(scenes: AppContex
     assert editing.find_opening(scenes, quiet) == Opening(2, quiet, 7)
 
 
-def test_images_are_listed_a_page_at_a_time_with_what_is_left_of_them(
+def test_images_are_listed_page_by_page_with_their_open_findings(
     mixed: AppContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(editing, "LISTED", 2)

@@ -32,7 +32,7 @@ def body(mask: IntArray, numbers: list[int]) -> bytes:
 
 
 @drawn(st.integers(1, 200), st.integers(1, 200), st.sampled_from([5, 300]), st.data())
-def test_painting_the_tiles_that_differ_makes_the_other_mask(
+def test_applying_the_differing_tiles_gives_the_other_mask(
     height: int, width: int, classes: int, data: st.DataObject
 ) -> None:
     random = np.random.default_rng(data.draw(st.integers(0, 1000)))
@@ -63,7 +63,7 @@ def test_painting_the_tiles_that_differ_makes_the_other_mask(
     ],
     ids=["other", "a part of a number", "no such tile", "less", "no class", "far", "cut off", "trailing", "bomb"],
 )  # fmt: skip
-def test_a_body_that_holds_no_tiles_of_this_mask_is_refused(tiles: bytes) -> None:
+def test_a_body_without_tiles_of_this_mask_is_refused(tiles: bytes) -> None:
     base = np.zeros((TILE + 3, TILE + 3), np.uint8)
     with pytest.raises(RefusedError) as refused:
         painted_tiles(tiles, sample(*base.shape), base)
@@ -71,7 +71,7 @@ def test_a_body_that_holds_no_tiles_of_this_mask_is_refused(tiles: bytes) -> Non
     assert not base.any()
 
 
-def test_classes_merged_since_are_exchanged_and_those_taken_back_refused() -> None:
+def test_classes_merged_since_are_replaced_and_retired_ones_refused() -> None:
     base, edited = np.zeros((2, 3), np.uint8), np.array([[0, 2, 2], [3, 255, 1]], np.uint8)
     merged = sample(2, 3, merged={2: 1, 3: 0})
     expected = [[0, 1, 1], [0, 255, 1]]

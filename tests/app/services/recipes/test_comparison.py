@@ -64,7 +64,7 @@ def test_a_comparison_of_digits_shows_the_impact_of_cleaning(digits: AppContext)
     assert shown(digits, everything(round_id)) == []
 
 
-def test_a_killed_comparison_goes_on_and_a_cancelled_one_stops(
+def test_a_killed_comparison_resumes_and_a_cancelled_one_stops(
     digits: AppContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(training, "LOOK_SECONDS", 0.0)
@@ -85,14 +85,14 @@ def test_a_killed_comparison_goes_on_and_a_cancelled_one_stops(
     assert impact.newest(impact.comparisons(digits, 1)) is None
 
 
-def test_its_trainings_are_told_as_one_piece_of_work() -> None:
+def test_progress_of_all_trainings_is_reported_as_one_fold() -> None:
     seen: list[Progress] = []
     told = as_one_piece(seen.append)
     told(Progress("training", 1, 4, epoch=3, epochs=8, fraction=0.5, message="cleaned labels, seed 0"))
     assert (seen[0].fold, seen[0].folds, seen[0].fraction) == (0, 1, 0.375)
 
 
-def test_a_missing_precondition_is_refused_at_the_start_with_the_cure(digits: AppContext) -> None:
+def test_an_unmet_precondition_is_refused_at_the_start_with_the_cure(digits: AppContext) -> None:
     with pytest.raises(RoundError, match=r"no split of digits is for .*“Evaluation splits”"):
         started(digits)
     spoil_and_clean(digits, judged=18)
@@ -110,7 +110,7 @@ def test_a_missing_precondition_is_refused_at_the_start_with_the_cure(digits: Ap
     assert impact.comparisons(digits, 1) == []
 
 
-def test_it_is_refused_again_when_too_little_is_left_by_the_time_it_opens(digits: AppContext) -> None:
+def test_a_comparison_is_refused_on_opening_if_too_little_is_left(digits: AppContext) -> None:
     spoil_and_clean(digits, judged=30)
     round_id = started(digits)
     reviews.undo(digits, 1, by="ada")
@@ -118,7 +118,7 @@ def test_it_is_refused_again_when_too_little_is_left_by_the_time_it_opens(digits
         steps.take_snapshot(digits, go_on, round_id=round_id)
 
 
-def test_one_click_takes_the_settings_of_the_newest_round(digits: AppContext) -> None:
+def test_one_click_uses_the_settings_of_the_newest_round(digits: AppContext) -> None:
     spoil_and_clean(digits)
     info = impact.start(digits, 1, "ada", seeds=5)
     assert info.config == RoundConfig(folds=2).to_json()
@@ -126,7 +126,7 @@ def test_one_click_takes_the_settings_of_the_newest_round(digits: AppContext) ->
     assert impact.view(digits, 1).at_work == info
 
 
-def test_the_first_of_several_networks_is_compared(digits: AppContext) -> None:
+def test_only_the_first_of_several_networks_is_compared(digits: AppContext) -> None:
     spoil_and_clean(digits)
     first = RoundConfig(folds=2)
     with digits.database.write() as session:
@@ -136,9 +136,7 @@ def test_the_first_of_several_networks_is_compared(digits: AppContext) -> None:
 
 
 @pytest.mark.slow
-def test_a_comparison_of_masks_is_measured_on_images_people_went_through(
-    app_context: AppContext, tmp_path: Path
-) -> None:
+def test_a_comparison_of_masks_is_measured_on_reviewed_images(app_context: AppContext, tmp_path: Path) -> None:
     """Of 66 scenes the 22 of `test` are judged region by region; the sky and cars of the others are put right."""
     add_round(app_context, add_scenes(app_context, tmp_path / "scenes", 66, width=64, height=48))
     evaluation.protect(app_context, 1, "test")

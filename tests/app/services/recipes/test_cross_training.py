@@ -132,7 +132,7 @@ def test_tags_become_masks_to_review(few: AppContext) -> None:
     assert (mask == found[0].pseudo).sum() == found[0].area
 
 
-def test_masks_that_are_merely_begun_are_painted_on_and_what_was_judged_is_left_alone(few: AppContext) -> None:
+def test_unfinished_masks_are_completed_without_changing_judged_pixels(few: AppContext) -> None:
     done(few, first := start(few))
     rejected = [one for one in found_by(few, first) if one.sample_id == 9]
     reviews.decide(few, [Choice(one.id, Verdict.AMBIGUOUS) for one in rejected], by="ada")
@@ -156,7 +156,7 @@ def test_masks_that_are_merely_begun_are_painted_on_and_what_was_judged_is_left_
     assert (predicted[:SKY_ROWS] == SKY).all()  # what is known stands in what was painted
 
 
-def test_with_nothing_but_begun_masks_to_paint_a_round_can_start(few: AppContext) -> None:
+def test_a_round_can_start_with_only_unfinished_masks(few: AppContext) -> None:
     for sample_id in (8, 9, 11, 12):
         paint_sky(few, sample_id)
     second = start(few)
@@ -166,7 +166,7 @@ def test_with_nothing_but_begun_masks_to_paint_a_round_can_start(few: AppContext
     assert len(parts.begun) == 4
 
 
-def test_a_killed_round_goes_on_and_ends_alike(few: AppContext, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_killed_round_resumes_and_gives_the_same_result(few: AppContext, monkeypatch: pytest.MonkeyPatch) -> None:
     from core.learn import cross_training
 
     monkeypatch.setattr(cross_training, "LOOK_SECONDS", 0.0)
@@ -221,7 +221,7 @@ def test_a_round_without_masks_tags_or_valid_settings_is_refused_at_the_start(
         rounds.start_round(app_context, other, CONFIG, "ada", recipe=Recipe.CROSS_TRAINING, recipe_config=SETTINGS)
 
 
-def test_masks_of_test_splits_alone_are_refused_when_the_round_opens(few: AppContext) -> None:
+def test_masks_only_in_test_splits_are_refused_when_the_round_opens(few: AppContext) -> None:
     round_id = start(few, test_split="test,train")
     with pytest.raises(DatasetError, match="no image outside the test and validation splits has a finished mask"):
         steps.take_snapshot(few, go_on, round_id=round_id)

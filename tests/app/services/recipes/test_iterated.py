@@ -90,7 +90,7 @@ def found_in(app_context: AppContext, round_id: int) -> list[Finding]:
     return list(reviews.page(app_context, every, Order.SUSPICION, None, 200).items)
 
 
-def test_labels_are_proposed_for_what_has_none(digits: AppContext) -> None:
+def test_labels_are_proposed_for_unlabelled_images(digits: AppContext) -> None:
     round_id = start(digits, CLASSES)
     done(digits, round_id)
     info = rounds.get_round(digits, round_id)
@@ -129,7 +129,7 @@ def test_labels_are_proposed_for_what_has_none(digits: AppContext) -> None:
     assert len(IteratedParts.load(digits.round_folder(again)).to_predict) == 199
 
 
-def test_an_earlier_round_of_labels_that_are_hidden_now_is_the_ceiling(digits: AppContext) -> None:
+def test_a_former_round_with_the_hidden_labels_is_the_ceiling(digits: AppContext) -> None:
     with digits.database.write() as session:
         hidden = {sample.id: sample.label for sample in session.query(SampleRow)}
         for sample in session.query(SampleRow):
@@ -151,7 +151,7 @@ def test_an_earlier_round_of_labels_that_are_hidden_now_is_the_ceiling(digits: A
     assert 0 <= ceiling.value <= 1
 
 
-def test_regions_are_proposed_for_what_has_no_mask(scenes: AppContext) -> None:
+def test_regions_are_proposed_for_images_without_a_mask(scenes: AppContext) -> None:
     round_id = start(scenes, MASKS, test_split="test")
     done(scenes, round_id)
     assert rounds.get_round(scenes, round_id).status is JobStatus.DONE
@@ -179,7 +179,7 @@ def test_regions_are_proposed_for_what_has_no_mask(scenes: AppContext) -> None:
     assert (mask == found[0].pseudo).sum() == found[0].area
 
 
-def test_a_cancelled_round_is_resumed_after_each_stage_and_ends_alike(
+def test_a_round_cancelled_after_each_stage_gives_the_same_result(
     digits: AppContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from core.learn import training
@@ -222,7 +222,7 @@ def test_a_cancelled_round_stops_and_leaves_no_findings(digits: AppContext, monk
     assert found_in(digits, round_id) == []
 
 
-def test_what_cannot_be_learnt_is_refused_with_its_cure(scenes: AppContext, tmp_path: Path) -> None:
+def test_unusable_labels_are_refused_with_a_cure(scenes: AppContext, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="iterations is 0"):
         start(scenes, MASKS, iterations=0)
     whole = add_scenes(scenes, tmp_path / "whole", 4, name="whole")
@@ -235,7 +235,7 @@ def test_what_cannot_be_learnt_is_refused_with_its_cure(scenes: AppContext, tmp_
         steps.take_snapshot(scenes, go_on, round_id=round_id)
 
 
-def test_progress_is_that_of_one_piece_and_names_its_stages(tmp_path: Path) -> None:
+def test_progress_is_reported_as_one_fold_with_named_stages(tmp_path: Path) -> None:
     told: list[Progress] = []
     report = as_one_piece(told.append, IteratedSettings(iterations=2), tmp_path)
     for number in range(9):
@@ -251,7 +251,7 @@ def test_progress_is_that_of_one_piece_and_names_its_stages(tmp_path: Path) -> N
     assert told[-1].message == "student 1 of 1 · a · labels alone 91.4%"
 
 
-def test_a_split_that_is_none_is_refused_at_once(scenes: AppContext, digits: AppContext) -> None:
+def test_an_unknown_split_is_refused_at_the_start(scenes: AppContext, digits: AppContext) -> None:
     with pytest.raises(ConfigError, match="'nope', which is no split of scenes; name one of test, train, or none"):
         start(scenes, MASKS, validation_split="nope")
     number = next(card.dataset.id for card in datasets.list_datasets(digits) if card.dataset.name == "digits")

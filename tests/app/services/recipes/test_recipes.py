@@ -33,7 +33,7 @@ STORED = {
 }
 
 
-def test_the_stored_form_stays_as_it_is() -> None:
+def test_the_stored_form_does_not_change() -> None:
     assert {recipe: json.dumps(info.settings().to_json()) for recipe, info in RECIPES.items()} == STORED
     assert CrossFoldSettings(extends=3).to_json() == {"extends": 3}
 
@@ -58,7 +58,7 @@ def test_an_unknown_setting_of_a_recipe_without_settings_is_refused() -> None:
         LabellingSettings.from_json({"a": 1})
 
 
-def test_settings_are_those_of_the_recipe_and_only_for_its_kinds_of_labels() -> None:
+def test_settings_must_belong_to_the_recipe_and_its_kind_of_labels() -> None:
     settings = recipe_settings(Recipe.CROSS_TRAINING, Task.SEGMENTATION, {"steps": 7})
     assert settings == CrossTrainingSettings(steps=7)
     with pytest.raises(ConfigError, match="is no recipe for classification"):

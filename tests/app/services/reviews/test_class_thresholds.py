@@ -52,7 +52,7 @@ def rows_of(app_context: AppContext) -> list[Any]:
         return list(session.query(*columns).order_by(FindingRow.id))
 
 
-def test_exactly_what_is_sure_enough_for_its_class_is_accepted_and_undone(app_context: AppContext) -> None:
+def test_exactly_the_findings_above_their_class_threshold_are_accepted_and_undone(app_context: AppContext) -> None:
     before = rows_of(app_context)
     expected = [row.kind is FindingKind.UNLABELLED and row.percent >= PERCENTS[row.pseudo] for row in before]
     chosen = reviews.with_class_thresholds(app_context, UNLABELLED)
@@ -73,7 +73,7 @@ def test_exactly_what_is_sure_enough_for_its_class_is_accepted_and_undone(app_co
     assert rows_of(app_context) == before
 
 
-def test_it_narrows_further_what_a_filter_holds(app_context: AppContext) -> None:
+def test_class_thresholds_narrow_a_filter_further(app_context: AppContext) -> None:
     every = reviews.preview(app_context, reviews.with_class_thresholds(app_context, UNLABELLED)).count
     narrow = FindingFilter(round_id=1, kinds=UNLABELLED.kinds, pseudo=3, split="train", path_contains="1")
     some = reviews.with_class_thresholds(app_context, narrow)
@@ -81,7 +81,7 @@ def test_it_narrows_further_what_a_filter_holds(app_context: AppContext) -> None
     assert 0 < reviews.preview(app_context, some).count < every
 
 
-def test_labels_that_are_contradicted_and_rounds_that_measured_nothing_are_refused(app_context: AppContext) -> None:
+def test_suspicious_labels_and_rounds_without_thresholds_are_refused(app_context: AppContext) -> None:
     with pytest.raises(reviews.RefusedError, match="unlabelled images only"):
         reviews.with_class_thresholds(app_context, FindingFilter(round_id=1))
     with pytest.raises(reviews.NotFoundError):
@@ -91,7 +91,7 @@ def test_labels_that_are_contradicted_and_rounds_that_measured_nothing_are_refus
         reviews.with_class_thresholds(app_context, UNLABELLED)
 
 
-def test_a_thousand_classes_are_no_longer_a_question_than_their_percents(app_context: AppContext) -> None:
+def test_a_query_with_the_thresholds_of_a_thousand_classes_works(app_context: AppContext) -> None:
     percents = tuple(np.random.default_rng(0).integers(50, 101, 1000).tolist())
     assert len(percents) > CLASSES
     with app_context.database.read() as session:
@@ -100,7 +100,7 @@ def test_a_thousand_classes_are_no_longer_a_question_than_their_percents(app_con
             assert count(session, chosen) > 0
 
 
-def test_the_browser_asks_by_class_for_the_preview_and_the_act(app_context: AppContext) -> None:
+def test_class_thresholds_work_for_the_preview_and_the_act_over_http(app_context: AppContext) -> None:
     client = TestClient(Starlette(routes=routes(lambda: app_context)), cookies={"outfold_name": "ada"})
     client.headers.update({"X-Outfold": "1"})
     asked = {"round": "1", "show": "unlabelled", "status": "open", "by_class": "1"}

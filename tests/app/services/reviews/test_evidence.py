@@ -29,7 +29,7 @@ CLASSES = ("cat", "dog")
         ({"class_percents": (80, 90)}, "suspicious from each class's own threshold on"),
     ],
 )
-def test_a_stored_filter_is_named_for_people(narrower: dict[str, Any], named: str) -> None:
+def test_a_stored_filter_has_a_readable_description(narrower: dict[str, Any], named: str) -> None:
     assert set_name(evidence.filter_values(FindingFilter(round_id=1, **narrower)), CLASSES) == named
 
 

@@ -23,7 +23,7 @@ def exported(app_context: AppContext) -> list[str]:
     return [one["text"] for one in plan_for(app_context, 1, ExportOptions()).source.notes]
 
 
-def test_a_note_that_arrives_twice_is_stored_once(digits: AppContext) -> None:  # noqa: F811
+def test_a_note_sent_twice_is_stored_once(digits: AppContext) -> None:  # noqa: F811
     first = reviews.add_note(digits, 3, "  cut  off\n", by="Ada", key=ActKey("page", 1))
     again = reviews.add_note(digits, 3, "cut off", by="Ada", key=ActKey("page", 1))
     assert first.changeset == again.changeset
@@ -31,7 +31,7 @@ def test_a_note_that_arrives_twice_is_stored_once(digits: AppContext) -> None:  
     assert exported(digits) == ["cut off"]
 
 
-def test_undo_and_redo_turn_notes_and_verdicts_in_their_order(digits: AppContext) -> None:  # noqa: F811
+def test_undo_and_redo_follow_the_order_of_notes_and_verdicts(digits: AppContext) -> None:  # noqa: F811
     reviews.decide(digits, [Choice(3, Verdict.ACCEPT)], by="Ada")
     reviews.add_note(digits, 3, "a cat, surely", by="Ada")
     undone = reviews.undo(digits, 1, by="Ada")
@@ -45,7 +45,7 @@ def test_undo_and_redo_turn_notes_and_verdicts_in_their_order(digits: AppContext
     assert exported(digits) == ["a cat, surely"]
 
 
-def test_the_newest_note_stands_and_an_empty_one_takes_it_back(digits: AppContext) -> None:  # noqa: F811
+def test_the_newest_note_counts_and_an_empty_one_removes_it(digits: AppContext) -> None:  # noqa: F811
     reviews.add_note(digits, 3, "a cat", by="Ada")
     reviews.add_note(digits, 3, "a fox", by="Ben")
     assert exported(digits) == ["a fox"]
@@ -63,7 +63,7 @@ def test_another_persons_note_is_not_undone_by_its_number(digits: AppContext) ->
         reviews.undo(digits, 1, by="Ben", changeset_id=stored.changeset)
 
 
-def test_a_note_too_long_or_on_no_card_is_refused(digits: AppContext) -> None:  # noqa: F811
+def test_a_note_that_is_too_long_or_without_a_card_is_refused(digits: AppContext) -> None:  # noqa: F811
     with pytest.raises(RefusedError, match="501 characters"):
         reviews.add_note(digits, 3, "a" * (LONGEST_NOTE + 1), by="Ada")
     with pytest.raises(NotFoundError):

@@ -31,7 +31,7 @@ def installation(database_url: str, tmp_path: Path) -> Iterator[AppContext]:
     made.database.close()
 
 
-def test_a_verdict_takes_few_statements(installation: AppContext) -> None:
+def test_a_verdict_takes_few_sql_statements(installation: AppContext) -> None:
     reviews.decide(installation, [Choice(1, Verdict.KEEP)], by="ada", key=ActKey("tab", 1))
     engine, said = installation.database.engine, list[str]()
 

@@ -112,7 +112,7 @@ def marked(app_context: AppContext) -> set[str]:
         return set(session.scalars(select(SampleRow.name).where(SampleRow.annotators_differ)))
 
 
-def test_images_whose_annotators_differ_come_up_after_the_round_and_undo_is_for_good(
+def test_images_with_differing_annotators_await_a_second_opinion_and_undo_is_permanent(
     stored: AppContext, tmp_path: Path
 ) -> None:
     report = bring(stored, export(tmp_path / "set", DIFFERING))
@@ -132,7 +132,7 @@ def test_images_whose_annotators_differ_come_up_after_the_round_and_undo_is_for_
     assert waiting(stored, first) == names(DIFFERING)
 
 
-def test_a_later_round_asks_for_none_a_second_time(app_context: AppContext, tmp_path: Path) -> None:
+def test_a_later_round_does_not_request_a_second_opinion_again(app_context: AppContext, tmp_path: Path) -> None:
     bring(app_context, export(tmp_path / "set", DIFFERING))
     kept = reviews.page(app_context, everything(do_round(app_context), Status.SECOND_OPINION), limit=1).items[0]
     reviews.decide(app_context, [Choice(kept.id, Verdict.KEEP)], by="bob")
@@ -143,9 +143,7 @@ def test_a_later_round_asks_for_none_a_second_time(app_context: AppContext, tmp_
     assert_projections_hold(app_context)
 
 
-def test_a_new_import_sets_the_marks_anew_and_what_people_decided_stays(
-    app_context: AppContext, tmp_path: Path
-) -> None:
+def test_a_new_import_renews_the_marks_and_keeps_decisions(app_context: AppContext, tmp_path: Path) -> None:
     root = tmp_path / "set"
     bring(app_context, export(root, {0, 1}))
     assert marked(app_context) == names({0, 1})
@@ -159,7 +157,7 @@ def test_a_new_import_sets_the_marks_anew_and_what_people_decided_stays(
     assert waiting(app_context, do_round(app_context)) == names({1})
 
 
-def test_bulk_acts_leave_them_and_audits_hold_them(app_context: AppContext, tmp_path: Path) -> None:
+def test_bulk_acts_leave_second_opinions_out_and_audits_include_them(app_context: AppContext, tmp_path: Path) -> None:
     bring(app_context, export(tmp_path / "set", DIFFERING))
     every = everything(do_round(app_context))
     agreeing = replace(every, kinds=frozenset({FindingKind.AGREEING}))
@@ -169,7 +167,7 @@ def test_bulk_acts_leave_them_and_audits_hold_them(app_context: AppContext, tmp_
     assert_projections_hold(app_context)
 
 
-def test_regions_of_masks_come_up_and_their_masks_can_still_be_mended_elsewhere(
+def test_regions_of_masks_await_a_second_opinion_and_their_masks_can_be_corrected_elsewhere(
     stored: AppContext, tmp_path: Path
 ) -> None:
     root = export(tmp_path / "set", DIFFERING, drawn=True)
@@ -185,6 +183,6 @@ def test_regions_of_masks_come_up_and_their_masks_can_still_be_mended_elsewhere(
     assert waiting(stored, round_id) == set()
 
 
-def test_the_preview_counts_them(app_context: AppContext, tmp_path: Path) -> None:
+def test_the_preview_counts_second_opinions(app_context: AppContext, tmp_path: Path) -> None:
     root = export(tmp_path / "set", DIFFERING)
     assert imports.preview(app_context, ImportRequest(name="pets", source=str(root))).annotators_differ == 3

@@ -44,7 +44,7 @@ def add_past(app_context: AppContext) -> int:
     return dataset_id
 
 
-def test_a_round_is_told_with_what_changed_since_the_one_before(app_context: AppContext) -> None:
+def test_a_round_is_described_with_the_changes_since_the_previous_one(app_context: AppContext) -> None:
     listed = rounds.list_rounds(app_context, add_past(app_context))
     second, first = history(app_context, listed)
     assert (second.round.number, first.round.number) == (2, 1)
@@ -56,7 +56,7 @@ def test_a_round_is_told_with_what_changed_since_the_one_before(app_context: App
     assert (first.settings, first.before, first.given, first.verdicts) == ({}, None, None, None)
 
 
-def test_bulk_accepts_stand_with_what_was_known_when_they_were_made(digits: AppContext) -> None:  # noqa: F811
+def test_bulk_accepts_keep_the_evidence_of_their_time(digits: AppContext) -> None:  # noqa: F811
     def acts() -> tuple[BulkAct, ...]:
         (past,) = history(digits, rounds.list_rounds(digits))
         return past.bulk_acts
@@ -86,7 +86,7 @@ def certify(app_context: AppContext) -> None:
             return
 
 
-def test_an_act_older_than_such_notes_is_not_certified(digits: AppContext) -> None:  # noqa: F811
+def test_an_act_without_stored_evidence_is_not_certified(digits: AppContext) -> None:  # noqa: F811
     reviews.accept_all(digits, suspicious_from(1, 0.9), by="Ada")
     with digits.database.write() as session:
         session.execute(update(ChangesetRow).values(note={"threshold": 0.9}))
@@ -96,7 +96,7 @@ def test_an_act_older_than_such_notes_is_not_certified(digits: AppContext) -> No
     assert "was not recorded" in act.text
 
 
-def test_a_round_at_work_has_no_results_yet(app_context: AppContext) -> None:
+def test_a_running_round_has_no_results(app_context: AppContext) -> None:
     dataset_id = add_past(app_context)
     rounds.start_round(app_context, dataset_id, RoundConfig(folds=3, epochs=8, seed=1), "ada")
     listed = rounds.list_rounds(app_context, dataset_id)
@@ -104,7 +104,7 @@ def test_a_round_at_work_has_no_results_yet(app_context: AppContext) -> None:
     assert (newest.compared, newest.given, newest.settings) == (None, None, {"folds": (2, 3)})
 
 
-def test_the_settings_of_another_recipe_are_not_told_one_by_one(app_context: AppContext) -> None:
+def test_settings_of_another_recipe_are_not_listed_one_by_one(app_context: AppContext) -> None:
     dataset_id = add_past(app_context)
     with app_context.database.write() as session:
         row = session.get(RoundRow, 2)
@@ -114,7 +114,7 @@ def test_the_settings_of_another_recipe_are_not_told_one_by_one(app_context: App
     assert newest.settings == {"recipe": ("cross-fold", "iterated"), "epochs": (4, 8), "seed": (0, 1)}
 
 
-def test_a_recipes_setting_hides_none_of_its_networks_of_the_same_name(app_context: AppContext) -> None:
+def test_recipe_and_network_settings_of_the_same_name_are_both_listed(app_context: AppContext) -> None:
     dataset_id = add_past(app_context)
     with app_context.database.write() as session:
         for number, batch_size in ((1, 4), (2, 16)):

@@ -36,7 +36,7 @@ PETS = [0, 1] * 10
 CONFIG = RoundConfig(folds=2)
 
 
-def test_a_started_round_waits_with_its_folds_and_the_engine_knows_it(app_context: AppContext) -> None:
+def test_a_started_round_is_queued_with_its_folds_on_the_engine(app_context: AppContext) -> None:
     started = rounds.start_round(app_context, add_dataset(app_context, PETS), CONFIG, "ada")
     shown = rounds.progress(app_context, started.id)
     assert (started.number, started.status, started.created_by) == (1, JobStatus.QUEUED, "ada")
@@ -47,7 +47,7 @@ def test_a_started_round_waits_with_its_folds_and_the_engine_knows_it(app_contex
     assert jobs.is_active(app_context, jobs.round_job(started.id))
 
 
-def test_labels_that_people_gave_to_what_had_none_count_at_the_start(app_context: AppContext) -> None:
+def test_labels_given_to_unlabelled_images_count_at_the_start(app_context: AppContext) -> None:
     dataset_id = add_dataset(app_context, [0, 1, 0, 1] + [None] * 30)
     with pytest.raises(RoundError, match="4 labelled images, too few for 5 folds"):
         rounds.start_round(app_context, dataset_id, RoundConfig(folds=5), "ada")
@@ -79,7 +79,7 @@ def accept_proposals(app_context: AppContext, dataset_id: int, sample_ids: Itera
     reviews.accept_all(app_context, FindingFilter(round_id=round_id, kinds=kinds, min_confidence=0.5), by="ada")
 
 
-def test_eight_clicks_at_once_make_one_round(app_context: AppContext) -> None:
+def test_eight_simultaneous_clicks_start_one_round(app_context: AppContext) -> None:
     dataset_id = add_dataset(app_context, PETS)
 
     def click(_: int) -> bool:
@@ -140,26 +140,26 @@ def test_labels_that_cannot_be_cross_validated_are_refused_with_a_cure(
         rounds.start_round(app_context, add_dataset(app_context, labels), RoundConfig(folds=4), "ada")
 
 
-def test_a_probe_is_refused_where_a_recipe_trains_networks(app_context: AppContext) -> None:
+def test_a_probe_is_refused_by_recipes_that_train_networks(app_context: AppContext) -> None:
     dataset_id = add_dataset(app_context, PETS)
     config = RoundConfig(folds=2, method=ProbabilityMethod.PROBE, model="resnet18")
     with pytest.raises(ConfigError, match="trains whole networks; choose method 'fine-tune'"):
         rounds.start_round(app_context, dataset_id, config, "ada", recipe=Recipe.CROSS_TRAINING)
 
 
-def test_a_probe_may_label_the_other_images(app_context: AppContext) -> None:
+def test_a_probe_can_label_the_other_images(app_context: AppContext) -> None:
     dataset_id = add_dataset(app_context, [0, 0, 1, 1, None, None])
     config = RoundConfig(folds=2, method=ProbabilityMethod.PROBE, model="resnet18")
     started = rounds.start_round(app_context, dataset_id, config, "ada", recipe=Recipe.ITERATED)
     assert started.config["method"] == "probe"
 
 
-def test_an_unknown_network_is_refused_with_names_like_it(app_context: AppContext) -> None:
+def test_an_unknown_network_is_refused_with_similar_names(app_context: AppContext) -> None:
     with pytest.raises(RoundError, match="did you mean resnet18"):
         rounds.start_round(app_context, add_dataset(app_context, PETS), RoundConfig(model="resnet_18"), "ada")
 
 
-def test_networks_are_known_without_loading_any() -> None:
+def test_networks_are_listed_without_loading_any() -> None:
     assert model_names()[0] == SMALL_NETWORK
     assert {"resnet18", "convnext_tiny", "vit_small_patch16_224"} <= set(model_names())
 
@@ -170,14 +170,14 @@ def test_the_proposed_config_suits_the_images(app_context: AppContext) -> None:
     assert proposal.images == "28 x 28 grey images"
 
 
-def test_a_dataset_or_round_that_is_not_there_is_said_so(app_context: AppContext) -> None:
+def test_a_missing_dataset_or_round_is_refused(app_context: AppContext) -> None:
     with pytest.raises(RoundError, match="no dataset 7"):
         rounds.propose(app_context, 7)
     with pytest.raises(RoundError, match="no round 7"):
         rounds.get_round(app_context, 7)
 
 
-def test_an_older_attempt_writes_nothing(app_context: AppContext) -> None:
+def test_a_superseded_attempt_writes_nothing(app_context: AppContext) -> None:
     started = rounds.start_round(app_context, add_dataset(app_context, PETS), CONFIG, "ada")
     progress = Progress("training", 0, 2, 3, 6, 0.5, loss=0.25)
     with app_context.database.write() as session:
@@ -199,7 +199,7 @@ def test_an_older_attempt_writes_nothing(app_context: AppContext) -> None:
         assert not rows.end_round(session, started.id, JobStatus.DONE, "", NOW)
 
 
-def test_time_left_follows_from_finished_folds_or_the_first_one() -> None:
+def test_the_remaining_time_follows_from_finished_folds_or_the_running_one() -> None:
     def fold(number: int, status: JobStatus, fraction: float, seconds: float) -> FoldRun:
         start = now - timedelta(seconds=seconds)
         finished = now if status is JobStatus.DONE else None
@@ -213,7 +213,7 @@ def test_time_left_follows_from_finished_folds_or_the_first_one() -> None:
     assert rounds.seconds_left([fold(0, JobStatus.DONE, 1.0, 20), running, waiting], now) == pytest.approx(25)
 
 
-def test_time_left_of_shards_is_shared_by_those_at_work() -> None:
+def test_the_remaining_time_of_shards_is_divided_by_the_running_ones() -> None:
     def shard(number: int, status: JobStatus, fraction: float) -> ShardRun:
         finished = now if status is JobStatus.DONE else None
         return ShardRun(number, 1, status, "", fraction, None, "", now - timedelta(seconds=20), None, finished)
@@ -228,7 +228,7 @@ def test_time_left_of_shards_is_shared_by_those_at_work() -> None:
     assert rounds.round_seconds_left([fold], [done, done], now) is None
 
 
-def test_time_left_shrinks_between_two_reports() -> None:
+def test_the_remaining_time_decreases_between_two_reports() -> None:
     start = datetime.now(UTC)
     reported = start + timedelta(seconds=10)
     running = FoldRun(0, 1, JobStatus.RUNNING, "", 1, 4, 0.25, None, None, None, None, "", None, start, reported, None)
@@ -238,7 +238,7 @@ def test_time_left_shrinks_between_two_reports() -> None:
     assert left[-1] == 0
 
 
-def test_rounds_are_compared_in_the_order_asked_for_and_unfinished_ones_left_out(app_context: AppContext) -> None:
+def test_rounds_are_compared_in_the_requested_order_without_unfinished_ones(app_context: AppContext) -> None:
     dataset_id = add_dataset(app_context, PETS)
     first = add_done_round(app_context, dataset_id)
     second = add_done_round(app_context, dataset_id, RoundConfig(folds=2, epochs=9))
@@ -253,7 +253,7 @@ def test_rounds_are_compared_in_the_order_asked_for_and_unfinished_ones_left_out
 
 @pytest.mark.parametrize("place", ["outside/w.safetensors", "allowed/link.safetensors", "allowed/folder", "outside"])
 @pytest.mark.parametrize("where", ["first", "member"])
-def test_weights_are_read_from_allowed_folders_alone(
+def test_weights_are_read_only_from_allowed_folders(
     place: str, where: str, app_context: AppContext, tmp_path: Path
 ) -> None:
     outside, allowed = tmp_path / "outside", tmp_path / "allowed"

@@ -95,7 +95,7 @@ def test_look_alikes_are_offered_and_labelled_in_one_act(app_context: AppContext
     assert counted.by_status[Status.RELABEL] == len(alike)
 
 
-def test_nothing_is_accepted_where_nothing_is_suggested(app_context: AppContext, bare: int) -> None:
+def test_a_bulk_act_without_suggestions_accepts_nothing(app_context: AppContext, bare: int) -> None:
     started = labelling.start_labelling(app_context, bare, "ada", classes=NAMES)
     ran(app_context, started.id)
     first = reviews.page(app_context, everything(started.id), limit=1).items[0]
@@ -109,7 +109,7 @@ def test_nothing_is_accepted_where_nothing_is_suggested(app_context: AppContext,
         reviews.audits.start(app_context, FindingFilter(round_id=started.id), by="ada")
 
 
-def test_labelling_is_begun_once_and_again_only_for_images_that_came_since(
+def test_labelling_starts_once_and_again_only_for_new_images(
     app_context: AppContext, bare: int, digits_folder: Path, tmp_path: Path
 ) -> None:
     first = labelling.start_labelling(app_context, bare, "ada", classes=["cat", "dog"])
@@ -129,23 +129,23 @@ def test_labelling_is_begun_once_and_again_only_for_images_that_came_since(
     ("classes", "why"),
     [([], "has no classes yet"), (["a" * 101], "1 to 100 characters"), (["two\nlines"], "no control characters")],
 )
-def test_labelling_needs_names_of_classes(app_context: AppContext, bare: int, classes: list[str], why: str) -> None:
+def test_labelling_requires_class_names(app_context: AppContext, bare: int, classes: list[str], why: str) -> None:
     with pytest.raises(RoundError, match=why):
         labelling.start_labelling(app_context, bare, "ada", classes=classes)
 
 
-def test_classes_that_are_there_are_not_replaced(app_context: AppContext, bare: int) -> None:
+def test_existing_classes_are_not_replaced(app_context: AppContext, bare: int) -> None:
     labelling.start_labelling(app_context, bare, "ada", classes=["cat"])
     with pytest.raises(RoundError, match="has classes already: cat"):
         labelling.start_labelling(app_context, bare, "ada", classes=["dog"])
 
 
-def test_a_labelled_dataset_is_not_labelled_again(app_context: AppContext, digits_folder: Path) -> None:
+def test_labelling_a_labelled_dataset_is_refused(app_context: AppContext, digits_folder: Path) -> None:
     with pytest.raises(RoundError, match="every image of digits has a label"):
         labelling.start_labelling(app_context, import_folder(app_context, digits_folder), "ada")
 
 
-def test_labels_of_a_bare_dataset_can_be_masks_and_stay_so_when_it_is_imported_again(
+def test_labels_of_an_unlabelled_dataset_can_be_masks_and_stay_so_after_another_import(
     app_context: AppContext, bare: int, digits_folder: Path, tmp_path: Path
 ) -> None:
     labelling.use_masks(app_context, bare, ["background", "digit"])
@@ -162,7 +162,7 @@ def test_labels_of_a_bare_dataset_can_be_masks_and_stay_so_when_it_is_imported_a
     assert (after.in_grid, after.unlabelled, after.classes) == (False, IMAGES + 1, ["background", "digit"])
 
 
-def test_labels_stay_classes_once_labelling_began(app_context: AppContext, bare: int) -> None:
+def test_labels_stay_classes_once_labelling_has_started(app_context: AppContext, bare: int) -> None:
     labelling.start_labelling(app_context, bare, "ada", classes=["cat"])
     with pytest.raises(RoundError, match="has labels or rounds of classes already"):
         labelling.use_masks(app_context, bare, ["cat"])

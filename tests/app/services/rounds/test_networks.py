@@ -19,7 +19,7 @@ from tests.app.trained import DIGITS, STRIPES, go_on, import_folder, run_round, 
 from tests.core.data.test_networks import keep
 
 
-def test_a_fold_is_noted_with_the_hash_of_its_network(trained: AppContext) -> None:  # noqa: F811
+def test_a_fold_is_stored_with_the_hash_of_its_network(trained: AppContext) -> None:  # noqa: F811
     for round_id in (1, 2):
         with trained.database.read() as session:
             noted = [run.model_hash for run in folds_of(session, round_id)]
@@ -31,7 +31,7 @@ def test_a_fold_is_noted_with_the_hash_of_its_network(trained: AppContext) -> No
     assert all(one.about.temperature != 1.0 for one in stripes.predicting)
 
 
-def test_the_newest_round_with_networks_is_asked_or_the_one_that_is_named(app_context: AppContext) -> None:
+def test_the_networks_of_the_newest_or_the_named_round_are_used(app_context: AppContext) -> None:
     dataset_id = add_dataset(app_context, [0, 1])
     first, second, third = (add_done_round(app_context, dataset_id) for _ in range(3))
     for round_id in (first, second):
@@ -49,7 +49,7 @@ def test_the_newest_round_with_networks_is_asked_or_the_one_that_is_named(app_co
     assert rounds.get_round(app_context, third).status is JobStatus.DONE
 
 
-def test_without_any_network_a_new_round_is_the_cure(app_context: AppContext) -> None:
+def test_a_new_round_is_the_cure_without_any_network(app_context: AppContext) -> None:
     dataset_id = add_dataset(app_context, [0, 1])
     with (
         pytest.raises(RoundError, match=r"no finished round keeps networks .* start a new round"),
@@ -58,7 +58,7 @@ def test_without_any_network_a_new_round_is_the_cure(app_context: AppContext) ->
         pass
 
 
-def test_a_lost_network_of_a_fold_is_named(trained: AppContext) -> None:  # noqa: F811
+def test_a_missing_network_of_a_fold_is_named(trained: AppContext) -> None:  # noqa: F811
     folder = trained.round_folder(1)
     facts = folder / "fold_1.network.json"
     whole = facts.read_bytes()
@@ -76,7 +76,7 @@ def test_a_lost_network_of_a_fold_is_named(trained: AppContext) -> None:  # noqa
         facts.write_bytes(whole)
 
 
-def test_older_rounds_lose_their_networks_but_none_that_is_asked_or_not_done(app_context: AppContext) -> None:
+def test_networks_of_older_rounds_are_removed_except_those_in_use_or_unfinished(app_context: AppContext) -> None:
     few = replace(app_context, settings=app_context.settings.model_copy(update={"keep_rounds": 1}))
     dataset_id, other = add_dataset(few, [0, 1]), add_dataset(few, [0, 1], name="others")
     first, second, failed, third = (add_done_round(few, dataset_id) for _ in range(4))
@@ -94,7 +94,7 @@ def test_older_rounds_lose_their_networks_but_none_that_is_asked_or_not_done(app
     assert not list(few.round_folder(first).iterdir())
 
 
-def test_a_rounds_end_removes_those_of_older_ones(app_context: AppContext, digits_folder: Path) -> None:
+def test_finishing_a_round_removes_networks_of_older_rounds(app_context: AppContext, digits_folder: Path) -> None:
     few = replace(app_context, settings=app_context.settings.model_copy(update={"keep_rounds": 1}))
     dataset_id = import_folder(few, "digits", digits_folder)
     config = replace(DIGITS, epochs=1)
@@ -103,7 +103,7 @@ def test_a_rounds_end_removes_those_of_older_ones(app_context: AppContext, digit
     assert (few.round_folder(first) / "fold_0.npz").exists()
 
 
-def test_a_fold_that_is_done_again_ends_with_the_same_hash(app_context: AppContext, digits_folder: Path) -> None:
+def test_repeating_a_fold_gives_the_same_hash(app_context: AppContext, digits_folder: Path) -> None:
     dataset_id = import_folder(app_context, "digits", digits_folder)
     round_id = rounds.start_round(app_context, dataset_id, replace(DIGITS, epochs=1), "ada").id
     steps.take_snapshot(app_context, go_on, round_id=round_id)

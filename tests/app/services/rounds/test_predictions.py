@@ -134,7 +134,7 @@ def test_of_very_many_images_the_likeliest_classes_are_exported_and_give_the_sam
     assert predictions.export_issues(app_context, own.id, tmp_path / "issues.csv") == len(PETS)
 
 
-def test_issues_are_those_of_the_round_in_cleanlabs_columns(
+def test_issues_of_a_round_are_exported_in_cleanlabs_columns(
     app_context: AppContext, dataset_id: int, tmp_path: Path
 ) -> None:
     own = own_round(app_context, dataset_id)
@@ -150,7 +150,7 @@ def test_issues_are_those_of_the_round_in_cleanlabs_columns(
         assert 0 <= float(row["label_score"]) <= 1
 
 
-def test_a_round_of_predictions_is_reviewed_and_audited_like_others(
+def test_a_round_of_predictions_is_reviewed_and_audited_like_any_round(
     app_context: AppContext, dataset_id: int, tmp_path: Path
 ) -> None:
     brought = bring(app_context, dataset_id, drawn(app_context, tmp_path))
@@ -163,16 +163,14 @@ def test_a_round_of_predictions_is_reviewed_and_audited_like_others(
 
 
 @pytest.mark.parametrize(("out_of_fold", "warned"), [(True, False), (False, True)])
-def test_predictions_of_models_that_learnt_the_labels_are_warned_of(
+def test_predictions_of_models_trained_on_the_labels_are_warned_of(
     app_context: AppContext, dataset_id: int, tmp_path: Path, *, out_of_fold: bool, warned: bool
 ) -> None:
     brought = bring(app_context, dataset_id, drawn(app_context, tmp_path), out_of_fold=out_of_fold)
     assert ("seen" in [hint.key for hint in reviews.hints(app_context, brought.id)]) == warned
 
 
-def test_columns_without_names_in_another_order_are_refused(
-    app_context: AppContext, dataset_id: int, tmp_path: Path
-) -> None:
+def test_unnamed_columns_in_another_order_are_refused(app_context: AppContext, dataset_id: int, tmp_path: Path) -> None:
     with app_context.database.read() as session:
         names = list(session.scalars(select(SampleRow.name).order_by(SampleRow.id)))
     probs = np.full((len(PETS), 3), 0.1, np.float32)
@@ -185,7 +183,7 @@ def test_columns_without_names_in_another_order_are_refused(
 @pytest.mark.parametrize(
     ("file", "error"), [("", ConfigError), ("/nowhere/pred.csv", DatasetError)], ids=["none named", "no such file"]
 )
-def test_a_file_that_is_not_there_is_refused_before_a_round_begins(
+def test_a_missing_file_is_refused_before_a_round_starts(
     app_context: AppContext, dataset_id: int, file: str, error: type[Exception]
 ) -> None:
     with pytest.raises(error):
@@ -195,7 +193,7 @@ def test_a_file_that_is_not_there_is_refused_before_a_round_begins(
     assert rounds.list_rounds(app_context, dataset_id) == []
 
 
-def test_images_that_came_since_the_file_was_read_end_the_round_with_the_reason(
+def test_images_added_after_the_file_was_read_fail_the_round_with_the_cause(
     app_context: AppContext, dataset_id: int, tmp_path: Path
 ) -> None:
     settings = {"file": str(drawn(app_context, tmp_path)), "out_of_fold": True}

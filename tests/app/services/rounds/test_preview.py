@@ -49,11 +49,11 @@ def waited(app_context: AppContext, dataset_id: int) -> preview.Estimates:
     [(0.2, "about 5 s"), (38, "about 40 s"), (58, "about 1 min"), (130, "about 2 min"), (1490, "about 25 min"),
      (5000, "about 85 min"), (10_000, "about 3 h")],
 )  # fmt: skip
-def test_estimates_are_said_as_coarsely_as_they_are_known(seconds: float, text: str) -> None:
+def test_estimated_times_are_rounded_by_their_size(seconds: float, text: str) -> None:
     assert about_time(seconds) == text
 
 
-def test_a_trial_runs_in_the_background_and_its_answer_is_kept(app_context: AppContext, digits_folder: Path) -> None:
+def test_a_trial_runs_in_the_background_and_its_result_is_cached(app_context: AppContext, digits_folder: Path) -> None:
     dataset_id = add_digits(app_context, digits_folder)
     assert known_times(app_context, dataset_id, [CONFIG]).pending
     known = waited(app_context, dataset_id)
@@ -110,7 +110,7 @@ def test_a_trial_that_fails_is_logged_and_shows_nothing(
         estimate_times(app_context, dataset_id, [CONFIG])
 
 
-def test_a_damaged_answer_is_measured_anew(app_context: AppContext, digits_folder: Path) -> None:
+def test_a_damaged_cached_result_is_measured_again(app_context: AppContext, digits_folder: Path) -> None:
     dataset_id = add_digits(app_context, digits_folder)
     first = estimate_times(app_context, dataset_id, [CONFIG])
     (kept,) = (app_context.files / "timings").iterdir()
@@ -144,17 +144,17 @@ def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("served")
-def test_the_size_is_told_and_nothing_is_downloaded(tmp_path: Path) -> None:
+def test_the_size_of_a_download_is_reported_without_downloading(tmp_path: Path) -> None:
     assert known_size(MODEL) == ""
     assert answered(MODEL) == "downloads 5 MB"
     assert not any(path.is_file() for path in (tmp_path / "cache").rglob("*"))
 
 
-def test_offline_the_words_name_the_cure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_offline_message_names_the_cure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "cache"))
     assert "choose a local file" in answered("test_vit")
 
 
-def test_a_name_that_is_no_network_says_so() -> None:
+def test_an_unknown_network_is_reported() -> None:
     assert "none of timm's own networks" in answered("no_such_network")

@@ -51,7 +51,7 @@ def half_done(app_context: AppContext) -> int:
     return round_id
 
 
-def test_a_cancelled_round_goes_on_with_its_finished_fold(
+def test_a_cancelled_round_resumes_with_its_finished_fold(
     app_context: AppContext, half_done: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = rounds.get_round(app_context, half_done)
@@ -73,7 +73,7 @@ def test_a_cancelled_round_goes_on_with_its_finished_fold(
     assert [fold.attempt for fold in rounds.progress(app_context, half_done).folds] == [1, 2]
 
 
-def test_a_pause_is_no_work_and_a_changed_device_is_named(
+def test_the_time_of_a_pause_does_not_count_and_a_changed_device_is_named(
     app_context: AppContext, half_done: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe = rounds.get_round(app_context, half_done).recipe
@@ -103,7 +103,7 @@ def _learning(doing: RecipeEntry, learnt: list[int]) -> RecipeEntry:
     return replace(doing, learn=note)
 
 
-def test_a_failed_round_goes_on_too_and_the_process_that_it_had_is_not_heard(
+def test_a_failed_round_can_be_resumed_and_its_former_process_is_ignored(
     app_context: AppContext, half_done: int
 ) -> None:
     resuming.resume_round(app_context, half_done)
@@ -125,7 +125,7 @@ def test_waiting_folds_of_a_failed_job_do_not_run_for_the_resumed_round(app_cont
     assert jobs.round_is_active(app_context, round_id)
 
 
-def test_a_round_that_never_opened_opens_when_it_is_resumed(app_context: AppContext) -> None:
+def test_a_round_that_never_opened_opens_on_resuming(app_context: AppContext) -> None:
     round_id = rounds.start_round(app_context, add_dataset(app_context, PETS), CONFIG, "ada").id
     rounds.cancel_round(app_context, round_id)
     resuming.resume_round(app_context, round_id)
@@ -170,7 +170,7 @@ def update_torch(app_context: AppContext, round_id: int) -> None:
         (update_torch, "was trained with torch 1.0"),
     ],
 )
-def test_a_round_that_cannot_be_resumed_says_why(
+def test_a_round_that_cannot_be_resumed_is_refused_with_the_cause(
     app_context: AppContext, half_done: int, change: Callable[[AppContext, int], None], why: str
 ) -> None:
     assert resuming.resumption_problem(app_context, rounds.get_round(app_context, half_done)) == ""

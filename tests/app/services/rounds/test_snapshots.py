@@ -52,7 +52,7 @@ def extend(app_context: AppContext, round_id: int, member: Member = OTHER) -> in
     return added.id
 
 
-def test_only_the_added_network_is_learnt_and_the_labels_stay(
+def test_only_the_added_network_is_trained_on_unchanged_labels(
     finished: tuple[AppContext, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app_context, first = finished
@@ -94,7 +94,7 @@ def test_findings_count_the_networks_that_contradict(finished: tuple[AppContext,
     assert any(one.contradicting for one in after)
 
 
-def test_the_old_round_keeps_its_networks_as_they_were(finished: tuple[AppContext, int]) -> None:
+def test_the_extended_round_keeps_its_networks_unchanged(finished: tuple[AppContext, int]) -> None:
     app_context, first = finished
     before = kept_networks(app_context.round_folder(first))
     second = extend(app_context, first)
@@ -107,7 +107,7 @@ def test_the_old_round_keeps_its_networks_as_they_were(finished: tuple[AppContex
     ) == pytest.approx(1)
 
 
-def test_new_images_are_asked_of_the_whole_mix_or_refused(finished: tuple[AppContext, int]) -> None:
+def test_new_images_are_predicted_by_the_whole_mix_or_refused(finished: tuple[AppContext, int]) -> None:
     app_context, first = finished
     second = extend(app_context, first)
     dataset_id = rounds.get_round(app_context, first).dataset_id
@@ -121,9 +121,7 @@ def test_new_images_are_asked_of_the_whole_mix_or_refused(finished: tuple[AppCon
         pass
 
 
-def test_an_opening_that_was_killed_is_done_again(
-    finished: tuple[AppContext, int], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_killed_opening_is_repeated(finished: tuple[AppContext, int], monkeypatch: pytest.MonkeyPatch) -> None:
     app_context, first = finished
     added = add_network(app_context, first, OTHER, "ada")
     note = steps.store_changes
@@ -140,7 +138,7 @@ def test_an_opening_that_was_killed_is_done_again(
     assert fold_file(app_context.round_folder(added.id), 1).exists()
 
 
-def test_a_round_whose_files_are_gone_is_refused_with_the_cause(finished: tuple[AppContext, int]) -> None:
+def test_a_round_with_missing_files_is_refused_with_the_cause(finished: tuple[AppContext, int]) -> None:
     app_context, first = finished
     added = add_network(app_context, first, OTHER, "ada")
     fold_file(app_context.round_folder(first), 1).unlink()
@@ -151,7 +149,9 @@ def test_a_round_whose_files_are_gone_is_refused_with_the_cause(finished: tuple[
         add_network(app_context, first, OTHER, "ada")
 
 
-def test_images_of_an_evaluation_split_that_taught_the_old_round_are_refused(finished: tuple[AppContext, int]) -> None:
+def test_images_of_an_evaluation_split_in_the_training_set_of_the_old_round_are_refused(
+    finished: tuple[AppContext, int],
+) -> None:
     app_context, first = finished
     evaluation.draw(app_context, rounds.get_round(app_context, first).dataset_id, share=0.2)
     added = add_network(app_context, first, OTHER, "ada")
@@ -159,14 +159,14 @@ def test_images_of_an_evaluation_split_that_taught_the_old_round_are_refused(fin
         steps.take_snapshot(app_context, go_on, round_id=added.id)
 
 
-def test_a_round_that_is_not_finished_is_refused(app_context: AppContext, digits_folder: Path) -> None:
+def test_extending_an_unfinished_round_is_refused(app_context: AppContext, digits_folder: Path) -> None:
     dataset_id = import_folder(app_context, "digits", digits_folder)
     waiting = rounds.start_round(app_context, dataset_id, DIGITS, "ada")
     with pytest.raises(RoundError, match=r"cross-fold, queued\) cannot be extended"):
         add_network(app_context, waiting.id, OTHER, "ada")
 
 
-def test_settings_that_extend_another_networks_round_are_refused(finished: tuple[AppContext, int]) -> None:
+def test_settings_that_differ_from_the_extended_round_are_refused(finished: tuple[AppContext, int]) -> None:
     app_context, first = finished
     dataset_id = rounds.get_round(app_context, first).dataset_id
     other = replace(DIGITS, seed=9, members=(OTHER,))
@@ -177,7 +177,7 @@ def test_settings_that_extend_another_networks_round_are_refused(finished: tuple
         steps.take_snapshot(app_context, go_on, round_id=added.id)
 
 
-def test_masks_have_one_network(trained: AppContext) -> None:  # noqa: F811 the fixture
+def test_several_networks_are_refused_for_masks(trained: AppContext) -> None:  # noqa: F811 the fixture
     of_masks = rounds.list_rounds(trained, 2)[0]
     with pytest.raises(ConfigError, match="for class labels only; name one network"):
         add_network(trained, of_masks.id, Member.of(STRIPES), "ada")
@@ -186,9 +186,7 @@ def test_masks_have_one_network(trained: AppContext) -> None:  # noqa: F811 the 
 
 
 @pytest.mark.parametrize("act", ["moved", "changed"])
-def test_images_that_moved_are_found_and_those_that_changed_are_refused(
-    tmp_path: Path, digits_folder: Path, act: str
-) -> None:
+def test_moved_images_are_found_and_changed_ones_refused(tmp_path: Path, digits_folder: Path, act: str) -> None:
     source = tmp_path / "digits"
     shutil.copytree(digits_folder, source)
     opened = open_home(tmp_path / "home")
@@ -235,7 +233,7 @@ def found_by_sample(app_context: AppContext, round_id: int) -> dict[int, int]:
         return {row[0]: row[1] for row in session.execute(query)}
 
 
-def test_a_round_says_what_changed_since_the_one_before_and_against_what_was_given(app_context: AppContext) -> None:
+def test_a_round_counts_changes_since_the_previous_round_and_the_given_labels(app_context: AppContext) -> None:
     dataset_id = add_dataset(app_context, LABELS)
     first, noted = next_round(app_context, dataset_id, {sample: sample % 2 for sample in range(1, 13)})
     assert noted["given"] == {
@@ -263,7 +261,7 @@ def test_a_round_says_what_changed_since_the_one_before_and_against_what_was_giv
     assert (noted["verdicts"], noted["before"]["changed"], noted["given"]["changed"]) == ({"relabel": 1}, 1, 8)
 
 
-def test_a_round_of_masks_says_it_in_images_and_pixels(app_context: AppContext, tmp_path: Path) -> None:
+def test_a_round_of_masks_counts_changes_in_images_and_pixels(app_context: AppContext, tmp_path: Path) -> None:
     dataset_id = imported(app_context, draw_stripes(tmp_path / "set"))
     first, _ = opened(app_context, dataset_id)
     predict(app_context, first, {0: (slice(1, 5), slice(0, 4), 2), 3: (slice(0, 3), slice(8, 12), 0)})
@@ -284,7 +282,7 @@ def test_a_round_of_masks_says_it_in_images_and_pixels(app_context: AppContext, 
     assert noted["verdicts"] == {"accept": 1, "keep": 1}
 
 
-def test_a_round_goes_on_where_the_one_before_cannot_be_compared(app_context: AppContext) -> None:
+def test_a_round_works_when_the_previous_one_cannot_be_compared(app_context: AppContext) -> None:
     dataset_id = add_dataset(app_context, LABELS)
     first, _ = next_round(app_context, dataset_id, {0: 1})
     (app_context.round_folder(first) / "snapshot.npz").unlink()

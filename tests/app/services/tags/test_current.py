@@ -37,7 +37,7 @@ def said(app_context: AppContext, sample_id: int = FIRST_BARE) -> list[int] | No
     return tags.suggest_tags(app_context, sample_id).image.classes
 
 
-def test_later_tags_stand_and_earlier_ones_are_kept(few: AppContext) -> None:
+def test_the_latest_tags_count_and_former_ones_are_kept(few: AppContext) -> None:
     tags.tag(few, FIRST_BARE, [CAR, SKY, CAR], by="ada")
     assert said(few) == [SKY, CAR]
     tags.tag(few, FIRST_BARE, [ROAD], by="grace")
@@ -48,7 +48,7 @@ def test_later_tags_stand_and_earlier_ones_are_kept(few: AppContext) -> None:
     assert rows(few) == 3
 
 
-def test_a_retry_is_one_row_even_when_somebody_tagged_in_between(few: AppContext) -> None:
+def test_a_retry_stores_one_row_even_after_tags_by_another_person(few: AppContext) -> None:
     first = tags.tag(few, FIRST_BARE, [SKY], by="ada", key=ActKey("tab", 1))
     tags.tag(few, FIRST_BARE, [ROAD], by="grace", key=ActKey("other", 1))
     again = tags.tag(few, FIRST_BARE, [SKY], by="ada", key=ActKey("tab", 1))
@@ -57,7 +57,7 @@ def test_a_retry_is_one_row_even_when_somebody_tagged_in_between(few: AppContext
     assert rows(few) == 2
 
 
-def test_undo_takes_a_persons_acts_back_one_by_one(few: AppContext) -> None:
+def test_undo_reverts_the_acts_of_a_person_one_by_one(few: AppContext) -> None:
     tags.tag(few, FIRST_BARE, [SKY], by="ada")
     tags.tag(few, FIRST_BARE, [SKY, ROAD], by="ada")
     tags.tag(few, FIRST_BARE + 1, [TREE], by="ada")
@@ -90,7 +90,7 @@ def test_tags_of_a_deleted_dataset_are_refused_by_name_until_it_is_restored(few:
     assert said(few) == [ROAD]
 
 
-def test_undo_leaves_alone_what_others_said_since(few: AppContext) -> None:
+def test_undo_leaves_later_tags_of_others_unchanged(few: AppContext) -> None:
     tags.tag(few, FIRST_BARE, [SKY], by="ada")
     tags.tag(few, FIRST_BARE, [ROAD], by="grace")
     assert tags.undo(few, 1, by="ada").image is None
@@ -99,7 +99,7 @@ def test_undo_leaves_alone_what_others_said_since(few: AppContext) -> None:
     assert said(few) == [SKY]
 
 
-def test_nonsense_is_refused_and_stores_nothing(few: AppContext) -> None:
+def test_an_invalid_act_is_refused_and_stores_nothing(few: AppContext) -> None:
     for wrong, error in (([], RefusedError), ([99], RefusedError), ([-1], RefusedError)):
         with pytest.raises(error):
             tags.tag(few, FIRST_BARE, wrong, by="ada")
@@ -108,14 +108,14 @@ def test_nonsense_is_refused_and_stores_nothing(few: AppContext) -> None:
     assert rows(few) == 0
 
 
-def test_labels_that_are_classes_need_no_tags(digits: AppContext, tmp_path: Path) -> None:  # noqa: F811
+def test_tags_are_refused_for_a_dataset_of_classes(digits: AppContext, tmp_path: Path) -> None:  # noqa: F811
     with pytest.raises(NotFoundError, match="are classes"):
         tags.tag(digits, 1, [1], by="ada")
     with pytest.raises(DatasetError, match="are classes"):
         import_tags(digits, 1, tmp_path / "tags.csv")
 
 
-def test_the_panel_goes_through_what_has_neither_mask_nor_tags_first(few: AppContext) -> None:
+def test_the_panel_shows_images_without_mask_and_tags_first(few: AppContext) -> None:
     assert [one.image.id for one in tags.queue(few, 1, TagFilter.TODO)] == [4, 5, 6]
     tags.tag(few, 5, [SKY], by="ada")
     assert [one.image.id for one in tags.queue(few, 1, TagFilter.TODO)] == [4, 6]
@@ -129,7 +129,7 @@ def test_the_panel_goes_through_what_has_neither_mask_nor_tags_first(few: AppCon
     assert tags.panel(few, 1).counts.left == 3
 
 
-def test_a_round_suggests_what_it_sees_and_a_mask_what_it_says(few: AppContext) -> None:
+def test_tags_are_suggested_by_the_round_and_by_the_mask(few: AppContext) -> None:
     assert tags.suggest_tags(few, FIRST_BARE).classes == []
     assert {number for number, _ in tags.suggest_tags(few, 1).classes} == {
         SKY,
@@ -145,7 +145,7 @@ def test_a_round_suggests_what_it_sees_and_a_mask_what_it_says(few: AppContext) 
     assert sum(shares) == pytest.approx(1)
 
 
-def test_a_table_is_read_once_and_people_outweigh_it(few: AppContext, tmp_path: Path) -> None:
+def test_a_table_is_read_once_and_people_take_precedence(few: AppContext, tmp_path: Path) -> None:
     table = tmp_path / "tags.csv"
     table.write_text(
         "path,tags\n"
@@ -177,7 +177,7 @@ def test_a_table_is_read_once_and_people_outweigh_it(few: AppContext, tmp_path: 
     assert said(few, 4) == [SKY, ROAD]
 
 
-def test_a_table_of_tags_may_name_paths_as_windows_does(few: AppContext, tmp_path: Path) -> None:
+def test_a_table_of_tags_can_use_windows_paths(few: AppContext, tmp_path: Path) -> None:
     table = tmp_path / "tags.csv"
     table.write_text("sep=;\npath;tags\nscenes\\scene_005.png;tree\n scene_003.png ; sky\n", encoding="utf-16")
     done = import_tags(few, 1, table)
@@ -185,7 +185,7 @@ def test_a_table_of_tags_may_name_paths_as_windows_does(few: AppContext, tmp_pat
     assert said(few, 6) == [TREE]
 
 
-def test_exported_tags_are_imported_again(few: AppContext, tmp_path: Path) -> None:
+def test_exported_tags_can_be_imported(few: AppContext, tmp_path: Path) -> None:
     tags.tag(few, 4, [SKY, CAR], by="ada")
     assert export_tags(few, 1, tmp_path / "out.csv") == 1
     assert import_tags(few, 1, tmp_path / "out.csv").unchanged == 1
@@ -206,7 +206,7 @@ def test_a_table_without_its_columns_is_refused(few: AppContext, tmp_path: Path)
         import_tags(few, 1, table)
 
 
-def test_contradictions_are_found_as_things_are_now(few: AppContext) -> None:
+def test_contradictions_are_found_in_the_current_state(few: AppContext) -> None:
     assert find_doubts(few, 1) == []
     tags.tag(few, 1, [SKY, ROAD, HOUSE, TREE, CAR], by="ada")
     tags.tag(few, 2, [SKY, ROAD, HOUSE], by="ada")
@@ -217,7 +217,7 @@ def test_contradictions_are_found_as_things_are_now(few: AppContext) -> None:
     assert len(find_doubts(few, 1)) == 2
 
 
-def test_a_round_opens_with_what_was_said_and_nothing_else(few: AppContext) -> None:
+def test_a_round_opens_with_exactly_the_given_tags(few: AppContext) -> None:
     assert current_snapshot(few, 1)[1].tags is None
     tags.tag(few, 4, [SKY, CAR], by="ada")
     tags.tag(few, 5, [ROAD], by="ada")

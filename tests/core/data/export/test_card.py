@@ -41,7 +41,7 @@ def test_without_a_round_wrong_labels_are_unknown() -> None:
     assert "Accepted in bulk:" not in text
 
 
-def test_each_bulk_accept_stands_with_its_certificate() -> None:
+def test_each_bulk_accept_is_listed_with_its_certificate() -> None:
     known = {"wrong_labels": {"text": "Wrong labels: about 90."}, "bulk_acts": [ACT]}
     text = card(MANIFEST | {"known": known})
     (line,) = [line for line in text.splitlines() if line.startswith("- ")]
@@ -52,7 +52,7 @@ def test_each_bulk_accept_stands_with_its_certificate() -> None:
     assert "Wrong labels: about 90." in text
 
 
-def test_names_from_outside_are_escaped() -> None:
+def test_foreign_names_are_escaped() -> None:
     text = card(MANIFEST | {"known": {"wrong_labels": None, "bulk_acts": [ACT]}})
     assert "# \\[pets\\]\\(javascript:x\\)" in text
     assert "<b>" not in text
@@ -100,14 +100,14 @@ def test_class_folders_name_the_files_of_each_split_and_number_classes_by_their_
     assert json.loads((folder / "manifest.json").read_text())["class_to_idx"] == {"10": 0, "7": 1}
 
 
-def test_without_splits_all_class_folders_are_one_split_whatever_their_files_are_called(tmp_path: Path) -> None:
+def test_class_folders_without_splits_are_one_split_whatever_the_file_names(tmp_path: Path) -> None:
     config = front_of(export(tmp_path, drawn(tmp_path, "cat", "[a]*"), ExportFormat.CLASS_FOLDERS))
     (files,) = config["data_files"]
     assert files == {"split": "train", "path": ["[[]a]%2A/**", "cat/**"]}
 
 
 @pytest.mark.parametrize("splits", [("",), ("train", "test")])
-def test_what_stands_apart_is_in_no_split_and_beside_no_class(tmp_path: Path, splits: tuple[str, ...]) -> None:
+def test_images_set_apart_are_in_no_split_and_beside_no_class(tmp_path: Path, splits: tuple[str, ...]) -> None:
     items = drawn(tmp_path, "cat", "dog", "cat", "dog", None, None, splits=splits)
     folder = export(tmp_path, items, ExportFormat.CLASS_FOLDERS, unlabelled=UnusablePolicy.APART)
     files = [path for one in front_of(folder)["data_files"] for path in one["path"]]
@@ -121,7 +121,7 @@ def test_what_stands_apart_is_in_no_split_and_beside_no_class(tmp_path: Path, sp
     )
 
 
-def test_a_former_export_is_read_by_the_folders_that_it_had(tmp_path: Path) -> None:
+def test_an_export_of_a_former_release_is_read_by_its_own_folder_names(tmp_path: Path) -> None:
     items = drawn(tmp_path, "cat", "dog", None, splits=("train", "test"))
     folder = export(tmp_path, items, ExportFormat.CLASS_FOLDERS, unlabelled=UnusablePolicy.APART)
     (folder / "_unlabelled/%74rain").rename(folder / "_unlabelled/train")
@@ -134,13 +134,13 @@ def test_a_former_export_is_read_by_the_folders_that_it_had(tmp_path: Path) -> N
     ]  # fmt: skip
 
 
-def test_splits_of_odd_names_stay_apart(tmp_path: Path) -> None:
+def test_splits_with_odd_names_stay_distinct(tmp_path: Path) -> None:
     items = drawn(tmp_path, "cat", "cat", "cat", splits=("a b", "a-b", ""))
     config = front_of(export(tmp_path, items, ExportFormat.CLASS_FOLDERS))
     assert [one["split"] for one in config["data_files"]] == ["a_b", "a_b_2", "no_split"]
 
 
-def test_metadata_is_json_lines_where_csv_cannot_hold_a_class_as_text(tmp_path: Path) -> None:
+def test_metadata_is_json_lines_when_csv_cannot_hold_a_class_as_text(tmp_path: Path) -> None:
     plain = export(tmp_path, drawn(tmp_path, "cat", "dog"), ExportFormat.HUGGING_FACE)
     assert (plain / "metadata.csv").is_file()
     assert names_of(front_of(plain)) == ["cat", "dog"]
@@ -162,7 +162,7 @@ def test_a_table_declares_its_labels_as_text_and_escapes_formulas(tmp_path: Path
     assert (config["keep_default_na"], config["na_values"]) == (False, [""])
 
 
-def test_names_that_other_programs_misread_are_told_before_anything_is_written(tmp_path: Path) -> None:
+def test_the_export_plan_warns_of_class_names_that_other_programs_misread(tmp_path: Path) -> None:
     items = drawn(tmp_path, *ODD, "cat", "a/b")
 
     def told(form: ExportFormat, **wishes: Any) -> str:
@@ -179,7 +179,7 @@ def test_names_that_other_programs_misread_are_told_before_anything_is_written(t
     assert class_name_notes(plan_export(Source("pets", "classification", ("cat",)), plain, ExportOptions())) == ()
 
 
-def test_choices_are_tasks_that_label_studio_imports(tmp_path: Path) -> None:
+def test_exported_choices_are_tasks_that_label_studio_imports(tmp_path: Path) -> None:
     folder = export(tmp_path, drawn(tmp_path, "cat", "dog", splits=("train", "")), ExportFormat.LABEL_STUDIO_CHOICES)
     tasks = json.loads((folder / "tasks.json").read_text())
     assert [task["data"]["split"] for task in tasks] == ["", "train"]

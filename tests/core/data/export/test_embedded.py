@@ -51,7 +51,7 @@ def test_images_and_names_of_classes_are_in_the_table(tmp_path: Path) -> None:
     assert [cell["bytes"] for cell in table["image"].to_pylist()] == [Path(each.path).read_bytes() for each in items]
 
 
-def test_splits_are_files_of_words_and_read_back_as_they_were(tmp_path: Path) -> None:
+def test_each_split_is_a_file_with_a_safe_name_and_reads_back(tmp_path: Path) -> None:
     splits = ["train", "val", "", "my set", "my-set"]
     items = [item(tmp_path / "in", f"{n}.png", n, "cat", "cat", split=split) for n, split in enumerate(splits)]
     folder = export(items, tmp_path / "out", format=FORM)
@@ -96,7 +96,7 @@ def test_the_same_image_under_one_name_in_two_folders_is_two_rows(tmp_path: Path
 
 
 @pytest.mark.parametrize("how", ["gone", "changed"])
-def test_an_image_that_is_not_what_was_imported_ends_the_export(tmp_path: Path, how: str) -> None:
+def test_an_image_changed_since_the_import_stops_the_export(tmp_path: Path, how: str) -> None:
     one: ExportItem = item(tmp_path / "in", "1.png", 1, "cat", "cat")
     if how == "gone":
         Path(one.path).unlink()

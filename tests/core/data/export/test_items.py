@@ -19,7 +19,7 @@ FULL = (
 )
 
 
-def test_the_stored_form_stays_as_it_is() -> None:
+def test_the_stored_form_does_not_change() -> None:
     full = ExportOptions(
         format=ExportFormat.COCO,
         link=Link.COPY,

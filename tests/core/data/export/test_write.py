@@ -95,13 +95,15 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("form", WHOLE)
-def test_an_export_reads_back_as_what_was_resolved(items: list[ExportItem], tmp_path: Path, form: ExportFormat) -> None:
+def test_an_export_reads_back_as_the_resolved_labels(
+    items: list[ExportItem], tmp_path: Path, form: ExportFormat
+) -> None:
     folder = export(items, tmp_path / "out", format=form)
     assert labels_by_hash(folder) == resolved(items)
 
 
 @pytest.mark.parametrize("form", OF_CLASSES)
-def test_two_exports_of_one_state_are_the_same_bytes(
+def test_two_exports_of_one_state_are_byte_for_byte_equal(
     items: list[ExportItem], tmp_path: Path, form: ExportFormat
 ) -> None:
     first = export(items, tmp_path / "one", format=form, ambiguous=UnusablePolicy.APART)
@@ -110,7 +112,9 @@ def test_two_exports_of_one_state_are_the_same_bytes(
 
 
 @pytest.mark.parametrize("form", WHOLE)
-def test_unsettled_images_go_where_somebody_chose(items: list[ExportItem], tmp_path: Path, form: ExportFormat) -> None:
+def test_unsettled_images_are_left_out_kept_or_set_apart_as_chosen(
+    items: list[ExportItem], tmp_path: Path, form: ExportFormat
+) -> None:
     left_out = labels_by_hash(export(items, tmp_path / "a", format=form))
     assert len(left_out) == 4
     kept = labels_by_hash(export(items, tmp_path / "b", format=form, ambiguous=UnusablePolicy.KEEP_GIVEN))
@@ -123,7 +127,7 @@ def test_unsettled_images_go_where_somebody_chose(items: list[ExportItem], tmp_p
     }
 
 
-def test_folders_say_the_same_as_the_table_beside_them(items: list[ExportItem], tmp_path: Path) -> None:
+def test_class_folders_agree_with_the_table_beside_them(items: list[ExportItem], tmp_path: Path) -> None:
     split = [replace(each, split="train" if at % 2 else "odd / split") for at, each in enumerate(items)]
     folder = export(split, tmp_path / "out", excluded=UnusablePolicy.APART, unlabelled=UnusablePolicy.APART)
     listing = FORMATS[SourceFormat.IMAGEFOLDER].read(folder, ReadOptions())
@@ -134,7 +138,9 @@ def test_folders_say_the_same_as_the_table_beside_them(items: list[ExportItem], 
 
 
 @pytest.mark.parametrize("link", list(Link))
-def test_files_are_linked_or_copied_as_asked_and_counted(items: list[ExportItem], tmp_path: Path, link: Link) -> None:
+def test_files_are_linked_or_copied_as_requested_and_counted(
+    items: list[ExportItem], tmp_path: Path, link: Link
+) -> None:
     folder = export(items, tmp_path / "out", link=link)
     placed = folder / "dog" / "2.png"
     assert placed.is_symlink() == (link is Link.SYMLINK)
@@ -147,7 +153,7 @@ def cannot_link(*_args: object, **_more: object) -> None:
     raise OSError(errno.EXDEV, "Invalid cross-device link")
 
 
-def test_across_disks_files_are_copied_only_when_that_is_allowed(
+def test_files_are_copied_across_disks_only_if_allowed(
     items: list[ExportItem], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(placing.os, "link", cannot_link)
@@ -165,7 +171,7 @@ def test_a_hard_link_on_a_link_links_the_image_itself(items: list[ExportItem], t
     assert not (folder / "cat" / "linked.png").is_symlink()
 
 
-def test_the_manifest_counts_pairs_methods_and_what_is_left_out(items: list[ExportItem], tmp_path: Path) -> None:
+def test_the_manifest_counts_pairs_methods_and_omitted_images(items: list[ExportItem], tmp_path: Path) -> None:
     counts = json.loads((export(items, tmp_path / "out") / "manifest.json").read_text())["counts"]
     assert counts["changed"] == 2
     assert counts["by_pair"] == [
@@ -177,7 +183,7 @@ def test_the_manifest_counts_pairs_methods_and_what_is_left_out(items: list[Expo
     assert counts["by_class"][0] == {"class": "cat", "given": 2, "label": 2}
 
 
-def test_files_of_one_name_in_one_class_all_get_in(tmp_path: Path) -> None:
+def test_files_with_equal_names_in_one_class_are_all_exported(tmp_path: Path) -> None:
     root = tmp_path / "originals"
     items = [item(root, f"{name}/1.png", at, name, "cat") for at, name in enumerate(("bird", "cat", "dog"))]
     items.append(item(root, "dog/1.PNG", 9, "dog", "cat"))
@@ -187,7 +193,7 @@ def test_files_of_one_name_in_one_class_all_get_in(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("form", WITH_FILES)
-def test_an_image_that_changed_or_is_gone_stops_the_export(
+def test_a_changed_or_missing_image_stops_the_export(
     items: list[ExportItem], tmp_path: Path, form: ExportFormat
 ) -> None:
     image(Path(items[0].path), 200)
@@ -214,7 +220,7 @@ def test_an_export_that_reads_back_differently_is_not_kept(
     assert not (tmp_path / "out").exists()
 
 
-def test_only_a_former_export_is_replaced_and_only_when_asked(items: list[ExportItem], tmp_path: Path) -> None:
+def test_only_a_former_export_is_replaced_and_only_on_request(items: list[ExportItem], tmp_path: Path) -> None:
     target = export(items, tmp_path / "out")
     plan = plan_export(SOURCE, items[:1], ExportOptions())
     with pytest.raises(ExportError, match="former export"):
@@ -252,7 +258,9 @@ def full_disk() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("form", OF_CLASSES)
-def test_a_full_disk_is_said_and_leaves_nothing(items: list[ExportItem], tmp_path: Path, form: ExportFormat) -> None:
+def test_a_full_disk_is_reported_and_leaves_nothing(
+    items: list[ExportItem], tmp_path: Path, form: ExportFormat
+) -> None:
     with full_disk(), pytest.raises(ExportError, match=r"nothing was left behind"):
         export(items, tmp_path / "out", format=form)
     assert [path.name for path in tmp_path.iterdir()] == ["originals"]
@@ -278,7 +286,7 @@ write_export(plan, Path(sys.argv[2]), versions={}, report=report, overwrite=True
 
 
 @pytest.mark.parametrize("replacing", [False, True])
-def test_a_killed_export_leaves_no_target_and_the_next_one_cleans_up(
+def test_a_killed_export_leaves_no_target_and_is_cleaned_up_by_the_next(
     items: list[ExportItem], tmp_path: Path, *, replacing: bool
 ) -> None:
     import pickle
@@ -307,7 +315,7 @@ def test_a_killed_export_leaves_no_target_and_the_next_one_cleans_up(
     assert not any(path.name.endswith(".partial") for path in tmp_path.iterdir())
 
 
-def test_an_export_leaves_alone_what_another_one_is_writing_beside_it(items: list[ExportItem], tmp_path: Path) -> None:
+def test_an_export_leaves_the_files_of_a_concurrent_export_alone(items: list[ExportItem], tmp_path: Path) -> None:
     plan, other = plan_export(SOURCE, items, ExportOptions()), tmp_path / "out.v2"
 
     def meanwhile(done: int, total: int) -> None:
@@ -344,7 +352,7 @@ odd_names = st.sampled_from(["train", "unlabelled", "CON", "..", ".", "a/b", "ma
     splits=st.lists(st.sampled_from(["", "train", "val", "fold one", "a/b"]), min_size=1, max_size=3),
     form=st.sampled_from(WHOLE),
 )
-def test_classes_and_splits_of_any_name_come_back(
+def test_classes_and_splits_with_any_name_read_back(
     names: list[str], splits: list[str], form: ExportFormat, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder = tmp_path_factory.mktemp("odd")
@@ -360,7 +368,7 @@ def plan_of(items: list[ExportItem], **wishes: object) -> ExportPlan:
     return plan_export(SOURCE, items, ExportOptions(**wishes))  # type: ignore[arg-type]
 
 
-def test_a_patch_holds_the_changed_images_only(items: list[ExportItem]) -> None:
+def test_a_patch_holds_only_the_changed_images(items: list[ExportItem]) -> None:
     from core.data.patch.change import changes_of
 
     changes = changes_of(plan_of(items, format=ExportFormat.PATCH))

@@ -44,7 +44,7 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_petracs_folders(root: Path) -> None:
+def test_petracs_folder_layout_is_read(root: Path) -> None:
     assert detect(root).format is SourceFormat.CAMVID
     source = Source(root, camvid)
     assert {name: (sample.split, sample.group) for name, sample in source.samples.items()} == {
@@ -59,14 +59,14 @@ def test_petracs_folders(root: Path) -> None:
     assert source.kinds == {}
 
 
-def test_exact_eleven_is_the_default_and_ignores_all_other_colours(root: Path) -> None:
+def test_the_default_map_has_eleven_exact_classes_and_ignores_other_colours(root: Path) -> None:
     source = Source(root, camvid)
     assert [*source.masks["train/0016E5_00390.png"][0]] == [5, 2, 255, 255, 255]
     assert source.table.names[5] == "Road"
     assert source.table.colours[5] == "#804080"
 
 
-def test_a_mask_without_any_colour_of_a_class_deserves_a_look(root: Path) -> None:
+def test_a_mask_without_any_class_colour_is_warned_of(root: Path) -> None:
     paint(root / "val_labels/0016E5_06450.png", CHILD)
     source = Source(root, camvid)
     assert {name: warning.kind for name, warning in source.warnings.items()} == {
@@ -75,12 +75,12 @@ def test_a_mask_without_any_colour_of_a_class_deserves_a_look(root: Path) -> Non
     assert (source.masks["val/0016E5_06450.png"] == 255).all()
 
 
-def test_merged_eleven_groups_the_32(root: Path) -> None:
+def test_the_merged_map_groups_the_32_colours_into_eleven_classes(root: Path) -> None:
     source = Source(root, camvid, ReadOptions(colour_map="camvid-merged-11"))
     assert [*source.masks["train/0016E5_00390.png"][0]] == [5, 2, 6, 5, 255]
 
 
-def test_a_declared_map_wins_and_names_what_it_lacks(root: Path, tmp_path: Path) -> None:
+def test_a_declared_map_takes_precedence_and_unknown_colours_are_named(root: Path, tmp_path: Path) -> None:
     declared = tmp_path / "mine.txt"
     declared.write_text("128 64 128 way\n128 128 128 air\n128 0 192 way\n0 0 0 Void\n")
     source = Source(root, camvid, ReadOptions(colour_map=str(declared)))
@@ -91,14 +91,16 @@ def test_a_declared_map_wins_and_names_what_it_lacks(root: Path, tmp_path: Path)
     assert Source(root, camvid).table.names == ("Child",)
 
 
-def test_a_map_must_lie_where_this_installation_reads(root: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_a_colour_map_outside_the_allowed_folders_is_refused(
+    root: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     other = tmp_path_factory.mktemp("other") / "map.txt"
     other.write_text("1 1 1 a\n")
     with pytest.raises(Exception, match="does not read there"):
         camvid.read(root, ReadOptions(colour_map=str(other), allowed_roots=(str(root),)))
 
 
-def test_a_split_without_masks_is_read_as_not_labelled(root: Path) -> None:
+def test_a_split_without_masks_is_read_as_unlabelled(root: Path) -> None:
     (root / "test_labels/Seq05VD_f00390.png").unlink()
     (root / "test_labels").rmdir()
     source = Source(root, camvid)
@@ -106,7 +108,7 @@ def test_a_split_without_masks_is_read_as_not_labelled(root: Path) -> None:
     assert source.kinds == {}
 
 
-def test_frames_with_ids_have_the_classes_of_the_small_version(tmp_path: Path) -> None:
+def test_masks_of_ids_have_the_eleven_classes(tmp_path: Path) -> None:
     draw_all(tmp_path, ["camvid/train/images/0016E5_00390.jpg", "camvid/val/images/0016E5_08000.jpg"])
     assert camvid.recognise(tmp_path) == ""
     (tmp_path / "camvid/train/labels").mkdir()
@@ -125,7 +127,7 @@ def camvid_archive() -> Path | None:
 
 
 @pytest.mark.slow
-def test_camvid_itself(tmp_path: Path) -> None:
+def test_the_published_camvid_layout_is_read(tmp_path: Path) -> None:
     archive = camvid_archive()
     if archive is None:
         pytest.skip("camvid.tar is neither in $OUTFOLD_DATA nor in ../shared/data")
@@ -142,7 +144,7 @@ def test_camvid_itself(tmp_path: Path) -> None:
     assert pixels[source.table.names.index("Road")] == max(pixels)
 
 
-def test_the_folders_of_segnets_version(tmp_path: Path) -> None:
+def test_segnets_folder_layout_is_read(tmp_path: Path) -> None:
     for split in ("train", "val", "test"):
         draw_all(tmp_path, [f"{split}/{number}.png" for number in range(2)])
         (tmp_path / f"{split}annot").mkdir()
@@ -157,7 +159,7 @@ def test_the_folders_of_segnets_version(tmp_path: Path) -> None:
     assert source.kinds == {}
 
 
-def test_written_masks_come_with_colours_and_lists_that_other_programs_read(tmp_path: Path) -> None:
+def test_exported_masks_include_colours_and_lists_that_other_programs_read(tmp_path: Path) -> None:
     table = ClassTable(("road", "traffic light"), ("#804080", "#faaa1e"))
     masks = {"a b.png": np.array([[0, 1, 255]], np.uint8), "c.jpg": np.array([[1, 1, 1]], np.uint8), "d.png": None}
     write(tmp_path, camvid, masks, table, ["train", "val", "train"])

@@ -19,7 +19,7 @@ from tests.core.data.formats.drawn import draw_all
 
 
 @pytest.mark.parametrize("cell", [None, "", " ", "nan", "NaN", "None", "null", "NULL", "N/A", "NA", "<NA>", "[]"])
-def test_missing_values_are_no_label(cell: str | None) -> None:
+def test_missing_values_mean_unlabelled(cell: str | None) -> None:
     assert label_of(cell, literal=False) is None
 
 
@@ -28,11 +28,11 @@ def test_missing_values_are_no_label(cell: str | None) -> None:
     [(" dog ", "dog"), ("1.0", "1"), ("-2.00", "-2"), ("1.5", "1.5"), ("007", "007"), ("e\u0301", "\u00e9"),
      ('["cat"]', "cat"), ("nano", "nano"), ("[a]", "[a]")],
 )  # fmt: skip
-def test_one_spelling_is_chosen_for_each_label(cell: str, label: str) -> None:
+def test_labels_are_normalised_to_one_spelling(cell: str, label: str) -> None:
     assert label_of(cell, literal=False) == label
 
 
-def test_literal_labels_are_as_written() -> None:
+def test_literal_labels_are_kept_as_written() -> None:
     for cell in ("NA", "None", "1.0", "e\u0301", '["a", "b"]'):
         assert label_of(cell, literal=True) == cell
 
@@ -42,7 +42,7 @@ def test_several_labels_are_refused() -> None:
         label_of('["a", "b"]', literal=False)
 
 
-def test_spellings_of_one_class_are_alike() -> None:
+def test_spellings_of_one_class_have_the_same_key() -> None:
     assert len({spelling_key(name) for name in ("Cat", "cat", "CAT ", "c-at", "c_at", "\uff23at")}) == 1
     assert spelling_key("class-1") == spelling_key("class 1") == spelling_key("Class_1")
     assert spelling_key("cat") != spelling_key("cab")
@@ -53,22 +53,22 @@ TEXTS = st.text(alphabet="'=+-@\t\r1.ae ", max_size=6)
 
 
 @given(text=TEXTS, raw=st.booleans())
-def test_an_escaped_cell_is_read_as_the_text_it_was(text: str, raw: bool) -> None:  # noqa: FBT001
+def test_an_escaped_cell_reads_back_as_the_original_text(text: str, raw: bool) -> None:  # noqa: FBT001
     assert unescape_cell(escape_cell(text, raw=raw)) == text
 
 
 @given(text=TEXTS)
-def test_no_escaped_cell_begins_as_a_formula_does(text: str) -> None:
+def test_no_escaped_cell_starts_like_a_formula(text: str) -> None:
     cell = escape_cell(text)
     assert cell[:1] not in ("=", "+", "-", "@", "\t", "\r") or float(cell) is not None
 
 
 @pytest.mark.parametrize("text", ["-1", "+2.5", "1e-3", "-.5", "cat", "'quoted'", "a=b"])
-def test_numbers_and_words_stay_as_they_are(text: str) -> None:
+def test_numbers_and_words_are_not_escaped(text: str) -> None:
     assert escape_cell(text) == text
 
 
-def test_what_lies_beside_the_table_is_found_as_written_and_with_blanks_slashes_and_endings(tmp_path: Path) -> None:
+def test_a_path_is_found_despite_blanks_backslashes_or_a_missing_extension(tmp_path: Path) -> None:
     draw_all(tmp_path, ["a/1.png", " b.png", "c.jpg"])
     finder = PathFinder(tmp_path)
     found = {text: finder.find(text) for text in ("a/1.png", "a\\1.png", " a/1.png ", "a/1", " b.png", "c")}
@@ -92,19 +92,19 @@ def test_what_lies_beside_the_table_is_found_as_written_and_with_blanks_slashes_
         "cat/1",
     ],
 )
-def test_paths_of_another_machine_are_found_below_the_image_root(written: str, tmp_path: Path) -> None:
+def test_paths_from_another_machine_are_found_below_the_image_root(written: str, tmp_path: Path) -> None:
     root = draw_all(tmp_path / "images", ["cat/1.png"])
     (tmp_path / "table").mkdir()
     assert PathFinder(tmp_path / "table", str(root)).find(written) == f"{root}/cat/1.png"
     assert not Path(PathFinder(tmp_path / "table").find(written)).exists()
 
 
-def test_names_too_long_for_a_disk_are_no_files_and_no_error(tmp_path: Path) -> None:
+def test_names_too_long_for_the_file_system_are_not_found_and_raise_no_error(tmp_path: Path) -> None:
     name = "a" * 300 + ".png"
     assert PathFinder(tmp_path, str(tmp_path)).find(name) == f"{tmp_path}/{name}"
 
 
-def test_urls_are_told_from_paths() -> None:
+def test_urls_are_distinguished_from_paths() -> None:
     assert [is_url(text) for text in ("https://a/b", "gs://a/b", "C:\\a", "a/b", "http_images/1.png")] == [
         True,
         True,
@@ -127,10 +127,10 @@ def test_urls_are_told_from_paths() -> None:
         ("[]", []),
     ],
 )
-def test_names_are_read_as_people_write_them(written: str, names: list[str]) -> None:
+def test_tags_are_split_at_every_usual_separator(written: str, names: list[str]) -> None:
     assert split_tags(written) == names
 
 
 @pytest.mark.parametrize("names", [[], ["road"], ["road", "car"], ["a,b"], ["a;b", "c|d"], ["[x"], ["[1]"]])
-def test_what_is_written_reads_back(names: list[str]) -> None:
+def test_written_cells_read_back(names: list[str]) -> None:
     assert split_tags(join_tags(names)) == names

@@ -14,7 +14,7 @@ ROWS = {"labelIds": [7, 26, 0, 3, 33], "labelTrainIds": [0, 13, 255, 255, 18]}
 
 
 @pytest.mark.parametrize("kind", ROWS)
-def test_cityscapes_as_it_is_published(tmp_path: Path, kind: str) -> None:
+def test_the_published_cityscapes_layout_is_read(tmp_path: Path, kind: str) -> None:
     for split in ("train", "val"):
         for number in range(2):
             stem = f"aachen_{number:06d}_000019"
@@ -36,7 +36,7 @@ def test_cityscapes_as_it_is_published(tmp_path: Path, kind: str) -> None:
     assert source.kinds == {}
 
 
-def test_a_photo_without_a_mask_is_not_labelled(tmp_path: Path) -> None:
+def test_an_image_without_a_mask_is_unlabelled(tmp_path: Path) -> None:
     draw_all(tmp_path, ["leftImg8bit/test/berlin/berlin_000000_000019_leftImg8bit.png"])
     (tmp_path / "gtFine").mkdir()
     source = Source(tmp_path, cityscapes)
@@ -44,7 +44,7 @@ def test_a_photo_without_a_mask_is_not_labelled(tmp_path: Path) -> None:
     assert list(source.kinds.values()) == ["missing mask"]
 
 
-def test_classes_that_a_file_beside_the_folders_declares_are_those_of_the_ids(tmp_path: Path) -> None:
+def test_ids_have_the_classes_declared_in_a_file_beside_the_folders(tmp_path: Path) -> None:
     """As datumaro writes its own classes, and names that are no city, sequence and frame."""
     draw_all(tmp_path, ["leftImg8bit/val/a test 3_leftImg8bit.png"])
     (tmp_path / "gtFine/val").mkdir(parents=True)

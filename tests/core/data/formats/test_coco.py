@@ -33,7 +33,7 @@ def save(path: Path, annotations: list[dict[str, Any]], **more: Any) -> None:
     path.write_text(json.dumps({**values, "annotations": annotations}))
 
 
-def test_a_folder_as_it_is_published(tmp_path: Path) -> None:
+def test_the_published_coco_layout_is_read(tmp_path: Path) -> None:
     draw_all(tmp_path, ["train2017/a.jpg", "train2017/b.jpg", "val2017/a.jpg", "val2017/b.jpg"])
     dog = {"image_id": 7, "category_id": 18, "segmentation": LEFT, "iscrowd": 0}
     row = np.zeros((4, 5), dtype=bool)
@@ -64,7 +64,7 @@ def test_a_folder_as_it_is_published(tmp_path: Path) -> None:
     assert source.kinds == {}
 
 
-def test_the_file_itself_may_be_named(tmp_path: Path) -> None:
+def test_the_annotation_file_can_be_given_as_the_source(tmp_path: Path) -> None:
     draw_all(tmp_path, ["images/a.jpg", "images/b.jpg"])
     path = tmp_path / "annotations/instances.json"
     save(path, [])
@@ -72,7 +72,7 @@ def test_the_file_itself_may_be_named(tmp_path: Path) -> None:
     assert set(Source(path, coco).samples) == {"images/a.jpg", "images/b.jpg"}
 
 
-def test_a_file_in_each_splits_folder(tmp_path: Path) -> None:
+def test_an_annotation_file_in_each_split_folder_is_read(tmp_path: Path) -> None:
     draw_all(tmp_path, [f"{split}/{name}.jpg" for split in ("train", "valid") for name in "ab"])
     for split in ("train", "valid"):
         save(tmp_path / split / "_annotations.coco.json", [])
@@ -85,7 +85,7 @@ def test_a_file_in_each_splits_folder(tmp_path: Path) -> None:
     }
 
 
-def test_a_category_called_background_is_what_no_annotation_covers(tmp_path: Path) -> None:
+def test_a_category_named_background_fills_the_pixels_without_an_annotation(tmp_path: Path) -> None:
     draw_all(tmp_path, ["a.jpg", "b.jpg"])
     categories = [{"id": 0, "name": "cat"}, {"id": 1, "name": "Background"}]
     save(tmp_path / "c.json", [{"image_id": 7, "category_id": 0, "segmentation": LEFT}], categories=categories)
@@ -94,7 +94,7 @@ def test_a_category_called_background_is_what_no_annotation_covers(tmp_path: Pat
     assert source.masks["a.jpg"][0].tolist() == [0, 0, 1, 1, 1]
 
 
-def test_two_images_of_one_name_cannot_be_told_apart(tmp_path: Path) -> None:
+def test_two_images_with_the_same_name_are_refused(tmp_path: Path) -> None:
     draw_all(tmp_path, ["x/a.jpg", "y/a.jpg", "b.jpg"])
     save(tmp_path / "c.json", [])
     source = Source(tmp_path, coco)
@@ -102,13 +102,13 @@ def test_two_images_of_one_name_cannot_be_told_apart(tmp_path: Path) -> None:
     assert source.kinds["a.jpg"] == "unknown image"
 
 
-def test_the_size_in_the_file_must_be_the_images(tmp_path: Path) -> None:
+def test_an_image_size_that_differs_from_the_file_is_reported(tmp_path: Path) -> None:
     draw_all(tmp_path, ["a.jpg", "b.jpg"])
     save(tmp_path / "c.json", [], images=[{"id": 7, "file_name": "a.jpg", "width": 10, "height": 8}])
     assert Source(tmp_path, coco).fault.kind == "wrong mask size"
 
 
-def test_what_is_written_is_what_other_programs_expect(tmp_path: Path) -> None:
+def test_the_exported_file_has_the_fields_that_other_programs_expect(tmp_path: Path) -> None:
     mask = np.array([[0, 1, 0, 1], [0, 255, 0, 255]], dtype=np.uint8)
     table = ClassTable(("ground", "cat"), ("#000000", "#0a141e"))
     write(tmp_path, coco, {"a.png": mask}, table, ["val"])
@@ -127,7 +127,7 @@ def test_what_is_written_is_what_other_programs_expect(tmp_path: Path) -> None:
     np.testing.assert_array_equal(opened.annToMask(cat) | opened.annToMask(second), mask == 1)
 
 
-def test_an_annotation_may_be_a_class_with_all_its_pieces(tmp_path: Path) -> None:
+def test_an_annotation_can_hold_all_pieces_of_a_class(tmp_path: Path) -> None:
     mask = np.array([[0, 1, 0, 1], [0, 255, 0, 255]], dtype=np.uint8)
     table = ClassTable(("ground", "cat"), ("#000000", "#0a141e"))
     item = MaskItem("a.png", "", tmp_path, 4, 2, lambda: mask)
@@ -139,7 +139,7 @@ def test_an_annotation_may_be_a_class_with_all_its_pieces(tmp_path: Path) -> Non
     ]
 
 
-def test_images_of_one_name_in_splits_of_any_name_are_told_apart(tmp_path: Path) -> None:
+def test_images_with_equal_names_are_distinguished_by_their_split(tmp_path: Path) -> None:
     drawn = {f"{at}/a.png": np.full((2, 3), at, dtype=np.uint8) for at in range(3)}
     table = ClassTable(("a", "b", "c"), ("#000000", "#0a141e", "#ffffff"))
     files = write(tmp_path, coco, drawn, table, ["one", "two", "3 / 4"])
@@ -149,7 +149,7 @@ def test_images_of_one_name_in_splits_of_any_name_are_told_apart(tmp_path: Path)
     assert [source.samples[file].split for file in files] == ["one", "two", "3 / 4"]
 
 
-def test_an_image_whose_mask_is_all_ignored_is_labelled_all_the_same(tmp_path: Path) -> None:
+def test_an_image_with_an_entirely_ignored_mask_counts_as_labelled(tmp_path: Path) -> None:
     mask = np.full((2, 3), 255, dtype=np.uint8)
     write(tmp_path, coco, {"a.png": mask}, ClassTable(("a",), ("#000000",)))
     assert_equal(Source(tmp_path, coco).masks["images/default/a.png"], mask)
@@ -169,7 +169,7 @@ def read(root: Path, **options: Any) -> Source:
     return Source(root, coco, ReadOptions(**options))
 
 
-def test_a_polygon_without_area_among_good_ones_is_left_out_and_counted(tmp_path: Path) -> None:
+def test_a_polygon_without_area_is_left_out_and_counted(tmp_path: Path) -> None:
     source = read(one(tmp_path, {"segmentation": [*SQUARE, [5.5, 5.5]]}, {"segmentation": [[1, 2, 3, 2]]}))
     assert (source.masks["a.jpg"][1:3, 1:4] == 1).all()
     assert [warning.kind for warning in source.warnings.values()] == ["shape left out"]
@@ -177,7 +177,9 @@ def test_a_polygon_without_area_among_good_ones_is_left_out_and_counted(tmp_path
 
 
 @pytest.mark.parametrize("drawn", [{"segmentation": []}, {"segmentation": None}, {}])
-def test_a_box_alone_leaves_no_mask_is_ignored_or_skipped(tmp_path: Path, drawn: dict[str, Any]) -> None:
+def test_a_box_without_a_shape_leaves_no_mask_or_is_ignored_or_skipped_as_chosen(
+    tmp_path: Path, drawn: dict[str, Any]
+) -> None:
     root = one(tmp_path, {"bbox": [1, 1, 3, 2], **drawn}, {"segmentation": [[0, 0, 1, 0, 1, 4, 0, 4]]})
     (question,) = coco.read(root, ReadOptions()).meaning.questions
     assert [f"{answer.option} {answer.value}" for answer in question.answers] == ["boxes ignore", "boxes skip"]
@@ -189,16 +191,16 @@ def test_a_box_alone_leaves_no_mask_is_ignored_or_skipped(tmp_path: Path, drawn:
     assert coco.read(root, ReadOptions(boxes="skip")).meaning.questions == ()
 
 
-def test_a_flat_list_of_numbers_is_a_polygon(tmp_path: Path) -> None:
+def test_a_flat_list_of_numbers_is_read_as_a_polygon(tmp_path: Path) -> None:
     assert (read(one(tmp_path, {"segmentation": SQUARE[0]})).masks["a.jpg"][1:3, 1:4] == 1).all()
 
 
-def test_sizes_may_be_text(tmp_path: Path) -> None:
+def test_image_sizes_can_be_strings(tmp_path: Path) -> None:
     images = [{"id": 7, "file_name": "a.jpg", "width": "5", "height": "4"}]
     assert (read(one(tmp_path, {"segmentation": SQUARE}, images=images)).masks["a.jpg"][1:3, 1:4] == 1).all()
 
 
-def test_panoptic_annotations_say_how_to_get_there(tmp_path: Path) -> None:
+def test_panoptic_annotations_are_refused_with_the_conversion_to_use(tmp_path: Path) -> None:
     root = one(tmp_path, {"segments_info": [{"id": 3}], "file_name": "a.png"})
     with pytest.raises(DatasetError, match=r"panoptic.*panoptic2semantic_segmentation"):
         coco.read(root, ReadOptions())
@@ -207,13 +209,13 @@ def test_panoptic_annotations_say_how_to_get_there(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "name", ["https://s3.example.org/b/a.jpg?X-Amz=1", "C:\\imgs\\a.jpg", "/data/upload/1/0a1b2c3d-a.jpg"]
 )
-def test_images_are_found_by_addresses(tmp_path: Path, name: str) -> None:
+def test_images_are_found_by_their_urls(tmp_path: Path, name: str) -> None:
     source = read(one(tmp_path, {"segmentation": SQUARE}, images=[{"id": 7, "file_name": name}]))
     assert list(source.masks) == ["a.jpg"]
 
 
 @pytest.mark.parametrize("name", ["ignore", "void", "Unlabeled"])
-def test_a_category_called_ignore_is_no_class(tmp_path: Path, name: str) -> None:
+def test_a_category_named_ignore_is_not_a_class(tmp_path: Path, name: str) -> None:
     categories = [{"id": 3, "name": "cat"}, {"id": 18, "name": name}]
     annotations = [{"segmentation": [[0, 0, 1, 0, 1, 4, 0, 4]]}, {"segmentation": SQUARE, "category_id": 18}]
     root = one(tmp_path, *annotations, categories=categories)
@@ -224,7 +226,7 @@ def test_a_category_called_ignore_is_no_class(tmp_path: Path, name: str) -> None
     assert read(root, reading=1).table.names == ("background", "cat", name)
 
 
-def test_what_was_drawn_on_an_unturned_photo_is_asked_about_and_turned(tmp_path: Path) -> None:
+def test_shapes_on_an_image_with_exif_rotation_are_asked_about_and_rotated(tmp_path: Path) -> None:
     root = one(tmp_path, {"segmentation": [[0, 0, 2, 0, 2, 4, 0, 4]]})
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -243,7 +245,7 @@ def test_what_was_drawn_on_an_unturned_photo_is_asked_about_and_turned(tmp_path:
             assert found[0].tolist() == wanted
 
 
-def test_empty_polygons_leave_the_other_shapes_of_the_image(tmp_path: Path) -> None:
+def test_empty_polygons_do_not_affect_the_other_shapes_of_the_image(tmp_path: Path) -> None:
     source = read(one(tmp_path, {"segmentation": [[], *SQUARE]}, {"segmentation": [[]]}))
     assert (source.masks["a.jpg"][1:3, 1:4] == 1).all()
     root = one(tmp_path, {"segmentation": SQUARE}, {"segmentation": [[]], "bbox": [0, 0, 1, 1]})

@@ -26,7 +26,7 @@ def save(root: Path, *images: str, meta: str = META) -> Path:
     return root
 
 
-def test_polygons_masks_and_ellipses_by_their_order(tmp_path: Path) -> None:
+def test_polygons_masks_and_ellipses_are_painted_in_their_order(tmp_path: Path) -> None:
     painted = '<mask label="sky" rle="1, 2, 1, 2" left="1" top="0" width="3" height="2" z_order="1"/>'
     ellipse = '<ellipse label="car" cx="2.5" cy="2" rx="2.5" ry="2" z_order="-1"/>'
     save(tmp_path, painted + LEFT, ellipse, "")
@@ -44,7 +44,7 @@ def test_polygons_masks_and_ellipses_by_their_order(tmp_path: Path) -> None:
     assert source.kinds == {"annotations.xml": "nothing drawn"}
 
 
-def test_tags_alone_are_the_classes_of_images(tmp_path: Path) -> None:
+def test_tags_without_shapes_are_read_as_image_labels(tmp_path: Path) -> None:
     save(
         tmp_path,
         '<tag label="cat"/>',
@@ -67,7 +67,7 @@ def test_tags_beside_shapes_and_shapes_without_an_area_are_counted(tmp_path: Pat
 
 
 @pytest.mark.parametrize(("boxes", "row"), [("", None), ("ignore", [2, 2, 255, 255, 0]), ("skip", [2, 2, 0, 0, 0])])
-def test_boxes_are_asked_about_as_those_of_coco(tmp_path: Path, boxes: str, row: list[int] | None) -> None:
+def test_boxes_are_asked_about_as_in_coco(tmp_path: Path, boxes: str, row: list[int] | None) -> None:
     save(tmp_path, '<polygon label="sky" points="0,0;2,0;2,4;0,4"/><box label="road" xtl="2" ytl="0" xbr="4" ybr="4"/>')
     listing = cvat.read(tmp_path, ReadOptions(boxes=boxes))
     source = Source(tmp_path, cvat, ReadOptions(boxes=boxes))
@@ -78,7 +78,7 @@ def test_boxes_are_asked_about_as_those_of_coco(tmp_path: Path, boxes: str, row:
         assert source.masks["images/0.png"][0].tolist() == row
 
 
-def test_a_turned_box_is_turned_about_its_centre() -> None:
+def test_a_rotated_box_is_rotated_about_its_centre() -> None:
     corners = cvat._box({"xtl": "0", "ytl": "1", "xbr": "4", "ybr": "3", "rotation": "90"})
     np.testing.assert_allclose(corners, [3, 0, 3, 4, 1, 4, 1, 0], atol=1e-9)
 
@@ -96,25 +96,25 @@ def test_a_turned_box_is_turned_about_its_centre() -> None:
         '<ellipse label="sky" cx="1" cy="1"/>',
     ],
 )
-def test_a_damaged_shape_costs_the_mask_of_its_image_alone(tmp_path: Path, shape: str) -> None:
+def test_a_damaged_shape_leaves_only_its_own_image_without_a_mask(tmp_path: Path, shape: str) -> None:
     source = Source(save(tmp_path, LEFT + shape, LEFT), cvat)
     assert list(source.masks) == ["images/1.png"]
     assert source.fault.cure
 
 
-def test_a_polygon_of_two_corners_is_left_out_and_counted(tmp_path: Path) -> None:
+def test_a_polygon_with_two_corners_is_left_out_and_counted(tmp_path: Path) -> None:
     source = Source(save(tmp_path, LEFT + '<polygon label="sky" points="3,0;4,0"/>'), cvat)
     assert source.masks["images/0.png"][0].tolist() == [1, 1, 0, 0, 0]
     assert [warning.kind for warning in source.warnings.values()] == ["shape left out"]
 
 
-def test_labels_called_as_no_class_are_ignored_pixels(tmp_path: Path) -> None:
+def test_pixels_of_a_label_named_void_are_ignored(tmp_path: Path) -> None:
     source = Source(save(tmp_path, '<polygon label="void" points="0,0;2,0;2,4;0,4"/>'), cvat)
     assert source.table.names == ("background", "road", "sky")
     assert source.masks["images/0.png"][0].tolist() == [255, 255, 0, 0, 0]
 
 
-def test_images_that_are_not_there_and_splits_of_subsets(tmp_path: Path) -> None:
+def test_missing_images_are_reported_and_subsets_become_splits(tmp_path: Path) -> None:
     save(tmp_path, LEFT, LEFT)
     text = (tmp_path / "annotations.xml").read_text()
     text = text.replace('name="0.png"', 'name="0.png" subset="Validation"').replace('name="1.png"', 'name="gone.png"')
@@ -124,7 +124,7 @@ def test_images_that_are_not_there_and_splits_of_subsets(tmp_path: Path) -> None
     assert source.kinds == {"gone.png": "unknown image", ".": "not in the annotations"}
 
 
-def test_a_file_for_each_split_is_read_with_the_split_of_its_name(tmp_path: Path) -> None:
+def test_a_file_for_each_split_gives_its_images_the_split_of_its_name(tmp_path: Path) -> None:
     save(tmp_path, LEFT)
     (tmp_path / "annotations.xml").rename(tmp_path / "train.xml")
     text = (tmp_path / "train.xml").read_text()
@@ -148,21 +148,21 @@ def test_a_file_for_each_split_is_read_with_the_split_of_its_name(tmp_path: Path
         ('<annotations><meta></meta><track id="0" label="car"/></annotations>', "tracks of a video"),
     ],
 )
-def test_what_cannot_be_read_is_refused_with_a_way(tmp_path: Path, text: str, match: str) -> None:
+def test_an_unreadable_file_is_refused_with_a_cure(tmp_path: Path, text: str, match: str) -> None:
     (tmp_path / "annotations.xml").write_text(text)
     draw_all(tmp_path, ["1.png"])
     with pytest.raises(DatasetError, match=match):
         cvat.read(tmp_path, ReadOptions())
 
 
-def test_the_file_itself_may_be_named(tmp_path: Path) -> None:
+def test_the_annotation_file_can_be_given_as_the_source(tmp_path: Path) -> None:
     save(tmp_path, LEFT)
     listing = cvat.read(tmp_path / "annotations.xml", ReadOptions())
     assert [sample.name for sample in listing.samples] == ["images/0.png"]
     assert detect(tmp_path / "annotations.xml").format is SourceFormat.CVAT
 
 
-def test_one_file_for_each_split_as_datumaro_writes_them(tmp_path: Path) -> None:
+def test_a_file_for_each_split_as_written_by_datumaro_is_read(tmp_path: Path) -> None:
     for split in ("train", "val"):
         draw_all(tmp_path, [f"images/{split}_1.jpg"])
         tag = f'<image id="0" name="{split}_1.jpg"><tag label="{split}s class"/></image>'
@@ -176,14 +176,14 @@ def test_one_file_for_each_split_as_datumaro_writes_them(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("order", ["--1", "1.5", "9" * 5000, "\u00b2"])
-def test_an_order_that_is_no_number_is_that_of_the_file(tmp_path: Path, order: str) -> None:
+def test_shapes_without_a_numeric_order_keep_the_order_of_the_file(tmp_path: Path, order: str) -> None:
     shape = f'<polygon label="sky" points="1,0;5,0;5,4;1,4" z_order="{order}"/>'
     source = Source(save(tmp_path, LEFT + shape), cvat)
     assert source.masks["images/0.png"][0].tolist() == [1, 2, 2, 2, 2]
 
 
 @pytest.mark.parametrize("width", ["0", "9" * 5000, "-5", ""])
-def test_a_size_that_no_image_has_costs_the_mask_of_its_image_alone(tmp_path: Path, width: str) -> None:
+def test_an_impossible_image_size_leaves_only_its_own_image_without_a_mask(tmp_path: Path, width: str) -> None:
     ellipse = '<ellipse label="sky" cx="1" cy="1" rx="1" ry="1"/>'
     save(tmp_path, ellipse, LEFT)
     file = tmp_path / "annotations.xml"
@@ -198,7 +198,7 @@ def test_a_size_that_no_image_has_costs_the_mask_of_its_image_alone(tmp_path: Pa
         "<!-- <annotations><meta> --><report><meta></meta></report>",
     ],
 )
-def test_other_xml_beside_class_folders_is_no_file_of_cvat(tmp_path: Path, text: str) -> None:
+def test_other_xml_beside_class_folders_is_not_taken_for_cvat(tmp_path: Path, text: str) -> None:
     draw_all(tmp_path, ["cat/1.png", "dog/1.png"])
     (tmp_path / "pom.xml").write_text(text)
     assert detect(tmp_path).format is SourceFormat.IMAGEFOLDER

@@ -17,11 +17,11 @@ def test_images_without_folders_have_no_labels(tmp_path: Path) -> None:
     assert [sample.split for sample in samples] == ["", "", "test"]
 
 
-def test_one_folder_of_images_is_no_class(tmp_path: Path) -> None:
+def test_a_single_folder_of_images_is_not_a_class(tmp_path: Path) -> None:
     assert detect(draw_all(tmp_path, ["images/1.png", "images/2.png"])).format is SourceFormat.UNLABELLED
 
 
-def test_metadata_beats_a_table_beats_folders(tmp_path: Path) -> None:
+def test_metadata_takes_precedence_over_a_table_and_a_table_over_folders(tmp_path: Path) -> None:
     draw_all(tmp_path, ["cat/1.png", "dog/1.png"])
     assert detect(tmp_path).format is SourceFormat.IMAGEFOLDER
     (tmp_path / "manifest.csv").write_text("path,label\ncat/1.png,cat\n")
@@ -36,13 +36,13 @@ def test_metadata_beats_a_table_beats_folders(tmp_path: Path) -> None:
     ]
 
 
-def test_a_table_of_something_else_does_not_hide_the_folders(tmp_path: Path) -> None:
+def test_an_unrelated_table_does_not_hide_the_class_folders(tmp_path: Path) -> None:
     draw_all(tmp_path, ["cat/1.png", "dog/1.png"])
     (tmp_path / "prices.csv").write_text("day,price\n1,2\n")
     assert detect(tmp_path).format is SourceFormat.IMAGEFOLDER
 
 
-def test_where_nothing_fits_the_formats_are_named(tmp_path: Path) -> None:
+def test_the_formats_are_named_when_none_fits(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="Class folders"):
         detect(tmp_path)
 
@@ -57,7 +57,7 @@ def test_classes_are_ordered_as_people_do() -> None:
     assert sorted(["10", "9", "b2", "b10", "a"], key=natural_order) == ["9", "10", "a", "b2", "b10"]
 
 
-def test_folders_that_say_what_is_in_them_are_no_classes(tmp_path: Path) -> None:
+def test_folders_named_images_or_labels_are_not_classes(tmp_path: Path) -> None:
     for number, names in enumerate((["images", "labels"], ["train", "train_labels"], ["train/images", "train/masks"])):
         root = draw_all(tmp_path / str(number), [f"{name}/{file}.png" for name in names for file in range(3)])
         found = detect(root)
@@ -65,7 +65,7 @@ def test_folders_that_say_what_is_in_them_are_no_classes(tmp_path: Path) -> None
         assert SourceFormat.IMAGEFOLDER not in dict(found.alternatives)
 
 
-def test_a_class_may_be_called_label_beside_others(tmp_path: Path) -> None:
+def test_a_class_folder_can_be_named_label(tmp_path: Path) -> None:
     assert detect(draw_all(tmp_path, ["label/1.png", "barcode/2.png"])).format is SourceFormat.IMAGEFOLDER
 
 

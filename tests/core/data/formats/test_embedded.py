@@ -31,7 +31,7 @@ def said(samples: list[SourceSample]) -> list[tuple[str, str | None, str]]:
     return [(sample.name, sample.label, sample.split) for sample in samples]
 
 
-def test_a_file_with_its_images_is_read_with_the_names_of_its_classes(tmp_path: Path) -> None:
+def test_a_table_with_embedded_images_is_read_with_its_class_names(tmp_path: Path) -> None:
     path = write(tmp_path / "t.parquet", {"image": [cell(0, "a.png"), cell(1, "b.png")], "label": [2, 0]}, FEATURES)
     samples, problems = listed(path, tmp_path / "store")
     assert detect(path).format is FORM
@@ -40,7 +40,7 @@ def test_a_file_with_its_images_is_read_with_the_names_of_its_classes(tmp_path: 
     assert not problems.counts
 
 
-def test_shards_in_a_folder_have_the_split_of_their_name(tmp_path: Path) -> None:
+def test_shards_in_a_folder_have_the_split_in_their_name(tmp_path: Path) -> None:
     names = {
         "data/train-00000-of-00002.parquet": "train",
         "data/train-00001-of-00002-a1b2c3.parquet": "train",
@@ -58,7 +58,7 @@ def test_shards_in_a_folder_have_the_split_of_their_name(tmp_path: Path) -> None
     assert not problems.counts
 
 
-def test_plain_bytes_and_names_of_classes_as_text_are_read(tmp_path: Path) -> None:
+def test_plain_bytes_and_class_names_as_text_are_read(tmp_path: Path) -> None:
     path = write(
         tmp_path / "t.parquet", {"img": [png(0), png(1)], "category": ["hound", None], "split": ["train", "test"]}
     )
@@ -67,7 +67,7 @@ def test_plain_bytes_and_names_of_classes_as_text_are_read(tmp_path: Path) -> No
     assert [Path(sample.path).suffix for sample in samples] == [".png", ".png"]
 
 
-def test_a_class_that_is_called_as_missing_values_are_keeps_its_name(tmp_path: Path) -> None:
+def test_a_class_named_like_a_missing_value_keeps_its_name(tmp_path: Path) -> None:
     features = FEATURES | {"label": class_label(["NA", "1.0", "x"])}
     path = write(
         tmp_path / "t.parquet", {"image": [cell(seed) for seed in range(4)], "label": [0, 1, -1, None]}, features
@@ -78,7 +78,7 @@ def test_a_class_that_is_called_as_missing_values_are_keeps_its_name(tmp_path: P
     assert not problems.counts
 
 
-def test_the_one_column_of_classes_is_the_label_and_of_several_one_is_chosen(tmp_path: Path) -> None:
+def test_a_single_class_column_is_the_label_and_several_require_a_choice(tmp_path: Path) -> None:
     rows = {"image": [cell(0), cell(1)], "fine": [0, 1], "coarse": [1, 2]}
     one = write(tmp_path / "one.parquet", rows, {"image": {"_type": "Image"}, "fine": class_label()})
     both = write(tmp_path / "both.parquet", rows, {"fine": class_label(), "coarse": class_label()})
@@ -89,14 +89,14 @@ def test_the_one_column_of_classes_is_the_label_and_of_several_one_is_chosen(tmp
     assert [sample.label for sample in chosen] == ["dog", "bird"]
 
 
-def test_a_label_beyond_the_names_is_named_by_its_row(tmp_path: Path) -> None:
+def test_a_label_beyond_the_class_names_is_reported_with_its_row(tmp_path: Path) -> None:
     path = write(tmp_path / "t.parquet", {"image": [cell(0), cell(1)], "label": [7, 1]}, FEATURES)
     samples, problems = listed(path, tmp_path / "store")
     assert [sample.label for sample in samples] == ["dog"]
     assert [(each.kind, each.path) for each in problems.kept] == [("no such class", "t.parquet, row 1")]
 
 
-def test_missing_bytes_repeated_rows_and_paths_that_go_up_are_collected(tmp_path: Path) -> None:
+def test_missing_bytes_repeated_rows_and_parent_paths_are_reported_together(tmp_path: Path) -> None:
     images = [
         cell(0, "a.png"), None, {"bytes": None, "path": "b.png"}, cell(0, "a.png"), cell(0, "a.png"),
         cell(1, "../../etc/c.png"), cell(0, "other.png"),
@@ -114,7 +114,7 @@ def test_missing_bytes_repeated_rows_and_paths_that_go_up_are_collected(tmp_path
     assert all(Path(sample.path).is_relative_to(tmp_path / "store") for sample in samples)
 
 
-def test_a_damaged_page_costs_the_rows_of_its_group_only(tmp_path: Path) -> None:
+def test_a_damaged_page_loses_only_the_rows_of_its_row_group(tmp_path: Path) -> None:
     rows = {"image": [cell(seed, f"{seed}.png") for seed in range(30)], "label": [seed % 3 for seed in range(30)]}
     path = write(tmp_path / "t.parquet", rows, FEATURES, rows_a_group=10)
     chunk = pq.ParquetFile(path).metadata.row_group(1).column(0)
@@ -129,7 +129,7 @@ def test_a_damaged_page_costs_the_rows_of_its_group_only(tmp_path: Path) -> None
     assert "rows 11 to 20" in problems.kept[0].message
 
 
-def test_what_is_read_again_is_the_same_files_and_what_was_added_only_adds(tmp_path: Path) -> None:
+def test_reading_again_keeps_the_unpacked_files_and_adds_only_new_ones(tmp_path: Path) -> None:
     first = [cell(seed, f"{seed}.png") for seed in range(5)]
     path = write(tmp_path / "t.parquet", {"image": first, "label": [0] * 5}, FEATURES)
     before, _ = listed(path, tmp_path / "store")
@@ -148,7 +148,7 @@ def test_a_preview_lists_rows_without_unpacking_them(tmp_path: Path) -> None:
     assert [Path(sample.path).read_bytes() for sample in shown] == [png(33), png(2)]
 
 
-def test_captions_are_no_label_and_boxes_are_named_as_not_read(tmp_path: Path) -> None:
+def test_captions_are_not_labels_and_boxes_are_reported_as_not_read(tmp_path: Path) -> None:
     images = [cell(seed) for seed in range(10)]
     captions = write(tmp_path / "c.parquet", {"image": images, "label": [f"a photo {seed}" for seed in range(10)]})
     with pytest.raises(DatasetError, match="as captions do"):
@@ -159,7 +159,7 @@ def test_captions_are_no_label_and_boxes_are_named_as_not_read(tmp_path: Path) -
     assert [(each.kind, "objects" in each.message) for each in problems.kept] == [("columns not read", True)]
 
 
-def test_flags_are_no_classes_and_columns_nobody_asked_for_may_differ(tmp_path: Path) -> None:
+def test_flags_are_not_classes_and_unused_columns_can_differ_between_shards(tmp_path: Path) -> None:
     flags = {"image": [cell(0), cell(1)], "blurred": [1, 0], "night": [1, 1]}
     samples, problems = listed(write(tmp_path / "f.parquet", flags), tmp_path / "store")
     assert [sample.label for sample in samples] == [None, None]
@@ -193,7 +193,7 @@ def test_tables_without_images_stay_manifests(tmp_path: Path) -> None:
         opened(tmp_path / "labels.parquet", tmp_path / "store")
 
 
-def test_cells_are_read_whatever_binary_type_holds_them(tmp_path: Path) -> None:
+def test_cells_of_every_binary_type_are_read(tmp_path: Path) -> None:
     table = pa.table({"image": pa.array([png(0)], pa.large_binary()), "label": pa.array(["a"])})
     pq.write_table(table, tmp_path / "t.parquet")
     samples, _ = listed(tmp_path / "t.parquet", tmp_path / "store")
@@ -205,7 +205,7 @@ def mask(seed: int) -> bytes:
 
 
 @pytest.mark.parametrize("column", ["label", "annotation", "mask"])
-def test_a_second_column_of_images_is_masks(tmp_path: Path, column: str) -> None:
+def test_a_second_image_column_is_read_as_masks(tmp_path: Path, column: str) -> None:
     masks = [{"bytes": mask(seed), "path": None} for seed in range(3)]
     rows = {"image": [cell(seed, f"{seed}.png") for seed in range(4)], column: [*masks, None]}
     path = write(tmp_path / "in" / "train.parquet", rows)
@@ -224,7 +224,7 @@ def test_a_second_column_of_images_is_masks(tmp_path: Path, column: str) -> None
     assert [(each.kind, each.path) for each in read.problems.kept] == [("missing mask", "train/3.png")]
 
 
-def test_what_masks_in_a_table_mean_is_asked_as_of_folders(tmp_path: Path) -> None:
+def test_ambiguous_masks_in_a_table_are_asked_about_as_in_folders(tmp_path: Path) -> None:
     greys = np.array([0] * 20 + [40, 90, 150, 210, 250] + [255] * 20, np.uint8)
     smoothed = {"bytes": encoded(Image.fromarray(np.tile(greys, (20, 1)))), "path": None}
     rows = {"image": [{"bytes": png(seed, (45, 20)), "path": None} for seed in range(3)], "mask": [smoothed] * 3}
@@ -233,7 +233,7 @@ def test_what_masks_in_a_table_mean_is_asked_as_of_folders(tmp_path: Path) -> No
     assert [sample.label for sample in read.samples] == [None] * 3
 
 
-def test_shards_that_are_not_there_are_named(tmp_path: Path) -> None:
+def test_missing_shards_are_named(tmp_path: Path) -> None:
     for number in (0, 2):
         write(tmp_path / "data" / f"train-{number:05}-of-00003.parquet", {"image": [cell(number)], "label": ["cat"]})
     samples, problems = listed(tmp_path / "data", tmp_path / "store")
@@ -242,7 +242,7 @@ def test_shards_that_are_not_there_are_named(tmp_path: Path) -> None:
     assert "1 of 3 files" in problems.kept[0].message
 
 
-def test_classes_of_one_name_are_refused_and_those_without_are_called_by_number(tmp_path: Path) -> None:
+def test_duplicate_class_names_are_refused_and_unnamed_classes_are_numbered(tmp_path: Path) -> None:
     columns = {"image": [cell(0), cell(1)], "label": [0, 1]}
     twins = write(tmp_path / "twins.parquet", columns, FEATURES | {"label": class_label(["cat", "cat"])})
     with pytest.raises(DatasetError, match="several classes cat"):

@@ -32,23 +32,23 @@ def test_json_lines_in_each_split_are_read(tmp_path: Path) -> None:
     ]
 
 
-def test_a_split_in_the_path_is_the_split(tmp_path: Path) -> None:
+def test_the_split_is_read_from_the_path(tmp_path: Path) -> None:
     (tmp_path / "metadata.csv").write_text("file_name,label\ntesting/1.png,a\n")
     assert [sample.split for sample in listing(tmp_path, FORM)[0]] == ["test"]
 
 
-def test_without_another_column_images_have_no_label(tmp_path: Path) -> None:
+def test_images_are_unlabelled_without_another_column(tmp_path: Path) -> None:
     (tmp_path / "metadata.csv").write_text("file_name\n1.png\n")
     assert labels(listing(tmp_path, FORM)[0]) == {"1.png": None}
 
 
-def test_a_label_that_cannot_be_told_is_asked_for(tmp_path: Path) -> None:
+def test_an_ambiguous_label_column_is_asked_for(tmp_path: Path) -> None:
     (tmp_path / "metadata.csv").write_text("file_name,text,breed\n1.png,hello,a\n")
     with pytest.raises(DatasetError, match="which column is the label"):
         listing(tmp_path, FORM)
 
 
-def test_rows_never_leave_the_folder(tmp_path: Path) -> None:
+def test_rows_never_refer_to_files_outside_the_folder(tmp_path: Path) -> None:
     root = draw_all(tmp_path / "set", ["1.png"])
     draw_all(tmp_path, ["2.png"])
     (root / "link.png").symlink_to(tmp_path / "2.png")
@@ -66,7 +66,7 @@ def test_damaged_lines_are_reported(tmp_path: Path) -> None:
     assert [problem.kind for problem in problems.kept] == ["damaged row", "damaged row", "name is not UTF-8"]
 
 
-def test_a_folder_without_metadata_says_what_is_missing(tmp_path: Path) -> None:
+def test_a_folder_without_metadata_is_refused_with_the_missing_file(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="metadata"):
         listing(tmp_path, FORM)
 
@@ -79,7 +79,7 @@ def test_a_folder_without_metadata_says_what_is_missing(tmp_path: Path) -> None:
         ["file_name,day,night", *(f"{name}/{at}.png,1,0" for name in ("cat", "dog") for at in range(5))],
     ],
 )
-def test_metadata_without_labels_leaves_class_folders_their_classes(rows: list[str], tmp_path: Path) -> None:
+def test_metadata_without_labels_keeps_the_classes_of_class_folders(rows: list[str], tmp_path: Path) -> None:
     draw_all(tmp_path, [f"{name}/{at}.png" for name in ("cat", "dog") for at in range(5)])
     (tmp_path / "metadata.csv").write_text("\n".join(rows))
     assert detect(tmp_path).format is SourceFormat.IMAGEFOLDER
@@ -88,7 +88,7 @@ def test_metadata_without_labels_leaves_class_folders_their_classes(rows: list[s
     assert detect(tmp_path, ReadOptions(label_column="elsewhere")).format is SourceFormat.IMAGEFOLDER
 
 
-def test_columns_of_zeros_and_ones_are_classes_where_each_row_has_one(tmp_path: Path) -> None:
+def test_one_hot_columns_are_classes(tmp_path: Path) -> None:
     draw_all(tmp_path, ["1.png", "2.png"])
     (tmp_path / "metadata.csv").write_text("image,cat,dog\n1.png,1,0\n2.png,0,1\n")
     assert detect(tmp_path).format is FORM

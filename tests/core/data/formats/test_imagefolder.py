@@ -13,7 +13,7 @@ from tests.core.data.formats.drawn import draw, draw_all, kinds, labels, listing
 FORM = SourceFormat.IMAGEFOLDER
 
 
-def test_the_folder_is_the_class_however_deep_the_image(tmp_path: Path) -> None:
+def test_the_folder_is_the_class_at_any_depth(tmp_path: Path) -> None:
     root = draw_all(tmp_path, ["cat/1.png", "cat/deep/er/2.png", "dog/1.png"])
     samples, problems = listing(root, FORM)
     assert labels(samples) == {"cat/1.png": "cat", "cat/deep/er/2.png": "cat", "dog/1.png": "dog"}
@@ -30,7 +30,7 @@ def test_the_folder_is_the_class_however_deep_the_image(tmp_path: Path) -> None:
         (("train", "validation"), {"train", "val"}),
     ],
 )
-def test_folders_named_as_splits_are_splits(folders: tuple[str, ...], splits: set[str], tmp_path: Path) -> None:
+def test_folders_named_like_splits_are_splits(folders: tuple[str, ...], splits: set[str], tmp_path: Path) -> None:
     root = draw_all(tmp_path, [f"{folder}/{name}/1.png" for folder in folders for name in ("cat", "dog")])
     samples, _ = listing(root, FORM)
     assert {sample.split for sample in samples} == splits
@@ -38,13 +38,13 @@ def test_folders_named_as_splits_are_splits(folders: tuple[str, ...], splits: se
     assert detect(root).format is FORM
 
 
-def test_a_class_that_is_called_test_is_a_class(tmp_path: Path) -> None:
+def test_a_class_named_test_is_a_class(tmp_path: Path) -> None:
     root = draw_all(tmp_path, ["test/1.png", "rest/1.png"])
     samples, _ = listing(root, FORM)
     assert labels(samples) == {"test/1.png": "test", "rest/1.png": "rest"}
 
 
-def test_a_folder_that_only_wraps_is_passed_through(tmp_path: Path) -> None:
+def test_a_folder_that_only_wraps_the_dataset_is_skipped(tmp_path: Path) -> None:
     root = draw_all(tmp_path, ["set/training/0/1.png", "set/testing/1/1.png"])
     samples, _ = listing(root, FORM)
     assert {(sample.name, sample.label, sample.split) for sample in samples} == {
@@ -54,14 +54,14 @@ def test_a_folder_that_only_wraps_is_passed_through(tmp_path: Path) -> None:
     assert detect(root).format is FORM
 
 
-def test_images_outside_of_the_classes_are_reported(tmp_path: Path) -> None:
+def test_images_outside_the_class_folders_are_reported(tmp_path: Path) -> None:
     root = draw_all(tmp_path, ["train/cat/1.png", "train/dog/1.png", "val/cat/1.png", "train/2.png", "docs/3.png"])
     samples, problems = listing(root, FORM)
     assert len(samples) == 3
     assert kinds(problems) == {"train/2.png": "outside the classes", "docs/3.png": "outside the classes"}
 
 
-def test_an_unlabelled_folder_beside_classes_has_no_label(tmp_path: Path) -> None:
+def test_images_in_an_unlabelled_folder_have_no_label(tmp_path: Path) -> None:
     root = draw_all(tmp_path, ["cat/1.png", "dog/1.png", "unlabelled/1.png"])
     samples, _ = listing(root, FORM)
     assert labels(samples)["unlabelled/1.png"] is None
@@ -73,13 +73,13 @@ def test_the_same_file_name_in_two_classes_is_two_samples(tmp_path: Path) -> Non
     assert not problems.counts
 
 
-def test_an_empty_class_folder_is_worth_a_look(tmp_path: Path) -> None:
+def test_an_empty_class_folder_is_warned_of(tmp_path: Path) -> None:
     draw_all(tmp_path, ["cat/1.png", "dog/1.png"])
     (tmp_path / "cow").mkdir()
     assert kinds(listing(tmp_path, FORM)[1]) == {"cow": "empty class folder"}
 
 
-def test_what_desktops_leave_behind_is_passed_over_in_silence(tmp_path: Path) -> None:
+def test_desktop_files_are_silently_skipped(tmp_path: Path) -> None:
     draw_all(tmp_path, ["cat/1.png", "dog/1.png", ".hidden/1.png", "cat/.2.png", "__MACOSX/cat/1.png"])
     for name in (".DS_Store", "cat/Thumbs.db", "dog/desktop.ini"):
         (tmp_path / name).touch()
@@ -88,7 +88,7 @@ def test_what_desktops_leave_behind_is_passed_over_in_silence(tmp_path: Path) ->
     assert not problems.counts
 
 
-def test_a_file_that_is_no_image_is_a_warning(tmp_path: Path) -> None:
+def test_a_file_that_is_not_an_image_is_warned_of(tmp_path: Path) -> None:
     draw_all(tmp_path, ["cat/1.png", "dog/1.png"])
     (tmp_path / "cat" / "notes.txt").touch()
     (tmp_path / "cat" / "noending").touch()
@@ -108,14 +108,14 @@ def test_links_that_leave_the_root_are_refused_unless_allowed(tmp_path: Path) ->
     assert not problems.counts
 
 
-def test_allowed_roots_hold_even_where_links_are_allowed(tmp_path: Path) -> None:
+def test_allowed_roots_apply_even_if_links_are_allowed(tmp_path: Path) -> None:
     root = draw_all(tmp_path / "set", ["cat/1.png", "dog/1.png"])
     (root / "cat" / "file.png").symlink_to(draw(tmp_path / "outside" / "2.png"))
     options = ReadOptions(allow_outside_links=True, allowed_roots=(str(root),))
     assert kinds(listing(root, FORM, options)[1]) == {"cat/file.png": "link leaves the folder"}
 
 
-def test_links_inside_are_read_once_and_loops_end(tmp_path: Path) -> None:
+def test_links_within_the_root_are_read_once_and_loops_end(tmp_path: Path) -> None:
     root = draw_all(tmp_path / "set", ["cat/1.png", "dog/1.png"])
     (root / "cat" / "again.png").symlink_to(root / "dog" / "1.png")
     (root / "cat" / "up").symlink_to(root)
@@ -140,7 +140,7 @@ def test_the_order_depends_on_names_only(tmp_path: Path) -> None:
     assert [sample.name for sample in listing(one, FORM)[0]] == [sample.name for sample in listing(two, FORM)[0]]
 
 
-def test_names_that_are_no_text_are_reported_and_never_crash(tmp_path: Path) -> None:
+def test_names_that_are_not_text_are_reported(tmp_path: Path) -> None:
     root = draw_all(tmp_path, ["cat/1.png", "dog/1.png"])
     strange = os.fsencode(root) + b"/cat/\xff.png"
     Path(os.fsdecode(strange)).write_bytes((root / "cat" / "1.png").read_bytes())
@@ -161,9 +161,7 @@ def test_names_that_are_no_text_are_reported_and_never_crash(tmp_path: Path) -> 
         max_size=4,
     )
 )
-def test_any_name_a_disk_can_hold_comes_back_as_it_is(
-    tmp_path_factory: pytest.TempPathFactory, names: set[str]
-) -> None:
+def test_any_file_name_is_kept_unchanged(tmp_path_factory: pytest.TempPathFactory, names: set[str]) -> None:
     ignored = {"thumbs.db", "desktop.ini", "__macosx", "train", "training", "val", "valid", "validation", "test"}
     names = {name for name in names if name.lower() not in ignored}
     root = tmp_path_factory.mktemp("names") / "set"
@@ -178,14 +176,14 @@ def test_any_name_a_disk_can_hold_comes_back_as_it_is(
         assert not problems.counts
 
 
-def test_a_file_or_an_empty_folder_is_no_class_folder(tmp_path: Path) -> None:
+def test_a_file_or_an_empty_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="without labels"):
         listing(tmp_path, FORM)
     with pytest.raises(DatasetError, match="is a file"):
         listing(draw(tmp_path / "1.png"), FORM)
 
 
-def test_the_level_is_asked_for_where_every_folder_holds_only_folders(tmp_path: Path) -> None:
+def test_the_class_level_is_asked_for_when_folders_hold_only_folders(tmp_path: Path) -> None:
     root = draw_all(tmp_path, ["animal/cat/1.png", "animal/dog/2.png", "vehicle/car/3.png"])
     with pytest.raises(DatasetError, match=f"{Cure.CLASS_LEVEL}: 1 for animal, vehicle; 2 for car, cat, dog"):
         listing(root, FORM, ReadOptions(class_level=0))
@@ -198,7 +196,7 @@ def test_the_level_is_asked_for_where_every_folder_holds_only_folders(tmp_path: 
     assert kinds(problems) == {"animal/4.png": "outside the classes"}
 
 
-def test_one_class_folder_is_a_class_and_a_folder_of_images_is_none(tmp_path: Path) -> None:
+def test_a_single_class_folder_is_a_class_and_a_folder_named_images_is_not(tmp_path: Path) -> None:
     assert detect(draw_all(tmp_path / "one", ["cat/1.png"])).format is FORM
     assert detect(draw_all(tmp_path / "split", ["train/cat/1.png"])).format is FORM
     assert detect(draw_all(tmp_path / "bare", ["images/1.png"])).format is SourceFormat.UNLABELLED
@@ -206,7 +204,7 @@ def test_one_class_folder_is_a_class_and_a_folder_of_images_is_none(tmp_path: Pa
 
 
 @pytest.mark.parametrize("pair", [("with_mask", "without_mask"), ("mask", "no_mask"), ("cat_gt", "dog_gt")])
-def test_classes_whose_names_end_as_those_of_masks_are_classes(tmp_path: Path, pair: tuple[str, str]) -> None:
+def test_class_names_that_end_like_mask_folders_are_classes(tmp_path: Path, pair: tuple[str, str]) -> None:
     flat = draw_all(tmp_path / "flat", [f"{name}/{number}.png" for name in pair for number in range(2)])
     split = draw_all(tmp_path / "split", [f"{part}/{name}/1.png" for name in pair for part in ("train", "val")])
     for root in (flat, split):
@@ -215,7 +213,7 @@ def test_classes_whose_names_end_as_those_of_masks_are_classes(tmp_path: Path, p
 
 
 @pytest.mark.parametrize("names", [("images", "cell_masks"), ("train_labels", "data"), ("train_labels",)])
-def test_folders_of_masks_beside_their_images_are_no_classes(names: tuple[str, ...]) -> None:
+def test_mask_folders_beside_their_images_are_not_classes(names: tuple[str, ...]) -> None:
     assert are_roles(names)
 
 
@@ -226,11 +224,11 @@ def test_an_empty_class_folder_is_a_class_without_images(tmp_path: Path) -> None
     assert FORMATS[FORM].read(root, ReadOptions()).empty_classes == ()  # as an earlier version read it
 
 
-def test_both_forms_of_one_letter_are_one_class(tmp_path: Path) -> None:
+def test_composed_and_decomposed_letters_are_one_class(tmp_path: Path) -> None:
     root = draw_all(tmp_path, ["caf\u00e9/1.png", "cafe\u0301/2.png", "tea/3.png"])
     assert set(labels(listing(root, FORM, ReadOptions(literal_labels=False))[0]).values()) == {"caf\u00e9", "tea"}
 
 
-def test_a_folder_of_images_in_each_class_is_no_level_to_ask_for(tmp_path: Path) -> None:
+def test_an_images_folder_in_each_class_is_not_a_class_level(tmp_path: Path) -> None:
     root = draw_all(tmp_path, ["animals/cat/images/1.png", "animals/dog/images/2.png"])
     assert set(labels(listing(root, FORM, ReadOptions(class_level=0))[0]).values()) == {"cat", "dog"}

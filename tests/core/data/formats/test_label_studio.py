@@ -41,7 +41,7 @@ def task(image: str, *results: dict[str, Any], **data: Any) -> dict[str, Any]:
     return {"id": 1, "data": {"image": image, **data}, "annotations": [{"id": 2, "result": list(results)}]}
 
 
-def test_brushes_and_polygons(tmp_path: Path) -> None:
+def test_brushes_and_polygons_are_read(tmp_path: Path) -> None:
     draw_all(tmp_path, ["a.png", "b.png"])
     save(tmp_path, task("a.png", polygon("dog"), brush("cat")), {"data": {"image": "b.png"}, "annotations": []})
     assert detect(tmp_path).format is SourceFormat.LABEL_STUDIO
@@ -53,7 +53,7 @@ def test_brushes_and_polygons(tmp_path: Path) -> None:
     assert source.kinds == {}
 
 
-def test_rectangles_and_ellipses_are_masks_too(tmp_path: Path) -> None:
+def test_rectangles_and_ellipses_are_read_as_masks(tmp_path: Path) -> None:
     draw_all(tmp_path, ["a.png"])
     box = {"x": 0, "y": 0, "width": 40, "height": 100, "rotation": 0, "rectanglelabels": ["dog"]}
     disc = {"x": 90, "y": 50, "radiusX": 10, "radiusY": 50, "rotation": 0, "ellipselabels": ["cat"]}
@@ -79,13 +79,13 @@ def test_rectangles_and_ellipses_are_masks_too(tmp_path: Path) -> None:
         "im a.png",
     ],
 )
-def test_images_are_found_by_any_address(tmp_path: Path, address: str) -> None:
+def test_images_are_found_by_any_form_of_address(tmp_path: Path, address: str) -> None:
     draw_all(tmp_path, ["set/im a.png", "b.png"])
     source = Source(save(tmp_path, task(address, polygon("dog")), task("b.png")), label_studio)
     assert set(source.masks) == {"set/im a.png", "b.png"}
 
 
-def test_the_last_annotation_that_was_not_cancelled_counts(tmp_path: Path) -> None:
+def test_the_last_uncancelled_annotation_is_used(tmp_path: Path) -> None:
     draw_all(tmp_path, ["a.png"])
     annotations = [
         {"result": [polygon("first")]},
@@ -96,7 +96,7 @@ def test_the_last_annotation_that_was_not_cancelled_counts(tmp_path: Path) -> No
     assert source.table.names == ("second", "background")
 
 
-def test_names_beside_the_export_give_the_order_and_the_colours(tmp_path: Path) -> None:
+def test_a_class_list_beside_the_export_gives_order_and_colours(tmp_path: Path) -> None:
     draw_all(tmp_path, ["a.png"])
     (tmp_path / "label_colors.txt").write_text("1 1 1 dog\n2 2 2 bird\n0 0 0 void\n")
     source = Source(save(tmp_path, task("a.png", polygon("dog"), brush("cat"), split="validation")), label_studio)
@@ -106,7 +106,7 @@ def test_names_beside_the_export_give_the_order_and_the_colours(tmp_path: Path) 
     assert source.samples["a.png"].split == "val"
 
 
-def test_a_project_can_be_made_of_what_is_written(tmp_path: Path) -> None:
+def test_an_export_can_be_imported_as_a_label_studio_project(tmp_path: Path) -> None:
     mask = np.array([[0, 1, 255]], dtype=np.uint8)
     write(tmp_path, label_studio, {"a b.png": mask}, ClassTable(("<ü>", "cat"), ("#000000", "#0a141e")))
     (written,) = json.loads((tmp_path / "tasks.json").read_text())
@@ -124,7 +124,7 @@ def test_a_project_can_be_made_of_what_is_written(tmp_path: Path) -> None:
 CORNERS = {"points": [[0, 0], [40, 0], [40, 100], [0, 100]], "closed": True}
 
 
-def test_labels_beside_their_shapes_are_read(tmp_path: Path) -> None:
+def test_labels_stored_apart_from_their_shapes_are_read(tmp_path: Path) -> None:
     draw_all(tmp_path, ["a.png"])
     shapes = [
         {"id": "r1", "type": "polygon", "value": CORNERS},
@@ -167,7 +167,7 @@ def test_tasks_with_nothing_drawn_are_counted(tmp_path: Path) -> None:
     assert "1 tasks" in source.problems.kept[0].message
 
 
-def test_json_min_is_named_with_the_export_that_is_read(tmp_path: Path) -> None:
+def test_json_min_is_refused_with_the_export_to_use(tmp_path: Path) -> None:
     draw_all(tmp_path, ["a.png"])
     values = [{"id": 1, "image": "a.png", "tag": [], "annotator": 1, "annotation_id": 1, "lead_time": 1.0}]
     (tmp_path / "export.json").write_text(json.dumps(values))
@@ -176,7 +176,7 @@ def test_json_min_is_named_with_the_export_that_is_read(tmp_path: Path) -> None:
         label_studio.read(tmp_path, ReadOptions())
 
 
-def test_the_ground_truth_counts_and_another_opinion_is_told(tmp_path: Path) -> None:
+def test_the_ground_truth_is_used_and_a_differing_annotation_reported(tmp_path: Path) -> None:
     draw_all(tmp_path, ["a.png"])
     annotations = [{"result": [polygon("first")], "ground_truth": True}, {"result": [brush("second")]}]
     source = Source(save(tmp_path, {"data": {"image": "a.png"}, "annotations": annotations}), label_studio)
@@ -211,7 +211,7 @@ def test_differing_annotators_are_marked_unless_one_ground_truth_settles_it(
         assert (listing.table.names[0] if listing.table else sample.label) == read
 
 
-def test_only_what_is_read_can_differ(tmp_path: Path) -> None:
+def test_only_differences_in_labels_count_as_disagreement(tmp_path: Path) -> None:
     draw_all(tmp_path, ["a.png", "b.png"])
     box = {"x": 0, "y": 0, "width": 40, "height": 100}
     regions = [{"type": "labels", "id": "1", "value": {**box, "labels": [name]}} for name in ("cat", "dog")]
@@ -228,7 +228,7 @@ def chosen(*names: str) -> dict[str, Any]:
     return {"type": "choices", "value": {"choices": list(names)}}
 
 
-def test_choices_are_classes_of_images(tmp_path: Path) -> None:
+def test_choices_are_read_as_image_labels(tmp_path: Path) -> None:
     draw_all(tmp_path, ["a.png", "b.png", "c.png"])
 
     tasks = task("a.png", chosen("cat")), task("b.png", chosen("cat", "dog")), task("c.png", split="validation")

@@ -42,7 +42,7 @@ def test_any_usual_delimiter_and_encoding_is_read(delimiter: str, encoding: str,
     ("folder", "label"),
     [("\u043f\u0430\u043f\u043a\u0430" * 4, "\u043a\u043e\u0448\u043a\u0430"), ("\u4e00\u56fe\u7247" * 9, "\u732b")],
 )
-def test_words_of_any_alphabet_are_read_without_a_mark_too(
+def test_text_in_any_alphabet_is_read_without_a_byte_order_mark(
     tmp_path: Path, encoding: str, folder: str, label: str
 ) -> None:
     file = tmp_path / "labels.csv"
@@ -58,14 +58,14 @@ def test_a_zero_in_a_cell_does_not_make_a_table_utf_16(tmp_path: Path, cell: str
     assert text_encoding(file) == "utf-8"
 
 
-def test_paths_are_absolute_or_relative_to_the_table(tmp_path: Path) -> None:
+def test_paths_can_be_absolute_or_relative_to_the_table(tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere" / "1.png"
     path = manifest(tmp_path, f"path,label\n{elsewhere},a\nsub/../2.png,b\n")
     samples, _ = listing(path, FORM)
     assert [sample.path for sample in samples] == [str(elsewhere), str(tmp_path / "2.png")]
 
 
-def test_parquet_reads_like_csv_and_numbers_are_names(tmp_path: Path) -> None:
+def test_parquet_reads_like_csv_and_numeric_labels_become_names(tmp_path: Path) -> None:
     table = pd.DataFrame({"path": ["1.png", "2.png", "3.png"], "label": [3.0, None, 10.0]})
     table.to_parquet(tmp_path / "manifest.parquet")
     table.to_csv(tmp_path / "manifest.csv", index=False)
@@ -76,7 +76,7 @@ def test_parquet_reads_like_csv_and_numbers_are_names(tmp_path: Path) -> None:
         )
 
 
-def test_columns_go_by_their_usual_names_or_as_chosen(tmp_path: Path) -> None:
+def test_columns_are_found_by_their_usual_names_or_as_chosen(tmp_path: Path) -> None:
     path = manifest(tmp_path, "Filename, Class ,fold\n1.png,a,x\n")
     assert labels(listing(path, FORM)[0]) == {"1.png": "a"}
     chosen = ReadOptions(label_column="fold", path_column="filename")
@@ -96,12 +96,12 @@ def test_a_missing_column_is_named_with_its_cure(text: str, said: str, tmp_path:
         listing(manifest(tmp_path, text), FORM)
 
 
-def test_a_chosen_column_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_chosen_column_that_is_missing_is_named(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="breed"):
         listing(manifest(tmp_path, "path,label\n"), FORM, ReadOptions(label_column="breed"))
 
 
-def test_every_bad_row_is_reported_and_the_others_are_read(tmp_path: Path) -> None:
+def test_bad_rows_are_reported_and_the_others_read(tmp_path: Path) -> None:
     rows = ["path,label", "1.png,a", ",a", "2.png", "3.png,b,c", "1.png,a", "1.png,b", "4\0.png,a", "", "5.png,b"]
     samples, problems = listing(manifest(tmp_path, "\n".join(rows)), FORM)
     assert labels(samples) == {"1.png": "a", "5.png": "b"}
@@ -116,7 +116,7 @@ def test_every_bad_row_is_reported_and_the_others_are_read(tmp_path: Path) -> No
     assert all(problem.cure for problem in problems.kept)
 
 
-def test_a_table_that_is_no_table_says_so(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_table_is_refused(tmp_path: Path) -> None:
     (tmp_path / "labels.csv").write_bytes(b"\xff\xfepath,label\n1.png,a\n")
     with pytest.raises(DatasetError, match="UTF-8"):
         listing(tmp_path / "labels.csv", FORM)
@@ -138,7 +138,7 @@ def test_rows_outside_the_allowed_roots_are_reported(tmp_path: Path) -> None:
     assert set(kinds(problems).values()) == {"outside the allowed folders"}
 
 
-def test_a_folder_with_one_table_is_recognised_by_it(tmp_path: Path) -> None:
+def test_a_folder_with_one_table_is_recognised_as_a_manifest(tmp_path: Path) -> None:
     draw_all(tmp_path, ["images/1.png"])
     manifest(tmp_path, "path,label\nimages/1.png,a\n")
     found = detect(tmp_path)
@@ -151,7 +151,7 @@ cell = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(rows=st.dictionaries(cell, cell, min_size=1, max_size=5))
-def test_what_pandas_writes_is_read_back(tmp_path_factory: pytest.TempPathFactory, rows: dict[str, str]) -> None:
+def test_a_csv_written_by_pandas_is_read(tmp_path_factory: pytest.TempPathFactory, rows: dict[str, str]) -> None:
     rows = {f"i{name}": label for name, label in rows.items()}
     root = tmp_path_factory.mktemp("manifest")
     table = pd.DataFrame({"path": list(rows), "label": list(rows.values())})
@@ -164,7 +164,7 @@ def test_what_pandas_writes_is_read_back(tmp_path_factory: pytest.TempPathFactor
         assert not problems.counts
 
 
-def test_a_column_of_masks_makes_masks_of_the_labels_and_tags_stand_beside(tmp_path: Path) -> None:
+def test_a_mask_column_makes_a_mask_dataset_with_tags(tmp_path: Path) -> None:
     root = draw_pairs(tmp_path, {"1": mask_of(0, 1), "2": mask_of(1, 2), "3": None, "4": None})
     text = "path,mask,tags,label\nimages/1.png,masks/1.png,,x\nimages/2.png,masks/2.png,road;car,\n"
     (root / "labels.csv").write_text(f"{text}images/3.png,, sky ; road,\nimages/4.png,,,\n")
@@ -181,7 +181,7 @@ def test_a_column_of_masks_makes_masks_of_the_labels_and_tags_stand_beside(tmp_p
     assert not found.problems.counts
 
 
-def test_tags_are_lists_in_parquet_and_in_json_lines(tmp_path: Path) -> None:
+def test_tags_can_be_lists_in_parquet_and_json_lines(tmp_path: Path) -> None:
     draw_pairs(tmp_path, {"1": mask_of(0, 1)})
     rows = [{"path": "images/1.png", "mask": "masks/1.png", "tags": ["road", "traffic; light"]}]
     pd.DataFrame(rows).to_parquet(tmp_path / "a.parquet")
@@ -192,14 +192,14 @@ def test_tags_are_lists_in_parquet_and_in_json_lines(tmp_path: Path) -> None:
         assert sample.mask is not None
 
 
-def test_a_chosen_label_column_outweighs_masks(tmp_path: Path) -> None:
+def test_a_chosen_label_column_takes_precedence_over_masks(tmp_path: Path) -> None:
     path = manifest(tmp_path, "path,mask,kind\n1.png,m.png,cat\n")
     found = FORMATS[FORM].read(path, ReadOptions(label_column="kind"))
     assert found.table is None
     assert [one.label for one in found.samples] == ["cat"]
 
 
-def test_json_lines_may_leave_out_keys_in_their_first_rows(tmp_path: Path) -> None:
+def test_keys_can_be_missing_in_the_first_rows_of_json_lines(tmp_path: Path) -> None:
     rows = [{"path": "a.png"}, {"path": "b.png", "label": "cat"}, {"path": "c.png", "label": "dog", "split": "val"}]
     table = tmp_path / "table.jsonl"
     table.write_text("".join(f"{json.dumps(row)}\n" for row in rows))

@@ -250,13 +250,13 @@ def read(root: Path) -> tuple[str, dict[str, int], list[str], list[str]]:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_odd_but_valid_masks_are_read_and_nothing_is_asked(tmp_path: Path, case: str) -> None:
+def test_odd_but_valid_masks_are_read_without_a_question(tmp_path: Path, case: str) -> None:
     draw, form, pixels = CASES[case]
     draw(tmp_path)
     assert read(tmp_path) == (form, pixels, [], [])
 
 
-def test_a_table_names_images_and_masks_of_any_folders(tmp_path: Path) -> None:
+def test_a_table_can_name_images_and_masks_in_any_folders(tmp_path: Path) -> None:
     manifest(tmp_path)
     listing = FORMATS[detect(tmp_path / "list.csv").format].read(tmp_path / "list.csv", ReadOptions())
     (sample,) = listing.samples
@@ -274,7 +274,7 @@ def test_masks_saved_as_jpeg_are_asked_about_before_they_are_classes(tmp_path: P
     assert set(pixels) <= {"background", "object", ""}
 
 
-def test_a_size_that_is_not_the_images_leaves_its_mask_out_by_name(tmp_path: Path) -> None:
+def test_a_mask_of_another_size_is_left_out_and_named(tmp_path: Path) -> None:
     coco(POLYGON)(tmp_path)
     path = tmp_path / "annotations/instances_train.json"
     told = json.loads(path.read_text())
@@ -283,7 +283,7 @@ def test_a_size_that_is_not_the_images_leaves_its_mask_out_by_name(tmp_path: Pat
     assert read(tmp_path)[3] == ["wrong mask size"]
 
 
-def test_colours_of_voc_without_a_list_of_them_are_named(tmp_path: Path) -> None:
+def test_colours_outside_vocs_map_are_reported_when_there_is_no_list(tmp_path: Path) -> None:
     photo(tmp_path / "JPEGImages/0.jpg")
     pixels = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
     pixels[BOX] = (250, 50, 83)

@@ -36,7 +36,7 @@ def save(path: Path, pixels: IntArray, **options: Any) -> None:
     Image.fromarray(pixels).save(path, **{"format": "PNG", **options})
 
 
-def test_a_mask_of_another_size_than_its_image(module: ModuleType, mask: Path, tmp_path: Path) -> None:
+def test_a_mask_of_another_size_than_its_image_is_reported(module: ModuleType, mask: Path, tmp_path: Path) -> None:
     save(mask, np.zeros((3, 5), dtype=np.uint8))
     source = Source(tmp_path, module)
     assert source.fault.kind == "wrong mask size"
@@ -45,14 +45,16 @@ def test_a_mask_of_another_size_than_its_image(module: ModuleType, mask: Path, t
     assert len(source.masks) == 2
 
 
-def test_a_mask_that_is_no_image_or_ends_too_early(module: ModuleType, mask: Path, tmp_path: Path) -> None:
+def test_a_mask_that_is_not_an_image_or_is_truncated_is_reported(
+    module: ModuleType, mask: Path, tmp_path: Path
+) -> None:
     data = mask.read_bytes()
     for broken in (b"", b"no image", data[: len(data) // 2], data[:-30]):
         mask.write_bytes(broken)
         assert Source(tmp_path, module).fault.kind == "corrupt mask"
 
 
-def test_a_png_that_says_it_is_enormous_is_never_decoded(module: ModuleType, mask: Path, tmp_path: Path) -> None:
+def test_a_png_with_an_enormous_declared_size_is_never_decoded(module: ModuleType, mask: Path, tmp_path: Path) -> None:
     save(mask, SQUARE)
     data = bytearray(mask.read_bytes())
     data[16:24] = (60_000).to_bytes(4, "big") * 2
@@ -60,12 +62,12 @@ def test_a_png_that_says_it_is_enormous_is_never_decoded(module: ModuleType, mas
     assert Source(tmp_path, module).fault.kind in {"mask too large", "corrupt mask", "wrong mask size"}
 
 
-def test_a_mask_stored_as_jpeg_has_lost_its_values(module: ModuleType, mask: Path, tmp_path: Path) -> None:
+def test_a_mask_stored_as_jpeg_is_reported(module: ModuleType, mask: Path, tmp_path: Path) -> None:
     save(mask, SQUARE, format="JPEG")
     assert Source(tmp_path, module).fault.kind == "lossy mask"
 
 
-def test_an_image_without_a_mask_is_read_as_not_labelled(module: ModuleType, mask: Path, tmp_path: Path) -> None:
+def test_an_image_without_a_mask_is_read_as_unlabelled(module: ModuleType, mask: Path, tmp_path: Path) -> None:
     mask.unlink()
     source = Source(tmp_path, module)
     assert "missing mask" in source.kinds.values()
@@ -73,13 +75,13 @@ def test_an_image_without_a_mask_is_read_as_not_labelled(module: ModuleType, mas
     assert len(source.masks) == 2
 
 
-def test_a_mask_without_its_image(module: ModuleType, mask: Path, tmp_path: Path) -> None:
+def test_a_mask_without_its_image_is_reported(module: ModuleType, mask: Path, tmp_path: Path) -> None:
     mask.rename(mask.with_name("other.png"))
     kinds = Source(tmp_path, module).kinds
     assert sorted(kinds.values()) == ["mask without image", "missing mask"]
 
 
-def test_a_mask_that_vanished_since_it_was_listed(module: ModuleType, mask: Path, tmp_path: Path) -> None:
+def test_a_mask_that_vanished_after_listing_is_reported(module: ModuleType, mask: Path, tmp_path: Path) -> None:
     from core.data.images import MaskError
     from core.data.masks.reading import read_mask
 
@@ -162,7 +164,7 @@ def test_ids_among_colour_masks_are_read_and_named(tmp_path: Path) -> None:
     assert_equal(source.masks["train/2.png"], SQUARE)
 
 
-def test_a_grey_colour_image_saved_as_grey_is_read_by_its_colours(tmp_path: Path) -> None:
+def test_a_grey_colour_mask_saved_as_greyscale_is_read_by_its_colours(tmp_path: Path) -> None:
     table = ClassTable(("sky", "road"), ("#808080", "#804080"))
     write(tmp_path, camvid, {"1.png": SQUARE[:, :2], "2.png": SQUARE[:, :2]}, table, ["train"])
     save(tmp_path / "train_labels/2.png", np.array([[128, 0]] * 3, dtype=np.uint8))
@@ -170,7 +172,7 @@ def test_a_grey_colour_image_saved_as_grey_is_read_by_its_colours(tmp_path: Path
     assert source.masks["train/2.png"][0].tolist() == [0, 255]
 
 
-def test_colour_masks_that_nobody_explained(tmp_path: Path) -> None:
+def test_unexplained_colour_masks_are_refused_with_the_file_to_add(tmp_path: Path) -> None:
     write(tmp_path, mask_pairs, {"1.png": SQUARE}, TABLE)
     (tmp_path / "classes.csv").unlink()
     save(tmp_path / "masks/1.png", np.random.default_rng(0).integers(0, 255, (3, 4, 3), np.uint8))
@@ -178,7 +180,7 @@ def test_colour_masks_that_nobody_explained(tmp_path: Path) -> None:
         mask_pairs.read(tmp_path, ReadOptions())
 
 
-def test_ids_too_large_for_classes_that_nobody_named(tmp_path: Path) -> None:
+def test_ids_too_large_for_unnamed_classes_are_refused_with_the_file_to_add(tmp_path: Path) -> None:
     write(tmp_path, mask_pairs, {"1.png": SQUARE}, TABLE)
     (tmp_path / "classes.csv").unlink()
     save(tmp_path / "masks/1.png", np.full((3, 4), 24_001, dtype=np.uint16))
@@ -186,7 +188,7 @@ def test_ids_too_large_for_classes_that_nobody_named(tmp_path: Path) -> None:
         mask_pairs.read(tmp_path, ReadOptions())
 
 
-def test_a_list_that_names_an_image_that_is_not_there(tmp_path: Path) -> None:
+def test_a_list_that_names_a_missing_image_is_reported(tmp_path: Path) -> None:
     write(tmp_path, voc, {"1.png": SQUARE}, TABLE, ["train"])
     with (tmp_path / "ImageSets/Segmentation/train.txt").open("a") as file:
         file.write("JPEGImages/gone.jpg SegmentationClass/gone.png\n")
@@ -226,7 +228,7 @@ FOLDER = {coco: "images/default", label_studio: "images"}
         ({"category_id": 99}, "ids outside the classes"),
     ],
 )
-def test_a_bad_annotation_of_coco(tmp_path: Path, change: dict[str, Any], kind: str) -> None:
+def test_a_bad_coco_annotation_is_reported(tmp_path: Path, change: dict[str, Any], kind: str) -> None:
     write(tmp_path, coco, {"1.png": SQUARE, "2.png": SQUARE}, TABLE)
     changed(tmp_path / COCO_FILE, lambda values: values["annotations"][0].update(change))
     source = Source(tmp_path, coco)
@@ -246,7 +248,7 @@ def test_a_bad_annotation_of_coco(tmp_path: Path, change: dict[str, Any], kind: 
         ({"brushlabels": []}, "no label"),
     ],
 )
-def test_a_bad_brush_of_label_studio(tmp_path: Path, change: dict[str, Any], kind: str) -> None:
+def test_a_bad_label_studio_brush_is_reported(tmp_path: Path, change: dict[str, Any], kind: str) -> None:
     write(tmp_path, label_studio, {"1.png": SQUARE, "2.png": SQUARE}, TABLE)
     changed(tmp_path / TASKS, lambda tasks: tasks[0]["annotations"][0]["result"][0]["value"].update(change))
     source = Source(tmp_path, label_studio)
@@ -255,14 +257,14 @@ def test_a_bad_brush_of_label_studio(tmp_path: Path, change: dict[str, Any], kin
 
 
 @pytest.mark.parametrize("points", [[], [[1, 2, 3]], "points", [["a", "b"]] * 3])
-def test_a_bad_polygon_of_label_studio(tmp_path: Path, points: Any) -> None:
+def test_a_bad_label_studio_polygon_is_reported(tmp_path: Path, points: Any) -> None:
     write(tmp_path, label_studio, {"1.png": SQUARE}, TABLE)
     polygon = {"type": "polygonlabels", "value": {"points": points, "polygonlabels": ["cat"]}}
     changed(tmp_path / TASKS, lambda tasks: tasks[0]["annotations"][0]["result"].append(polygon))
     assert Source(tmp_path, label_studio).fault.kind == "bad polygon"
 
 
-def test_a_brush_that_was_drawn_on_another_size(tmp_path: Path) -> None:
+def test_a_brush_drawn_at_another_size_is_reported(tmp_path: Path) -> None:
     write(tmp_path, label_studio, {"1.png": SQUARE}, TABLE)
     changed(tmp_path / TASKS, lambda tasks: tasks[0]["annotations"][0]["result"][0].update(original_width=8))
     assert Source(tmp_path, label_studio).fault.kind == "wrong mask size"
@@ -277,7 +279,7 @@ def test_broken_json_is_named_with_its_line(tmp_path: Path, module: ModuleType, 
         module.read(tmp_path, ReadOptions())
 
 
-def test_one_broken_export_of_several_does_not_stop_the_others(tmp_path: Path) -> None:
+def test_one_broken_export_does_not_stop_the_others(tmp_path: Path) -> None:
     write(tmp_path, label_studio, {"1.png": SQUARE}, TABLE)
     (tmp_path / "more.json").write_text((tmp_path / TASKS).read_text()[:-9])
     source = Source(tmp_path, label_studio)
@@ -285,7 +287,7 @@ def test_one_broken_export_of_several_does_not_stop_the_others(tmp_path: Path) -
     assert source.kinds == {"more.json": "broken JSON"}
 
 
-def test_one_broken_file_of_several_does_not_stop_the_others(tmp_path: Path) -> None:
+def test_one_broken_file_does_not_stop_the_others(tmp_path: Path) -> None:
     write(tmp_path, coco, {"1.png": SQUARE, "2.png": SQUARE}, TABLE, ["train", "val"])
     broken = tmp_path / "annotations/instances_val.json"
     broken.write_text(broken.read_text()[:-9])
@@ -295,7 +297,7 @@ def test_one_broken_file_of_several_does_not_stop_the_others(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("module", [coco, label_studio])
-def test_an_image_that_is_not_there_or_listed_nowhere(tmp_path: Path, module: ModuleType) -> None:
+def test_a_missing_or_unlisted_image_is_reported(tmp_path: Path, module: ModuleType) -> None:
     write(tmp_path, module, {"1.png": SQUARE, "2.png": SQUARE}, TABLE)
     (tmp_path / FOLDER[module] / "1.png").rename(tmp_path / FOLDER[module] / "3.png")
     source = Source(tmp_path, module)
@@ -303,14 +305,14 @@ def test_an_image_that_is_not_there_or_listed_nowhere(tmp_path: Path, module: Mo
     assert sorted(source.kinds.values()) == ["not in the annotations", "unknown image"]
 
 
-def test_annotations_of_an_image_that_is_not_listed(tmp_path: Path) -> None:
+def test_annotations_of_an_unlisted_image_are_reported(tmp_path: Path) -> None:
     write(tmp_path, coco, {"1.png": SQUARE}, TABLE)
     changed(tmp_path / COCO_FILE, lambda values: values["annotations"][0].update(image_id=77))
     assert Source(tmp_path, coco).kinds == {"instances_default.json": "unknown image"}
 
 
 @pytest.mark.parametrize("module", [coco, label_studio])
-def test_an_image_that_is_listed_twice_is_read_once(tmp_path: Path, module: ModuleType) -> None:
+def test_an_image_listed_twice_is_read_once(tmp_path: Path, module: ModuleType) -> None:
     write(tmp_path, module, {"1.png": SQUARE}, TABLE)
 
     def double(values: Any) -> None:
@@ -323,7 +325,7 @@ def test_an_image_that_is_listed_twice_is_read_once(tmp_path: Path, module: Modu
     assert list(source.kinds.values()) == ["annotated twice"]
 
 
-def test_results_that_are_no_masks_are_counted(tmp_path: Path) -> None:
+def test_results_without_a_mask_are_counted(tmp_path: Path) -> None:
     write(tmp_path, label_studio, {"1.png": SQUARE}, TABLE)
     box = {"type": "keypointlabels", "value": {"keypointlabels": ["cat"]}}
     changed(tmp_path / TASKS, lambda tasks: tasks[0]["annotations"][0]["result"].append(box))
@@ -333,7 +335,7 @@ def test_results_that_are_no_masks_are_counted(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("module", [camvid, coco, label_studio, mask_pairs, voc])
-def test_a_folder_of_something_else_is_refused_with_what_is_expected(tmp_path: Path, module: ModuleType) -> None:
+def test_a_folder_of_another_format_is_refused_with_the_expected_files(tmp_path: Path, module: ModuleType) -> None:
     (tmp_path / "cat").mkdir()
     assert module.recognise(tmp_path) == ""
     with pytest.raises(DatasetError, match=r"format|name"):

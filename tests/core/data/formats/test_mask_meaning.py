@@ -58,7 +58,7 @@ def smoothed() -> IntArray:
     return np.asarray(image.resize((48, 32), Image.Resampling.BILINEAR))
 
 
-def test_of_two_names_255_is_the_second(tmp_path: Path) -> None:
+def test_255_is_the_second_of_two_named_classes(tmp_path: Path) -> None:
     root = put(tmp_path, BASE * 255, BASE * 255, BASE * 0, np.full_like(BASE, 255))
     source = read(root, class_names="ground,thing")
     assert source.table.names == ("ground", "thing")
@@ -70,7 +70,7 @@ def test_of_two_names_255_is_the_second(tmp_path: Path) -> None:
     ]
 
 
-def test_255_stays_ignored_where_more_classes_are_named_or_people_say_so(tmp_path: Path) -> None:
+def test_255_stays_ignored_with_more_than_two_names_or_when_chosen(tmp_path: Path) -> None:
     root = put(tmp_path, BASE * 255)
     assert kept(read(root, class_names="ground,thing,more")) == [0, 255]
     assert kept(read(root, class_names="ground,thing", ignore_id=255)) == [0, 255]
@@ -84,7 +84,7 @@ def test_black_and_white_colours_are_read_as_grey(tmp_path: Path, depth: int) ->
     assert (source.masks["images/0.png"] == BASE).all()
 
 
-def test_ids_saved_three_times_as_colours_have_their_classes(tmp_path: Path) -> None:
+def test_ids_repeated_in_three_channels_are_read_as_ids(tmp_path: Path) -> None:
     mask = BASE * 2
     mask[0] = 1
     source = read(put(tmp_path, np.dstack([mask] * 3)))
@@ -107,7 +107,7 @@ def test_smoothed_black_and_white_masks_are_asked_about(tmp_path: Path, suffix: 
     assert kept(read(root, threshold_masks="half")) == [0, 1]
 
 
-def test_what_lies_between_black_and_white_is_ignored(tmp_path: Path) -> None:
+def test_values_between_black_and_white_can_be_ignored(tmp_path: Path) -> None:
     trimap = BASE * 255
     trimap[8:24, 9] = 127
     root = put(tmp_path, trimap)
@@ -117,7 +117,7 @@ def test_what_lies_between_black_and_white_is_ignored(tmp_path: Path) -> None:
     assert len(read(root, threshold_masks="off").table) == 128
 
 
-def test_usual_ids_with_a_border_of_255_are_not_asked_about(tmp_path: Path) -> None:
+def test_ids_with_a_border_of_255_are_not_asked_about(tmp_path: Path) -> None:
     border = BASE.copy()
     border[:2] = 255
     wide = (BASE.astype(np.uint16)) * 300
@@ -135,7 +135,7 @@ def test_a_mask_in_the_alpha_channel_is_read(tmp_path: Path) -> None:
     assert "mask in alpha" in [problem.kind for problem in source.problems.kept]
 
 
-def test_a_mask_in_the_alpha_channel_may_be_empty(tmp_path: Path) -> None:
+def test_a_mask_in_the_alpha_channel_can_be_empty(tmp_path: Path) -> None:
     pixels, empty = np.zeros((32, 48, 4), np.uint8), np.zeros((32, 48, 4), np.uint8)
     pixels[..., 3] = BASE * 255
     source = read(put(tmp_path, empty, pixels))
@@ -143,7 +143,7 @@ def test_a_mask_in_the_alpha_channel_may_be_empty(tmp_path: Path) -> None:
     assert (source.masks["images/1.png"] == BASE).all()
 
 
-def test_a_threshold_is_for_two_classes(tmp_path: Path) -> None:
+def test_a_threshold_requires_two_classes(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="name two classes"):
         read(put(tmp_path, BASE * 255), class_names="a,b,c", threshold_masks="half")
 
@@ -165,7 +165,7 @@ def test_floating_point_masks_are_asked_about_and_read_as_ids(tmp_path: Path) ->
     assert (source.masks["images/0.png"] == BASE).all()
 
 
-def test_floats_that_are_no_ids_are_no_masks(tmp_path: Path) -> None:
+def test_floats_that_are_not_ids_are_not_masks(tmp_path: Path) -> None:
     root = put(tmp_path, Image.fromarray(BASE.astype(np.float32) / 3), suffix=".tif")
     assert asked(root) == {}
     source = read(root, float_masks="ids")
@@ -174,7 +174,7 @@ def test_floats_that_are_no_ids_are_no_masks(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("listing", ["id,name\n1,cat\n2,dog\n3,bird\n", "name,id\ndog,2\nbird,3\ncat,1\n"])
-def test_the_column_of_ids_counts(tmp_path: Path, listing: str) -> None:
+def test_ids_in_a_class_table_are_used(tmp_path: Path, listing: str) -> None:
     mask = BASE * 2
     mask[:4] = 1
     root = put(tmp_path, mask)
@@ -202,7 +202,7 @@ def test_the_column_of_ids_counts(tmp_path: Path, listing: str) -> None:
         ("classes.json", '{"0": "background", "1": "cat", "2": "dog"}'),
     ],
 )
-def test_ids_in_files_of_classes(tmp_path: Path, name: str, text: str) -> None:
+def test_ids_in_class_files_are_used(tmp_path: Path, name: str, text: str) -> None:
     root = put(tmp_path, BASE * 2)
     (root / name).write_text(text)
     source = read(root)
@@ -211,7 +211,7 @@ def test_ids_in_files_of_classes(tmp_path: Path, name: str, text: str) -> None:
     assert asked(root) == {}
 
 
-def test_names_that_begin_at_1_fit_where_0_is_ignored(tmp_path: Path) -> None:
+def test_class_names_start_at_id_1_when_0_is_ignored(tmp_path: Path) -> None:
     root = put(tmp_path, np.where(BASE == 1, 12, ADE).astype(np.uint8))
     source = read(root, class_names=NAMES, ignore_id=0)
     assert source.table.names[-1] == "class12"
@@ -221,7 +221,7 @@ def test_names_that_begin_at_1_fit_where_0_is_ignored(tmp_path: Path) -> None:
     assert mask[30, 0] == 255
 
 
-def test_names_that_begin_at_0_or_1_are_asked_about(tmp_path: Path) -> None:
+def test_whether_class_names_start_at_0_or_1_is_asked(tmp_path: Path) -> None:
     root = put(tmp_path, ADE)
     assert asked(root, class_names=NAMES) == {}
     assert asked(root, class_names=NAMES, ignore_id=0) == {"first id": ["first_id 1", "first_id 0"]}
@@ -232,7 +232,7 @@ def test_names_that_begin_at_0_or_1_are_asked_about(tmp_path: Path) -> None:
     assert first[30, 0] == zero[30, 0] == 255
 
 
-def test_an_id_beyond_the_names_in_every_mask_is_asked_about(tmp_path: Path) -> None:
+def test_a_frequent_id_without_a_name_is_asked_about(tmp_path: Path) -> None:
     mask = BASE * 3
     mask[:4] = 11
     root = put(tmp_path, mask, mask)
@@ -247,7 +247,7 @@ def test_an_id_beyond_the_names_in_every_mask_is_asked_about(tmp_path: Path) -> 
     assert kept(own) == [0, 3, 11]
 
 
-def test_rare_ids_without_a_name_leave_their_masks_out_and_block_nothing(tmp_path: Path) -> None:
+def test_masks_with_rare_ids_without_a_name_are_left_out_without_blocking_the_import(tmp_path: Path) -> None:
     odd = BASE.copy()
     odd[0, 0] = 9
     root = put(tmp_path, BASE, BASE, odd)
@@ -260,7 +260,7 @@ def test_rare_ids_without_a_name_leave_their_masks_out_and_block_nothing(tmp_pat
     assert kept(read(root, class_names="ground,thing", unnamed_ids="ignore")) == [0, 1, 255]
 
 
-def test_colours_of_smoothed_edges_are_asked_about(tmp_path: Path) -> None:
+def test_smoothed_edges_in_colour_masks_are_asked_about(tmp_path: Path) -> None:
     clean = np.zeros((32, 48, 3), np.uint8)
     clean[8:24, 10:30] = 128, 0, 0
     edges = clean.copy()
@@ -298,7 +298,7 @@ def photo_mask(root: Path, **options: Any) -> IntArray:
 
 
 @pytest.mark.parametrize("orientation", [2, 3, 4, 5, 6, 7, 8])
-def test_masks_of_photos_that_exif_turns_are_asked_about_and_turned(tmp_path: Path, orientation: int) -> None:
+def test_masks_of_images_with_exif_rotation_are_asked_about_and_rotated(tmp_path: Path, orientation: int) -> None:
     root = turned(tmp_path, orientation, BASE)
     assert asked(root) == {"turned photos": ["exif_masks turn", "exif_masks keep"]}
     assert meaning(root).blocking
@@ -313,7 +313,7 @@ def test_masks_of_photos_that_exif_turns_are_asked_about_and_turned(tmp_path: Pa
     assert asked(root, exif_masks="turn") == {}
 
 
-def test_a_mask_of_an_unturned_photo_is_named_by_its_cause(tmp_path: Path) -> None:
+def test_a_mask_of_an_unrotated_image_is_reported_with_the_cause(tmp_path: Path) -> None:
     from core.data.images import MaskError
     from core.data.masks.reading import read_mask
 
@@ -325,7 +325,7 @@ def test_a_mask_of_an_unturned_photo_is_named_by_its_cause(tmp_path: Path) -> No
     assert str(Cure.EXIF_MASKS_TURN) in found.cure
 
 
-def test_masks_of_the_shown_size_fit_and_are_not_asked_about(tmp_path: Path) -> None:
+def test_masks_of_the_displayed_size_are_not_asked_about(tmp_path: Path) -> None:
     root = turned(tmp_path, 6, np.ascontiguousarray(BASE.T))
     assert asked(root) == {}
     assert (photo_mask(root) == BASE.T).all()
@@ -341,7 +341,7 @@ OLDER: list[tuple[str, Callable[[Path], Path], dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("name", "make", "options"), OLDER, ids=[name for name, *_ in OLDER])
-def test_what_was_imported_before_keeps_its_meaning_and_asks_nothing(
+def test_datasets_of_former_releases_keep_their_meaning_without_a_question(
     tmp_path: Path, name: str, make: Callable[[Path], Path], options: dict[str, Any]
 ) -> None:
     root = make(tmp_path)
@@ -357,7 +357,7 @@ def test_what_was_imported_before_keeps_its_meaning_and_asks_nothing(
         assert len(names) > 100
 
 
-def test_every_answer_is_an_option_of_readers() -> None:
+def test_every_answer_is_a_read_option() -> None:
     known = {field.name for field in fields(ReadOptions)}
     assert set(ANSWERS) <= known
     assert set(CHOICES) <= set(ANSWERS)

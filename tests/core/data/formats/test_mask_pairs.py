@@ -43,7 +43,7 @@ def put(path: Path, pixels: IntArray = IDS) -> None:
         ("imgs/validation/1.bmp", "gt/validation/1.bmp", "val"),
     ],
 )
-def test_layouts(tmp_path: Path, image: str, mask: str, split: str) -> None:
+def test_common_folder_layouts_are_read(tmp_path: Path, image: str, mask: str, split: str) -> None:
     draw_all(tmp_path, [image])
     put(tmp_path / mask)
     assert detect(tmp_path).format is SourceFormat.MASK_PAIRS
@@ -53,14 +53,14 @@ def test_layouts(tmp_path: Path, image: str, mask: str, split: str) -> None:
     assert source.kinds == {}
 
 
-def test_classes_that_nobody_named_are_numbers(tmp_path: Path) -> None:
+def test_unnamed_classes_are_numbered(tmp_path: Path) -> None:
     draw_all(tmp_path, ["images/1.png", "images/2.png"])
     put(tmp_path / "labels/1.png")
     put(tmp_path / "labels/2.png", np.full((4, 5), 6, np.uint8))
     assert Source(tmp_path, mask_pairs).table.names == ("0", "1", "2", "3", "4", "5", "6")
 
 
-def test_more_classes_than_a_byte_holds_make_wide_masks(tmp_path: Path) -> None:
+def test_more_than_255_classes_make_16_bit_masks(tmp_path: Path) -> None:
     draw_all(tmp_path, ["images/1.png"])
     put(tmp_path / "labels/1.png", np.array([[0, 255, 299, 65_535, 1]] * 4, dtype=np.uint16))
     source = Source(tmp_path, mask_pairs)
@@ -68,7 +68,7 @@ def test_more_classes_than_a_byte_holds_make_wide_masks(tmp_path: Path) -> None:
     assert source.masks["images/1.png"][0].tolist() == [0, 255, 299, 65_535, 1]
 
 
-def test_names_by_option_and_the_id_that_is_ignored(tmp_path: Path) -> None:
+def test_class_names_and_the_ignored_id_can_be_given_as_options(tmp_path: Path) -> None:
     draw_all(tmp_path, ["images/1.png"])
     put(tmp_path / "labels/1.png")
     source = Source(tmp_path, mask_pairs, ReadOptions(class_names="ground, cat, dog", ignore_id=3))
@@ -99,7 +99,7 @@ def test_masks_of_0_and_255_have_two_classes(tmp_path: Path) -> None:
     assert source.masks["images/1.png"][0].tolist() == [0, 255, 0, 0, 0]
 
 
-def test_a_palette_gives_the_classes_their_colours(tmp_path: Path) -> None:
+def test_classes_have_the_colours_of_the_palette(tmp_path: Path) -> None:
     draw_all(tmp_path, ["images/1.png"])
     image = Image.fromarray(IDS)
     image.putpalette([value for number in range(256) for value in (number, 7, 9)])
@@ -109,14 +109,14 @@ def test_a_palette_gives_the_classes_their_colours(tmp_path: Path) -> None:
     assert source.table.colours == ("#000709", "#010709", "#020709", "#030709")
 
 
-def test_colours_with_a_file_beside_or_among_the_masks(tmp_path: Path) -> None:
+def test_a_colour_file_beside_or_among_the_masks_is_read(tmp_path: Path) -> None:
     draw_all(tmp_path, ["images/1.png"])
     put(tmp_path / "labels/1.png", np.array([[(9, 9, 8), (7, 7, 6)] + [(0, 0, 0)] * 3] * 4, dtype=np.uint8))
     (tmp_path / "labels/labelmap.txt").write_text("cat:9,9,8::\ndog:7,7,6::\nvoid:0,0,0::\n")
     assert Source(tmp_path, mask_pairs).masks["images/1.png"][0].tolist() == [0, 1, 255, 255, 255]
 
 
-def test_images_that_nobody_labelled_lie_in_a_folder_of_their_own(tmp_path: Path) -> None:
+def test_images_in_an_unlabelled_folder_are_read_as_unlabelled(tmp_path: Path) -> None:
     draw_all(tmp_path, ["images/1.png", "unlabelled/2.png"])
     put(tmp_path / "labels/1.png")
     source = Source(tmp_path, mask_pairs)
@@ -124,7 +124,7 @@ def test_images_that_nobody_labelled_lie_in_a_folder_of_their_own(tmp_path: Path
     assert source.kinds == {}
 
 
-def test_images_elsewhere_and_second_masks_are_named(tmp_path: Path) -> None:
+def test_images_outside_the_layout_and_second_masks_are_reported(tmp_path: Path) -> None:
     draw_all(tmp_path, ["images/1.png", "preview/1.png", "test/1.png"])
     put(tmp_path / "labels/1.bmp")
     put(tmp_path / "labels/1.png")
@@ -136,7 +136,7 @@ def test_images_elsewhere_and_second_masks_are_named(tmp_path: Path) -> None:
     }
 
 
-def test_an_image_keeps_its_own_mask_where_another_name_goes_on(tmp_path: Path) -> None:
+def test_a_mask_belongs_to_the_image_with_the_longest_matching_name(tmp_path: Path) -> None:
     draw_all(tmp_path, ["images/a.png", "images/a_mask.png"])
     put(tmp_path / "labels/a_mask.png")
     source = Source(tmp_path, mask_pairs)
@@ -154,7 +154,7 @@ def test_a_mask_behind_a_link_that_leaves_the_folder_is_not_read(tmp_path: Path)
     assert source.kinds["labels/2.png"] == "link leaves the folder"
 
 
-def test_images_without_any_mask_are_no_pairs(tmp_path: Path) -> None:
+def test_images_without_any_mask_are_not_image_mask_pairs(tmp_path: Path) -> None:
     draw_all(tmp_path, ["images/1.png", "images/2.png"])
     (tmp_path / "labels").mkdir()
     (tmp_path / "labels/1.txt").write_text("0 0.5 0.5 0.1 0.1")
@@ -163,7 +163,7 @@ def test_images_without_any_mask_are_no_pairs(tmp_path: Path) -> None:
         mask_pairs.read(tmp_path / "images", ReadOptions())
 
 
-def test_names_that_fit_two_images_fit_none(tmp_path: Path) -> None:
+def test_a_mask_whose_name_fits_two_images_is_matched_to_neither(tmp_path: Path) -> None:
     draw_all(tmp_path, ["images/a.png", "images/A.png", "images/b.png"])
     put(tmp_path / "masks/a_mask.png")
     put(tmp_path / "masks/b.png")
@@ -172,17 +172,17 @@ def test_names_that_fit_two_images_fit_none(tmp_path: Path) -> None:
     assert source.kinds["masks/a_mask.png"] == "mask without image"
 
 
-def test_photos_in_two_sizes_are_no_photos_with_masks(tmp_path: Path) -> None:
+def test_images_in_two_sizes_are_not_image_mask_pairs(tmp_path: Path) -> None:
     draw_all(tmp_path, ["1.jpg", "1_l.jpg", "2.jpg", "2_l.jpg"])
     assert detect(tmp_path).format is SourceFormat.UNLABELLED
 
 
-def test_a_few_masks_beside_many_photos_are_no_dataset_of_masks(tmp_path: Path) -> None:
+def test_a_few_masks_beside_many_images_do_not_make_a_mask_dataset(tmp_path: Path) -> None:
     draw_all(tmp_path, [*(f"{number}.jpg" for number in range(9)), "1_mask.jpg"])
     assert detect(tmp_path).format is SourceFormat.UNLABELLED
 
 
-def test_kittis_folders_are_read_by_their_ids(tmp_path: Path) -> None:
+def test_kittis_folders_are_read_with_their_ids(tmp_path: Path) -> None:
     for split in ("train", "test"):
         draw_all(tmp_path, [f"{split}/image_2/1.png", f"{split}/semantic_rgb/1.png", f"{split}/instance/1.png"])
         put(tmp_path / f"{split}/semantic/1.png")
@@ -197,7 +197,7 @@ def test_kittis_folders_are_read_by_their_ids(tmp_path: Path) -> None:
     assert source.kinds == {}
 
 
-def test_written_masks_lie_below_each_split_with_their_classes_as_datumaro_reads_them(tmp_path: Path) -> None:
+def test_exported_masks_are_in_the_layout_that_datumaro_reads(tmp_path: Path) -> None:
     table = ClassTable(("road", "traffic light"), ("#804080", "#faaa1e"))
     masks = {f"{at}/1.png": np.array([[0, 1, 255]], np.uint8) for at in range(4)}
     files = write(tmp_path, mask_pairs, masks, table, ["train", "val", "odd / split", ""])
@@ -212,7 +212,7 @@ def test_written_masks_lie_below_each_split_with_their_classes_as_datumaro_reads
 @pytest.mark.parametrize(
     ("per", "names"), [(Per.CLASS, ["a%2Fb", "road"]), (Per.PIECE, ["001_road", "002_road", "003_a%2Fb"])]
 )
-def test_black_and_white_masks_for_each_class_or_piece_lie_beside_the_ids(
+def test_binary_masks_for_each_class_or_piece_are_exported_beside_the_ids(
     tmp_path: Path, per: Per, names: list[str]
 ) -> None:
     table = ClassTable(("road", "a/b"), ("#804080", "#faaa1e"))

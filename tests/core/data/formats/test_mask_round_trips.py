@@ -21,7 +21,7 @@ NAMES = ["a.png", "sub/a.jpg", "ü b.png", "CON.png", "日本.PNG", "a_mask.png"
 @pytest.mark.parametrize("name", MODULES)
 @settings(max_examples=25, deadline=None)
 @given(data=st.data())
-def test_masks_classes_and_colours_come_back_as_they_were(name: str, data: st.DataObject) -> None:
+def test_masks_classes_and_colours_survive_a_round_trip(name: str, data: st.DataObject) -> None:
     module = MODULES[name]
     table = data.draw(tables(MOST.get(name, 300)))
     drawn = {path: data.draw(masks(table)) for path in data.draw(st.sampled_from([NAMES, NAMES[:1]]))}
@@ -38,7 +38,7 @@ def test_masks_classes_and_colours_come_back_as_they_were(name: str, data: st.Da
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_what_was_written_is_recognised(name: str, tmp_path: Path) -> None:
+def test_the_format_of_an_export_is_detected(name: str, tmp_path: Path) -> None:
     table = ClassTable(("a", "b"), ("#000000", "#ff0000"))
     write(tmp_path, MODULES[name], {"1.png": np.eye(4, dtype=np.uint8)}, table, ["train"])
     found = detect(tmp_path)
@@ -46,7 +46,7 @@ def test_what_was_written_is_recognised(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_an_image_that_nobody_labelled_stays_so(name: str, tmp_path: Path) -> None:
+def test_an_unlabelled_image_stays_unlabelled(name: str, tmp_path: Path) -> None:
     table = ClassTable(("a", "b"), ("#000000", "#ff0000"))
     files = write(tmp_path, MODULES[name], {"1.png": np.eye(4, dtype=np.uint8), "2.png": None}, table, ["train"])
     source = Source(tmp_path, MODULES[name])
@@ -54,14 +54,14 @@ def test_an_image_that_nobody_labelled_stays_so(name: str, tmp_path: Path) -> No
     assert list(source.masks) == files[:1]
 
 
-def test_a_palette_refuses_more_classes_than_it_holds(tmp_path: Path) -> None:
+def test_more_classes_than_a_palette_holds_are_refused(tmp_path: Path) -> None:
     table = ClassTable(tuple(map(str, range(256))), tuple(f"#{number:06x}" for number in range(256)))
     with pytest.raises(ExportError, match="255 classes"):
         voc.write(tmp_path, [], table, [])
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_classes_of_one_colour_are_told_apart_all_the_same(name: str, tmp_path: Path) -> None:
+def test_classes_of_the_same_colour_stay_distinct(name: str, tmp_path: Path) -> None:
     table = ClassTable(("a", "b"), ("#123456", "#123456"))
     mask = np.array([[0, 1, 255]], dtype=np.uint8)
     (file,) = write(tmp_path, MODULES[name], {"1.png": mask}, table)

@@ -21,7 +21,7 @@ def put(path: Path, *columns: int, value: int = 255) -> None:
     Image.fromarray(mask).save(path)
 
 
-def test_a_folder_for_each_image_with_a_mask_for_each_object(tmp_path: Path) -> None:
+def test_a_folder_per_image_with_a_mask_per_object_is_read(tmp_path: Path) -> None:
     root = tmp_path / "set"
     for number in range(3):
         draw_all(root, [f"stage1_train/id{number}/images/id{number}.png"])
@@ -36,7 +36,7 @@ def test_a_folder_for_each_image_with_a_mask_for_each_object(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("value", [1, 255])
-def test_a_folder_for_each_class(tmp_path: Path, value: int) -> None:
+def test_a_folder_per_class_is_read(tmp_path: Path, value: int) -> None:
     draw_all(tmp_path, ["images/1.jpg", "images/2.jpg", "images/3.jpg"])
     for number in (1, 2):
         put(tmp_path / f"masks/dog/{number}.png", 1, 2, value=value)
@@ -49,7 +49,7 @@ def test_a_folder_for_each_class(tmp_path: Path, value: int) -> None:
     assert "background, cat, dog" in source.problems.kept[0].message
 
 
-def test_brushes_of_label_studio_as_png(tmp_path: Path) -> None:
+def test_label_studio_brushes_as_png_are_read(tmp_path: Path) -> None:
     draw_all(tmp_path, ["images/1.jpg", "images/2.jpg"])
     for number in (1, 2):
         put(tmp_path / f"masks/task-{number}-annotation-{number}-by-1-tag-cat-0.png", 0)
@@ -60,14 +60,14 @@ def test_brushes_of_label_studio_as_png(tmp_path: Path) -> None:
     assert "brushes by task" in [problem.kind for problem in source.problems.kept]
 
 
-def test_brushes_that_name_no_image_say_which_export_does(tmp_path: Path) -> None:
+def test_brushes_that_name_no_image_are_refused_with_the_export_to_use(tmp_path: Path) -> None:
     draw_all(tmp_path, ["images/a.jpg"])
     put(tmp_path / "masks/task-7-annotation-7-by-1-tag-cat-0.png", 0)
     with pytest.raises(DatasetError, match="export as JSON"):
         mask_pairs.read(tmp_path, ReadOptions())
 
 
-def test_a_file_with_several_values_is_no_mask_of_one_class(tmp_path: Path) -> None:
+def test_a_file_with_several_values_is_not_the_mask_of_one_class(tmp_path: Path) -> None:
     draw_all(tmp_path, ["images/1.jpg", "images/2.jpg"])
     for number in (1, 2):
         put(tmp_path / f"masks/cat/{number}.png", 0)
@@ -79,7 +79,7 @@ def test_a_file_with_several_values_is_no_mask_of_one_class(tmp_path: Path) -> N
     assert Source(tmp_path, mask_pairs).fault.kind == "wrong mask size"
 
 
-def test_ordinary_pairs_below_splits_are_no_classes(tmp_path: Path) -> None:
+def test_ordinary_image_mask_pairs_below_splits_are_not_classes(tmp_path: Path) -> None:
     draw_all(tmp_path, ["images/train/1.jpg"])
     put(tmp_path / "masks/train/1.png", 0, value=1)
     assert Source(tmp_path, mask_pairs).table.names == ("0", "1")

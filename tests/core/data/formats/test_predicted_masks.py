@@ -91,7 +91,7 @@ def test_every_form_has_the_same_classes_and_confidences(
 
 
 @given(seed=st.integers(0, 1000))
-def test_given_probability_is_the_models_own_where_it_is_known(seed: int) -> None:
+def test_the_given_probability_is_the_models_own_if_known(seed: int) -> None:
     probs = drawn(seed)
     mask = np.random.default_rng(seed).integers(0, 3, SHAPE).astype(np.uint8)
     mask[0] = IGNORE
@@ -114,7 +114,7 @@ def test_given_probability_is_the_models_own_where_it_is_known(seed: int) -> Non
     ),
     archives=st.booleans(),
 )
-def test_what_is_written_reads_back(
+def test_written_predictions_read_back(
     tmp_path_factory: pytest.TempPathFactory, names: list[str], *, archives: bool
 ) -> None:
     folder = tmp_path_factory.mktemp("written") / "masks"
@@ -135,7 +135,7 @@ def test_what_is_written_reads_back(
         assert found.folds.get(one.name) == (place - 1 if place else None)
 
 
-def test_files_find_images_by_path_without_ending_with_it_or_by_the_end_of_their_path(tmp_path: Path) -> None:
+def test_files_are_matched_to_images_by_path_with_or_without_extension_or_by_its_end(tmp_path: Path) -> None:
     for name in ("cam1/f0", "cam2/f0", "one.jpg", "deep/two"):
         as_archive_at(tmp_path / f"{name}.npz")
     found = find_predicted(tmp_path, CLASSES)
@@ -159,7 +159,7 @@ def as_archive_at(path: Path) -> None:
         (["a", "x/a"], "1 images have several files"),
     ],
 )
-def test_files_of_no_image_or_twice_of_one_are_named(tmp_path: Path, names: list[str], message: str) -> None:
+def test_files_that_match_no_image_or_one_image_twice_are_named(tmp_path: Path, names: list[str], message: str) -> None:
     for name in names:
         as_archive_at(tmp_path / f"{name}.npz")
     with pytest.raises(DatasetError, match=message):
@@ -266,7 +266,7 @@ def in_headers(data: bytes, local: int, central: int, value: int) -> bytes:
     ],
     ids=["damaged", "password", "method"],
 )
-def test_an_archive_that_cannot_be_unpacked_is_named(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
+def test_a_damaged_archive_is_named(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
     values = {"class": np.random.default_rng(0).integers(0, 3, SHAPE), "confidence": drawn().max(axis=0)}
     np.savez_compressed(tmp_path / "a.npz", **values)
     path = tmp_path / "a.npz"
@@ -275,13 +275,13 @@ def test_an_archive_that_cannot_be_unpacked_is_named(tmp_path: Path, damage: Cal
         read_one(tmp_path)
 
 
-def test_complex_numbers_are_no_probabilities(tmp_path: Path) -> None:
+def test_complex_numbers_are_not_probabilities(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", probs=drawn() + 0.5j)
     with pytest.raises(DatasetError, match="complex64 values, no probabilities"):
         read_one(tmp_path)
 
 
-def test_the_index_of_a_palette_is_no_probability(tmp_path: Path) -> None:
+def test_a_palette_index_is_not_a_probability(tmp_path: Path) -> None:
     save(tmp_path / "labels" / "a.png", classes_of(drawn()))
     indexed = Image.fromarray(np.zeros(SHAPE, np.uint8))
     indexed.putpalette([230, 230, 230])
@@ -298,7 +298,7 @@ def test_white_of_one_bit_is_a_probability_of_one(tmp_path: Path) -> None:
     assert np.unique(read_one(tmp_path).confidence).tolist() == [255]
 
 
-def test_two_archives_of_one_name_are_refused(tmp_path: Path) -> None:
+def test_two_archives_with_the_same_name_are_refused(tmp_path: Path) -> None:
     as_probs(tmp_path, drawn())
     (tmp_path / "a.NPZ").write_bytes((tmp_path / "a.npz").read_bytes())
     with pytest.raises(DatasetError, match="files of one image; leave one of them"):
@@ -308,11 +308,11 @@ def test_two_archives_of_one_name_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "image"), [("cafe\u0301", "caf\u00e9.png"), ("caf\u00e9", "cafe\u0301.png"), (" a", " a.png")]
 )
-def test_files_find_images_whatever_the_form_of_their_accents(file: str, image: str) -> None:
+def test_files_are_matched_to_images_regardless_of_unicode_normalisation(file: str, image: str) -> None:
     assert rows_of_files([file], [SourceSample(f"/data/{image}", image)]).tolist() == [0]
 
 
-def test_images_that_differ_in_the_form_of_an_accent_alone_stay_apart() -> None:
+def test_images_that_differ_only_in_unicode_normalisation_stay_distinct() -> None:
     names = ["cafe\u0301", "caf\u00e9"]
     images = [SourceSample(f"/data/{name}.png", f"{name}.png") for name in names]
     assert rows_of_files(names[::-1], images).tolist() == [1, 0]

@@ -75,7 +75,7 @@ def test_every_form_gives_the_same_rows(
     np.testing.assert_allclose(match_images(found, IMAGES), values, atol=1e-6)
 
 
-def test_an_array_takes_its_names_from_a_second_file(tmp_path: Path, values: FloatArray) -> None:
+def test_the_image_names_of_an_array_are_read_from_a_second_file(tmp_path: Path, values: FloatArray) -> None:
     np.save(tmp_path / "p.npy", values)
     with pytest.raises(DatasetError, match="--ids"):
         read_probabilities(tmp_path / "p.npy", CLASSES)
@@ -85,7 +85,7 @@ def test_an_array_takes_its_names_from_a_second_file(tmp_path: Path, values: Flo
 
 
 @given(st.permutations(range(4)), st.sampled_from(["name", "path", "ending", "elsewhere", "windows", "stem"]))
-def test_a_row_finds_its_image_by_any_unmistakable_name(order: list[int], spelling: str) -> None:
+def test_a_row_is_matched_to_its_image_by_any_unambiguous_name(order: list[int], spelling: str) -> None:
     ways: dict[str, Callable[[str], str]] = {
         "name": lambda name: name,
         "path": lambda name: f"/data/pets/{name}",
@@ -108,12 +108,12 @@ def test_a_row_finds_its_image_by_any_unmistakable_name(order: list[int], spelli
         (NAMES[:3], "1 images have no row"),
     ],
 )
-def test_every_image_is_meant_by_one_row(ids: list[str], says: str) -> None:
+def test_every_image_needs_exactly_one_row(ids: list[str], says: str) -> None:
     with pytest.raises(DatasetError, match=says):
         match_images(Probabilities(ids, np.ones((len(ids), 3), np.float32)), IMAGES)
 
 
-def test_a_name_that_several_images_have_is_refused() -> None:
+def test_a_name_shared_by_several_images_is_refused() -> None:
     twins = [SourceSample("/d/a/1.png", "a/1.png"), SourceSample("/d/b/1.png", "b/1.png")]
     with pytest.raises(DatasetError, match="or several"):
         match_images(Probabilities(["1.png", "b/1.png"], np.ones((2, 3), np.float32)), twins)
@@ -129,7 +129,7 @@ def test_a_name_that_several_images_have_is_refused() -> None:
         (lambda values: values[:3], "4 names"),
     ],
 )
-def test_what_are_no_probabilities_is_refused_and_named(
+def test_values_that_are_not_probabilities_are_refused_and_named(
     tmp_path: Path, values: FloatArray, spoil: Callable[[FloatArray], FloatArray], says: str
 ) -> None:
     np.savez(tmp_path / "p.npz", pred_probs=spoil(values), ids=np.array(NAMES))
@@ -156,7 +156,7 @@ def test_what_are_no_probabilities_is_refused_and_named(
         ("p.pkl", b"", "is none of"),
     ],
 )
-def test_files_that_say_too_little_are_refused(tmp_path: Path, name: str, content: bytes, says: str) -> None:
+def test_incomplete_files_are_refused(tmp_path: Path, name: str, content: bytes, says: str) -> None:
     (tmp_path / name).write_bytes(content)
     ids = tmp_path / "ids.txt"
     ids.write_text("a\n")
@@ -164,7 +164,7 @@ def test_files_that_say_too_little_are_refused(tmp_path: Path, name: str, conten
         read_probabilities(tmp_path / name, CLASSES, ids if name == "p.npy" else None)
 
 
-def test_the_classes_that_a_file_names_say_which_column_is_which(tmp_path: Path, values: FloatArray) -> None:
+def test_columns_are_matched_by_the_class_names_in_the_file(tmp_path: Path, values: FloatArray) -> None:
     order = [2, 0, 1]
     names = np.array([CLASSES[one] for one in order])
     np.savez(tmp_path / "p.npz", pred_probs=values[:, order], ids=np.array(NAMES), classes=names)

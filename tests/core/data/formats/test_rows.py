@@ -26,7 +26,7 @@ def read(path: Path, **options: object) -> dict[str, str | None]:
     return labels(listing(path, FORM, ReadOptions(**{"literal_labels": False, **options}))[0])  # type: ignore[arg-type]
 
 
-def test_the_index_that_pandas_writes_is_no_split_and_no_label(tmp_path: Path) -> None:
+def test_the_index_written_by_pandas_is_neither_split_nor_label(tmp_path: Path) -> None:
     frame = pd.DataFrame({"path": ["1.png", "2.png"], "label": ["a", "b"]})
     frame.to_csv(tmp_path / "labels.csv")
     samples, problems = listing(tmp_path / "labels.csv", FORM, PLAIN)
@@ -41,14 +41,14 @@ def test_the_index_that_pandas_writes_is_no_split_and_no_label(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("head", ["sep=;\r\n", '"sep=;"\n'])
-def test_a_first_line_that_names_the_delimiter_is_passed_over(head: str, tmp_path: Path) -> None:
+def test_a_first_line_that_names_the_delimiter_is_skipped(head: str, tmp_path: Path) -> None:
     path = table(tmp_path, f"{head}path;label\n1,5.png;a\n2.png\n")
     samples, problems = listing(path, FORM, PLAIN)
     assert labels(samples) == {"1,5.png": "a"}
     assert [problem.path for problem in problems.kept] == ["labels.csv, row 4"]
 
 
-def test_blanks_around_cells_and_names_mean_nothing(tmp_path: Path) -> None:
+def test_blanks_around_cells_and_names_are_ignored(tmp_path: Path) -> None:
     draw_all(tmp_path, ["1.png"])
     assert read(table(tmp_path, "path , label\n1.png , dog\n")) == {"1.png": "dog"}
 
@@ -59,7 +59,7 @@ def test_text_that_is_not_utf8_is_read_with_a_warning(tmp_path: Path) -> None:
     assert [problem.kind for problem in problems.kept] == ["encoding guessed"]
 
 
-def test_missing_values_are_told_with_the_option_that_makes_them_a_class(tmp_path: Path) -> None:
+def test_missing_values_are_reported_with_the_option_that_makes_them_a_class(tmp_path: Path) -> None:
     path = table(tmp_path, "path,label\n1.png,NA\n2.png,None\n3.png,a\n4.png,\n")
     samples, problems = listing(path, FORM, PLAIN)
     assert labels(samples) == {"1.png": None, "2.png": None, "3.png": "a", "4.png": None}
@@ -68,14 +68,14 @@ def test_missing_values_are_told_with_the_option_that_makes_them_a_class(tmp_pat
     assert read(path, literal_labels=True)["1.png"] == "NA"
 
 
-def test_numbers_are_one_class_in_csv_and_parquet(tmp_path: Path) -> None:
+def test_a_number_is_the_same_class_in_csv_and_parquet(tmp_path: Path) -> None:
     frame = pd.DataFrame({"path": ["1.png", "2.png"], "label": [3.0, None]})
     frame.to_csv(tmp_path / "m.csv", index=False)
     frame.to_parquet(tmp_path / "m.parquet")
     assert read(tmp_path / "m.csv") == read(tmp_path / "m.parquet") == {"1.png": "3", "2.png": None}
 
 
-def test_captions_are_no_label_and_folders_beside_them_are(tmp_path: Path) -> None:
+def test_captions_are_not_labels_but_class_folders_are(tmp_path: Path) -> None:
     names = [f"{name}/{number}.png" for name in ("cat", "dog") for number in range(5)]
     draw_all(tmp_path, names)
     rows = "".join(f"{name},a picture of {name}\n" for name in names)
@@ -87,7 +87,7 @@ def test_captions_are_no_label_and_folders_beside_them_are(tmp_path: Path) -> No
     assert len(listing(tmp_path, SourceFormat.HUGGINGFACE, chosen)[0]) == 10
 
 
-def test_metadata_may_call_the_path_image(tmp_path: Path) -> None:
+def test_the_path_column_can_be_named_image(tmp_path: Path) -> None:
     draw_all(tmp_path, ["1.png", "2.png"])
     rows = [{"image": "1.png", "label": "a"}, {"image": "2.png", "label": "b"}]
     table(tmp_path, "".join(f"{json.dumps(row)}\n" for row in rows), "metadata.jsonl")
@@ -97,7 +97,7 @@ def test_metadata_may_call_the_path_image(tmp_path: Path) -> None:
     assert detect(tmp_path).format is FORM
 
 
-def test_columns_of_zeros_and_ones_are_a_class_each(tmp_path: Path) -> None:
+def test_each_one_hot_column_is_a_class(tmp_path: Path) -> None:
     for split in ("train", "valid"):
         draw_all(tmp_path, [f"{split}/{number}.jpg" for number in range(4)])
         rows = "0.jpg, 1, 0\n1.jpg, 0, 1\n2.jpg, 0, 0\n3.jpg, 1, 1\n"
@@ -113,7 +113,7 @@ def test_columns_of_zeros_and_ones_are_a_class_each(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("cells", [['["a", "b"]', '["a", "c"]', "a"], ["a|b", "a|c", "a", "b"]])
-def test_several_labels_an_image_are_refused_with_the_column_named(cells: list[str], tmp_path: Path) -> None:
+def test_several_labels_per_image_are_refused_with_the_name_of_the_column(cells: list[str], tmp_path: Path) -> None:
     frame = pd.DataFrame({"path": [f"{number}.png" for number in range(len(cells))], "label": cells})
     frame.to_csv(tmp_path / "labels.csv", index=False)
     with pytest.raises(DatasetError, match="the column label has several labels per image"):
@@ -148,7 +148,7 @@ def test_few_rows_with_several_labels_are_left_out_by_name(tmp_path: Path) -> No
     assert [problem.kind for problem in problems.kept] == ["several labels"]
 
 
-def test_a_class_with_a_bar_in_its_name_is_one(tmp_path: Path) -> None:
+def test_a_class_name_with_a_bar_is_one_class(tmp_path: Path) -> None:
     assert set(read(table(tmp_path, "path,label\n1.png,on|off\n2.png,on|off\n3.png,x\n")).values()) == {"on|off", "x"}
 
 
@@ -159,19 +159,19 @@ def test_urls_are_named_and_not_fetched(tmp_path: Path) -> None:
     assert str(Cure.IMAGE_ROOT) in problems.kept[0].cure
 
 
-def test_images_of_another_machine_are_named_below_the_image_root(tmp_path: Path) -> None:
+def test_images_from_another_machine_are_named_below_the_image_root(tmp_path: Path) -> None:
     root = draw_all(tmp_path / "images", ["cat/1.png", "dog/1.png"])
     path = table(tmp_path / "table", "path,label\nD:\\x\\cat\\1.png,cat\nD:\\x\\dog\\1.png,dog\n")
     assert read(path, image_root=str(root)) == {"cat/1.png": "cat", "dog/1.png": "dog"}
 
 
-def test_a_mask_with_a_name_too_long_for_a_disk_is_a_problem_of_its_row(tmp_path: Path) -> None:
+def test_a_mask_name_too_long_for_the_file_system_is_reported_with_its_row(tmp_path: Path) -> None:
     root = draw_pairs(tmp_path, {"1": mask_of(0, 1), "2": None})
     path = table(root, f"path,mask\nimages/1.png,masks/1.png\nimages/2.png,{'a' * 300}.png\n")
     assert [one.mask is not None for one in FORMATS[FORM].read(path, PLAIN).samples] == [True, True]
 
 
-def test_columns_that_hold_no_text_are_passed_over_in_parquet(tmp_path: Path) -> None:
+def test_columns_without_text_are_skipped_in_parquet(tmp_path: Path) -> None:
     frame = pd.DataFrame({"path": ["1.png"], "label": ["a"], "took": [pd.Timedelta(days=200_000 // 2)]})
     frame["seen"] = pd.Series(["9999-01-01"]).astype("datetime64[s]")
     frame["more"] = [{"bytes": b"abc", "path": None}]
@@ -191,7 +191,7 @@ def test_a_damaged_page_of_parquet_is_named(tmp_path: Path) -> None:
         listing(tmp_path / "m.parquet", FORM, PLAIN)
 
 
-def test_images_inside_of_parquet_are_named_and_their_bytes_never_printed(tmp_path: Path) -> None:
+def test_images_inside_parquet_are_named_without_printing_their_bytes(tmp_path: Path) -> None:
     frame = pd.DataFrame({"image": [{"bytes": b"\x89PNG" * 9, "path": "1.png"}] * 3, "label": ["a", "b", "a"]})
     frame.to_parquet(tmp_path / "train.parquet")
     with pytest.raises(DatasetError, match="its column image holds images themselves") as caught:

@@ -22,7 +22,7 @@ from tests.core.data.formats.drawn import draw_all
         ("labels.json", '{"annotations": []}', "COCO instances"),
     ],
 )
-def test_annotations_that_are_not_read_are_named_with_the_way(tmp_path: Path, name: str, text: str, way: str) -> None:
+def test_unsupported_annotations_are_named_with_a_cure(tmp_path: Path, name: str, text: str, way: str) -> None:
     draw_all(tmp_path, ["1.jpg"])
     (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).write_text(text)
@@ -56,7 +56,7 @@ def test_annotations_that_are_not_read_are_named_with_the_way(tmp_path: Path, na
         ),
     ],
 )
-def test_masks_and_boxes_of_formats_that_are_not_read_are_no_photos_and_no_classes(
+def test_masks_and_boxes_of_unsupported_formats_are_neither_images_nor_classes(
     tmp_path: Path, name: str, text: str, images: list[str], said: str
 ) -> None:
     draw_all(tmp_path, images)
@@ -67,7 +67,7 @@ def test_masks_and_boxes_of_formats_that_are_not_read_are_no_photos_and_no_class
     assert len(list(unlabelled.read(tmp_path, ReadOptions()).samples)) == len(images)
 
 
-def test_folders_of_masks_that_fit_no_photo_are_named(tmp_path: Path) -> None:
+def test_mask_folders_that_match_no_image_are_named(tmp_path: Path) -> None:
     names = ["images/1.jpg", "masks/1_1.png", "masks/1_2.png"]
     draw_all(tmp_path, names)
     found = detect(tmp_path)

@@ -11,7 +11,7 @@ from core.types import DatasetError
 PNG = b"\x89PNG some pixels"
 
 
-def test_the_same_image_of_the_same_name_is_the_same_file(tmp_path: Path) -> None:
+def test_an_equal_image_with_the_same_name_is_the_same_file(tmp_path: Path) -> None:
     first = FileStore(str(tmp_path)).put(PNG, "train/a.png")
     again = FileStore(str(tmp_path)).put(PNG, "train/a.png")
     assert first == again
@@ -21,7 +21,7 @@ def test_the_same_image_of_the_same_name_is_the_same_file(tmp_path: Path) -> Non
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == [first]
 
 
-def test_a_file_that_is_damaged_or_of_another_image_stays_and_the_image_gets_a_place_of_its_own(tmp_path: Path) -> None:
+def test_a_damaged_or_different_file_is_kept_and_the_image_is_written_beside_it(tmp_path: Path) -> None:
     first = FileStore(str(tmp_path)).put(PNG, "a.png")
     first.write_bytes(b"something else")
     second = FileStore(str(tmp_path)).put(PNG, "a.png")
@@ -31,7 +31,7 @@ def test_a_file_that_is_damaged_or_of_another_image_stays_and_the_image_gets_a_p
     assert FileStore(str(tmp_path)).put(PNG, "a.png") == second
 
 
-def test_names_without_an_ending_get_the_one_of_their_content(tmp_path: Path) -> None:
+def test_names_without_an_extension_get_the_one_of_their_content(tmp_path: Path) -> None:
     store = FileStore(str(tmp_path))
     assert store.put(PNG, "7").name == "7.png"
     assert store.put(b"\xff\xd8\xff\xe0", "7").name == "7.jpg"
@@ -48,7 +48,7 @@ def test_any_name_stays_within_the_folder(tmp_path_factory: pytest.TempPathFacto
     assert path.read_bytes() == PNG
 
 
-def test_paths_of_elsewhere_are_shown_by_their_last_part() -> None:
+def test_foreign_paths_are_shown_by_their_last_part() -> None:
     assert shown_name("cat/1.png", "train", 0) == "train/cat/1.png"
     assert shown_name("train/1.png", "train", 0) == "train/1.png"
     assert shown_name("/root/.cache/1.png", "", 0) == "1.png"
@@ -57,7 +57,7 @@ def test_paths_of_elsewhere_are_shown_by_their_last_part() -> None:
     assert shown_name(None, "test", 12) == "test/000012"
 
 
-def test_a_reserve_of_the_disk_stays_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_reserve_of_disk_space_stays_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1 << 29))
     with pytest.raises(DatasetError, match=r"536\.9 MB left, of which 1\.1 GB stay free"):
         FileStore(str(tmp_path / "store")).put(PNG, "a.png")

@@ -31,7 +31,7 @@ def splits(source: Source) -> dict[str, str]:
     return {Path(name).stem[-1]: sample.split for name, sample in source.samples.items()}
 
 
-def test_voc_as_it_is_published(tmp_path: Path) -> None:
+def test_the_published_voc_layout_is_read(tmp_path: Path) -> None:
     root = make(tmp_path, {"train": "2007_000000\n", "val": "2007_000001\n", "trainval": "2007_000000\n2007_000001\n"})
     assert detect(root).format is SourceFormat.VOC
     source = Source(root, voc)
@@ -43,13 +43,13 @@ def test_voc_as_it_is_published(tmp_path: Path) -> None:
     assert source.kinds == {}
 
 
-def test_lists_of_pairs_of_paths(tmp_path: Path) -> None:
+def test_lists_of_path_pairs_are_read(tmp_path: Path) -> None:
     lines = "".join(f"JPEGImages/2007_00000{n}.jpg SegmentationClass/2007_00000{n}.png\n" for n in range(3))
     source = Source(make(tmp_path, {"train_aug": lines}), voc)
     assert splits(source) == {"0": "train", "1": "train", "2": "train"}
 
 
-def test_an_image_that_is_listed_but_has_no_mask_is_not_labelled(tmp_path: Path) -> None:
+def test_a_listed_image_without_a_mask_is_unlabelled(tmp_path: Path) -> None:
     source = Source(make(tmp_path, {"test": "2007_000004\n"}), voc)
     assert splits(source)["4"] == "test"
     assert list(source.kinds.values()) == ["missing mask"]
@@ -61,14 +61,14 @@ def test_without_lists_every_image_is_read(tmp_path: Path) -> None:
     assert sorted(source.kinds.values()) == ["missing mask"] * 2
 
 
-def test_more_ids_than_vocs_classes_are_numbers(tmp_path: Path) -> None:
+def test_ids_beyond_vocs_classes_are_numbered_classes(tmp_path: Path) -> None:
     root = make(tmp_path, {})
     mask = root / "VOCdevkit/VOC2012/SegmentationClass/2007_000000.png"
     Image.fromarray(np.full((4, 5), 40, np.uint8)).save(mask)
     assert Source(root, voc).table.names[-1] == "40"
 
 
-def test_a_labelmap_names_other_classes(tmp_path: Path) -> None:
+def test_a_labelmap_can_declare_other_classes(tmp_path: Path) -> None:
     root = make(tmp_path, {})
     (root / "VOCdevkit/VOC2012/labelmap.txt").write_text(
         "# label:color_rgb:parts:actions\n" + "".join(f"thing {number}:{number},0,0::\n" for number in range(30))
@@ -76,7 +76,7 @@ def test_a_labelmap_names_other_classes(tmp_path: Path) -> None:
     assert Source(root, voc).table.names[20] == "thing 20"
 
 
-def test_images_in_folders_of_their_own_have_their_masks_and_splits(tmp_path: Path) -> None:
+def test_images_in_split_folders_get_their_masks_and_splits(tmp_path: Path) -> None:
     draw_all(tmp_path, ["JPEGImages/cam1/f0.jpg", "JPEGImages/cam2/f0.jpg"])
     for camera, value in (("cam1", 1), ("cam2", 2)):
         (tmp_path / "SegmentationClass" / camera).mkdir(parents=True)
@@ -93,7 +93,7 @@ def test_images_in_folders_of_their_own_have_their_masks_and_splits(tmp_path: Pa
     assert source.kinds == {}
 
 
-def test_masks_without_their_images_say_where_these_belong(tmp_path: Path) -> None:
+def test_masks_without_images_are_refused_with_the_expected_folder(tmp_path: Path) -> None:
     draw_all(tmp_path, ["SegmentationClass/f0.png", "SegmentationObject/f0.png"])
     (tmp_path / "labelmap.txt").write_text("# label:color_rgb:parts:actions\nCat:1,1,1::\n")
     assert detect(tmp_path).format is SourceFormat.VOC
@@ -101,7 +101,7 @@ def test_masks_without_their_images_say_where_these_belong(tmp_path: Path) -> No
         voc.read(tmp_path, ReadOptions())
 
 
-def test_written_masks_come_with_the_list_of_colours_that_other_programs_read(tmp_path: Path) -> None:
+def test_exported_masks_include_the_colour_list_that_other_programs_read(tmp_path: Path) -> None:
     table = ClassTable(("ground", "a:b", "#x", "ignored"), ("#000000", "#0a141e", "#ff0000", "#00ff00"))
     write(tmp_path, voc, {"a.png": np.array([[0, 1, 2, 3, 255]], np.uint8)}, table)
     assert (tmp_path / "labelmap.txt").read_text().splitlines() == [

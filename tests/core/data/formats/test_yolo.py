@@ -24,7 +24,7 @@ def make(root: Path, text: str = LEFT, names: str = NAMES) -> Path:
 
 
 @pytest.mark.parametrize("names", [NAMES, "names: [cat, dog]\n"])
-def test_polygons_as_shares_of_width_and_height(tmp_path: Path, names: str) -> None:
+def test_polygon_coordinates_are_fractions_of_width_and_height(tmp_path: Path, names: str) -> None:
     root = make(tmp_path, LEFT + "1 0.8 0 1 0 1 1 0.8 1\n", names)
     draw_all(root, ["images/train/bare.jpg", "images/train/empty.jpg"])
     (root / "labels/train/empty.txt").touch()
@@ -38,7 +38,7 @@ def test_polygons_as_shares_of_width_and_height(tmp_path: Path, names: str) -> N
     assert source.samples["images/val/val1.jpg"].split == "val"
 
 
-def test_a_class_called_background_is_no_second_one(tmp_path: Path) -> None:
+def test_a_class_named_background_is_the_background(tmp_path: Path) -> None:
     source = Source(make(tmp_path, names="names: [cat, Background]\n"), yolo)
     assert source.table.names == ("cat", "Background")
     assert source.masks["images/val/val1.jpg"][0].tolist() == [0, 0, 1, 1, 1]
@@ -57,14 +57,14 @@ def test_boxes_are_asked_about(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "line", ["0 a b c d e f", "7 0 0 1 0 1 1", "0 0 0 1 0 1 1 1", "x", "inf 0 0 1 0 1 1", "0 nan 0 1 0 1 1"]
 )
-def test_a_bad_line_leaves_its_image_without_a_mask(tmp_path: Path, line: str) -> None:
+def test_an_image_with_a_bad_line_has_no_mask(tmp_path: Path, line: str) -> None:
     source = Source(make(tmp_path, line), yolo)
     assert list(source.masks) == ["images/train/train1.jpg"]
     assert source.fault.cure
 
 
 @pytest.mark.parametrize("names", ["names: [a, a]", "names: {1: cat}", "7", "a: [", "names: []"])
-def test_classes_that_cannot_be_read_are_refused(tmp_path: Path, names: str) -> None:
+def test_an_unreadable_class_list_is_refused(tmp_path: Path, names: str) -> None:
     with pytest.raises(DatasetError, match="write names"):
         yolo.read(make(tmp_path, names=names), ReadOptions())
 
@@ -77,7 +77,7 @@ MERGES = "".join(f"a{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 9) if n else '
     "names",
     [BOMB, MERGES, "names: [[cat], dog]", "names: {0: {a: b}}", "names: [null]", "names: [0x" + "f" * 9999 + "]"],
 )
-def test_nested_names_and_aliases_are_refused_before_they_unfold(tmp_path: Path, names: str) -> None:
+def test_nested_names_and_yaml_aliases_are_refused_before_expansion(tmp_path: Path, names: str) -> None:
     with pytest.raises(DatasetError, match="write names"):
         yolo.read(make(tmp_path, names=names), ReadOptions())
 
@@ -87,7 +87,7 @@ def test_a_list_of_classes_over_a_megabyte_is_refused_unread(tmp_path: Path) -> 
         yolo.read(make(tmp_path, names=NAMES + "#" * (1 << 20)), ReadOptions())
 
 
-def test_boxes_alone_are_no_masks(tmp_path: Path) -> None:
+def test_boxes_alone_are_not_masks(tmp_path: Path) -> None:
     root = make(tmp_path, "0 0.5 0.5 0.1 0.1")
     (root / "labels/train/train1.txt").write_text("0 0.5 0.5 0.1 0.1")
     assert detect(root).format is SourceFormat.UNLABELLED
@@ -102,7 +102,7 @@ def yolo_problems(root: Path) -> list[Problem]:
     return unlabelled.read(root, ReadOptions()).problems.kept
 
 
-def test_a_folder_for_each_split_as_roboflow_exports(tmp_path: Path) -> None:
+def test_a_folder_per_split_as_exported_by_roboflow_is_read(tmp_path: Path) -> None:
     for split in ("train", "valid"):
         draw_all(tmp_path, [f"{split}/images/{split}1.jpg"])
         path = tmp_path / split / "labels" / f"{split}1.txt"

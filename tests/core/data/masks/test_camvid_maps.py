@@ -24,7 +24,7 @@ def test_both_maps_have_the_same_eleven_classes() -> None:
     assert MAPS[EXACT].table.colours[:3] == ("#800000", "#808000", "#808080")
 
 
-def test_exact_takes_eleven_colours_and_merged_all_of_the_32() -> None:
+def test_the_exact_map_has_eleven_colours_and_the_merged_map_all_32() -> None:
     assert len(MAPS[EXACT].colours) == 11
     assert MAPS[EXACT].others_ignored
     merged = dict(MAPS[MERGED].colours)
@@ -53,5 +53,5 @@ def test_segnets_ids_end_with_void() -> None:
         ("0016E5.png", ""),
     ],
 )
-def test_a_frame_knows_its_drive(name: str, sequence: str) -> None:
+def test_the_drive_of_a_frame_is_read_from_its_name(name: str, sequence: str) -> None:
     assert sequence_of(name) == sequence

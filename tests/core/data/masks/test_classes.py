@@ -31,7 +31,7 @@ CAT, DOG = (0x0A141E, 0), (0xFF0000, 1)
         ("map.json", OBJECTS),
     ],
 )
-def test_names_and_colours_in_every_spelling(tmp_path: Path, name: str, text: str) -> None:
+def test_names_and_colours_are_read_in_every_spelling(tmp_path: Path, name: str, text: str) -> None:
     (tmp_path / name).write_text(text, encoding="utf-8")
     declared = read_declared(tmp_path / name)
     assert declared.table == ClassTable(("cat", "dog"), ("#0a141e", "#ff0000"))
@@ -42,20 +42,20 @@ def test_names_and_colours_in_every_spelling(tmp_path: Path, name: str, text: st
     ("name", "text"),
     [("classes.txt", "cat\n big dog \n"), ("classes.json", '["cat", "big dog"]'), ("a.csv", "name\ncat\nbig dog")],
 )
-def test_names_alone(tmp_path: Path, name: str, text: str) -> None:
+def test_names_without_colours_are_read(tmp_path: Path, name: str, text: str) -> None:
     (tmp_path / name).write_text(text)
     declared = read_declared(tmp_path / name)
     assert declared.table.names == ("cat", "big dog")
     assert declared.colours == declared.values == ()
 
 
-def test_a_class_called_void_is_none_but_keeps_its_id_in_files() -> None:
+def test_a_class_named_void_is_ignored_but_keeps_its_id_in_files() -> None:
     declared = parse_names("void, cat,dog")
     assert declared.table.names == ("cat", "dog")
     assert declared.values == ((0, IGNORED), (1, 0), (2, 1))
 
 
-def test_several_colours_of_one_name_are_one_class(tmp_path: Path) -> None:
+def test_several_colours_with_one_name_are_one_class(tmp_path: Path) -> None:
     (tmp_path / "map.txt").write_text("1 1 1 road\n2 2 2 sky\n3 3 3 road\n")
     declared = read_declared(tmp_path / "map.txt")
     assert declared.table.names == ("road", "sky")
@@ -67,7 +67,9 @@ def test_several_colours_of_one_name_are_one_class(tmp_path: Path) -> None:
         st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=9), min_size=1, max_size=5, unique=True
     )
 )
-def test_what_is_written_is_read_whatever_the_names(tmp_path_factory: pytest.TempPathFactory, names: list[str]) -> None:
+def test_a_written_class_list_reads_back_with_any_names(
+    tmp_path_factory: pytest.TempPathFactory, names: list[str]
+) -> None:
     folder = tmp_path_factory.mktemp("written")
     table = ClassTable(tuple(names), tuple(f"#00000{number}" for number in range(len(names))))
     assert write_classes(folder, table) == (table, "#ffffff")
@@ -91,7 +93,7 @@ def test_what_is_written_is_read_whatever_the_names(tmp_path_factory: pytest.Tem
         ("a.txt", b"x" * (2 << 20), "too large"),
     ],
 )
-def test_a_file_that_declares_nothing_says_so(tmp_path: Path, name: str, data: bytes, said: str) -> None:
+def test_a_file_without_classes_is_refused(tmp_path: Path, name: str, data: bytes, said: str) -> None:
     (tmp_path / name).write_bytes(data)
     with pytest.raises(DatasetError, match=said):
         read_declared(tmp_path / name)
@@ -99,7 +101,7 @@ def test_a_file_that_declares_nothing_says_so(tmp_path: Path, name: str, data: b
         read_declared(tmp_path / "gone.txt")
 
 
-def test_the_surest_file_is_found_first(tmp_path: Path) -> None:
+def test_the_most_reliable_file_is_found_first(tmp_path: Path) -> None:
     assert find_declared(tmp_path) is None
     for name in reversed(FILES):
         (tmp_path / name).touch()
@@ -107,7 +109,7 @@ def test_the_surest_file_is_found_first(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["label,name\n0,ground\n7,cat\n3,dog\n", "class,label\nground,0\ncat,7\ndog,3\n"])
-def test_of_two_columns_of_names_the_one_of_digits_is_the_id(tmp_path: Path, text: str) -> None:
+def test_the_column_of_digits_is_the_id(tmp_path: Path, text: str) -> None:
     path = tmp_path / "classes.csv"
     path.write_text(text)
     declared = read_declared(path)

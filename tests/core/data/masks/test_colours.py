@@ -17,7 +17,7 @@ from core.data.masks.colours import (
 from core.types import ClassTable
 
 
-def test_vocs_colours_are_vocs() -> None:
+def test_the_colours_of_voc_are_the_published_ones() -> None:
     """As in the development kit's colour map."""
     assert [voc_colour(number) for number in (0, 1, 2, 15, 20, 255)] == [
         "#000000",
@@ -30,7 +30,7 @@ def test_vocs_colours_are_vocs() -> None:
 
 
 @given(st.integers(0, (1 << 24) - 1))
-def test_a_colour_survives_being_a_code(code: int) -> None:
+def test_a_colour_survives_conversion_to_a_code(code: int) -> None:
     assert code_of(text_of(code)) == code
     pixel = np.array([[rgb_of(text_of(code))]], dtype=np.uint8)
     assert codes_of(pixel).item() == code
@@ -44,7 +44,7 @@ def test_every_class_has_a_colour_of_its_own(colours: list[str | None]) -> None:
     assert first is None or "#000000" in table.colours
 
 
-def test_colours_only_depend_on_the_id_and_background_is_black() -> None:
+def test_colours_depend_only_on_the_id_and_background_is_black() -> None:
     names = [f"class {number}" for number in range(600)]
     table = class_table(names)
     assert class_table(names[:7]).colours == table.colours[:7]
@@ -53,7 +53,7 @@ def test_colours_only_depend_on_the_id_and_background_is_black() -> None:
     assert class_table(["Background", "cat"]).colours == ("#000000", table.colours[0])
 
 
-def test_a_free_colour_is_no_classs() -> None:
+def test_a_free_colour_belongs_to_no_class() -> None:
     table = ClassTable(("a", "b"), ("#000000", "#ffffff"))
     assert free_colour(table, ["#111111"]) == "#111111"
     assert free_colour(table, ["#000000", "#ffffff"]) not in table.colours

@@ -31,12 +31,12 @@ def test_colours_are_counted_by_their_codes(tmp_path: Path) -> None:
     assert found.values == set()
 
 
-def test_grey_may_be_a_colour(tmp_path: Path) -> None:
+def test_grey_can_be_a_colour(tmp_path: Path) -> None:
     path = save(tmp_path / "1.png", np.full((1, 2, 3), 7, np.uint8))
     assert survey([path], grey_is_colour=True).colour_pixels == {0x070707: 2}
 
 
-def test_a_mask_in_alpha_alone_is_noticed(tmp_path: Path) -> None:
+def test_a_mask_in_the_alpha_channel_is_detected(tmp_path: Path) -> None:
     pixels = np.zeros((1, 2, 4), np.uint8)
     pixels[0, 1, 3] = 255
     path = save(tmp_path / "1.png", pixels)
@@ -46,7 +46,7 @@ def test_a_mask_in_alpha_alone_is_noticed(tmp_path: Path) -> None:
     assert not survey([path, plain]).is_alpha
 
 
-def test_damaged_files_are_passed_over(tmp_path: Path) -> None:
+def test_damaged_files_are_skipped(tmp_path: Path) -> None:
     (tmp_path / "1.png").write_bytes(b"no image")
     assert survey([str(tmp_path / "1.png"), str(tmp_path / "gone.png")]).files == 0
 

@@ -25,13 +25,13 @@ def test_every_mask_reads_back_pixel_by_pixel(mask: IntArray) -> None:
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_a_mask_that_lies_otherwise_in_memory_is_the_same(dtype: type) -> None:
+def test_the_memory_layout_of_a_mask_does_not_matter(dtype: type) -> None:
     mask = np.random.default_rng(0).integers(0, 250, (17, 23)).astype(dtype)
     for other in (np.asfortranarray(mask), mask.astype(mask.dtype.newbyteorder(">")), np.repeat(mask, 2, 1)[:, ::2]):
         assert to_png(other) == to_png(mask)
 
 
-def test_it_is_no_larger_than_what_others_write() -> None:
+def test_a_png_is_no_larger_than_one_written_by_pillow() -> None:
     y, x = np.mgrid[:300, :400]
     mask = ((x - 200) ** 2 + (y - 150) ** 2 < 90**2).astype(np.uint8) + (y > 200)
     usual = io.BytesIO()
@@ -39,7 +39,7 @@ def test_it_is_no_larger_than_what_others_write() -> None:
     assert len(to_png(mask.astype(np.uint8))) <= usual.tell()
 
 
-def test_a_painted_mask_takes_over_the_bands_that_did_not_change() -> None:
+def test_unchanged_bands_of_a_painted_mask_are_reused() -> None:
     random = np.random.default_rng(1)
     for dtype, width in ((np.uint8, 5000), (np.uint16, 3000), (np.uint8, 7)):
         mask = random.integers(0, 5, (900, width)).astype(dtype)
@@ -66,7 +66,7 @@ def inflated(png: bytes, but: range) -> list[bytes]:
     return [rows[row * stride : (row + 1) * stride] for row in range(height) if row not in but]
 
 
-def test_facts_are_read_and_every_damage_is_seen() -> None:
+def test_size_and_depth_are_read_and_any_damage_is_detected() -> None:
     png = to_png(np.zeros((3, 5), np.uint16))
     assert read_facts(png) == (3, 5, 2)
     for at in range(len(png)):

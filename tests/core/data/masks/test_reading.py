@@ -53,14 +53,14 @@ def check(found: Iterator[IntArray | MaskError]) -> None:
             np.testing.assert_array_equal(mask, drawn(number))
 
 
-def test_many_processes_give_every_mask_in_order(references: list[Reference]) -> None:
+def test_several_processes_return_every_mask_in_order(references: list[Reference]) -> None:
     warnings = {}
     check(read_masks(references, TABLE, processes=2, warn=warnings.__setitem__))
     assert list(warnings) == [151]
     assert warnings[151].kind == "ids saved as colours"
 
 
-def test_a_killed_child_costs_nothing(references: list[Reference]) -> None:
+def test_no_mask_is_lost_when_a_child_is_killed(references: list[Reference]) -> None:
     before = children()
     reading = read_masks(references, TABLE, processes=2)
     first = next(reading)
@@ -68,7 +68,7 @@ def test_a_killed_child_costs_nothing(references: list[Reference]) -> None:
     check(iter([first, *reading]))
 
 
-def test_a_reading_that_is_given_up_leaves_no_process(references: list[Reference]) -> None:
+def test_an_abandoned_read_leaves_no_process(references: list[Reference]) -> None:
     before = children()
     reading = read_masks(references, TABLE, processes=2)
     next(reading)
@@ -77,14 +77,14 @@ def test_a_reading_that_is_given_up_leaves_no_process(references: list[Reference
     assert children() == before
 
 
-def test_few_masks_start_no_process_and_none_is_fine(references: list[Reference]) -> None:
+def test_few_masks_or_none_start_no_process(references: list[Reference]) -> None:
     reading = read_masks(references[:3], TABLE)
     next(reading)
     assert children() == set()
     assert list(read_masks([], TABLE)) == []
 
 
-def test_masks_come_out_in_the_ids_of_another_table(references: list[Reference]) -> None:
+def test_masks_are_returned_in_the_ids_of_another_table(references: list[Reference]) -> None:
     into = ClassTable(("c", "x", "a", "b"), ("#000001", "#000002", "#000003", "#000004"))
     mask = next(read_masks(references[:1], TABLE, into=into))
     np.testing.assert_array_equal(mask, np.array([2, 3, 0], dtype=np.uint8)[drawn(0)])
@@ -96,7 +96,7 @@ def test_masks_come_out_in_the_ids_of_another_table(references: list[Reference])
         next(read_masks(references[:1], TABLE, into=class_table(["a", "b"])))
 
 
-def test_ignore_stays_ignore_in_a_wider_table(tmp_path: Path) -> None:
+def test_ignore_stays_ignore_in_a_16_bit_table(tmp_path: Path) -> None:
     Image.fromarray(np.array([[0, 255]], np.uint8)).save(tmp_path / "a.png")
     reference = (PixelCode(coloured=False).reference(str(tmp_path / "a.png")), 2, 1)
     wide = class_table([*map(str, range(300)), "a", "b", "c"])
@@ -105,7 +105,7 @@ def test_ignore_stays_ignore_in_a_wider_table(tmp_path: Path) -> None:
     assert mask.tolist() == [[300, 65_535]]
 
 
-def test_a_file_that_crashes_the_decoder_costs_itself_only(references: list[Reference]) -> None:
+def test_a_file_that_crashes_the_decoder_affects_only_itself(references: list[Reference]) -> None:
     deadly = ({"kind": "pixels"}, 1, 1)  # no reader ever made it: it ends the child that gets it
     found = list(read_masks([*references[:100], deadly, *references[:49]], TABLE, processes=2))
     assert isinstance(found[100], MaskError)

@@ -14,13 +14,13 @@ shapes = arrays(np.bool_, array_shapes(min_dims=2, max_dims=2, min_side=1, max_s
 
 
 @given(shapes)
-def test_what_is_packed_comes_out(inside: NDArray[np.bool_]) -> None:
+def test_packed_runs_are_unpacked_unchanged(inside: NDArray[np.bool_]) -> None:
     np.testing.assert_array_equal(decode_coco(encode_coco(inside)["counts"], *inside.shape), inside)
     np.testing.assert_array_equal(decode_brush(encode_brush(inside), *inside.shape), inside)
 
 
 @given(shapes)
-def test_counts_mean_what_pycocotools_says(inside: NDArray[np.bool_]) -> None:
+def test_counts_are_decoded_as_by_pycocotools(inside: NDArray[np.bool_]) -> None:
     packed = {"size": list(inside.shape), "counts": encode_coco(inside)["counts"].encode()}
     np.testing.assert_array_equal(coco.decode(packed).astype(bool), inside)
     flat = inside.T.ravel()
@@ -29,7 +29,7 @@ def test_counts_mean_what_pycocotools_says(inside: NDArray[np.bool_]) -> None:
 
 
 @given(shapes)
-def test_whole_floats_and_bytes_written_as_text_are_counts(inside: NDArray[np.bool_]) -> None:
+def test_integral_floats_and_bytes_as_text_are_accepted_as_counts(inside: NDArray[np.bool_]) -> None:
     text = encode_coco(inside)["counts"]
     np.testing.assert_array_equal(decode_coco(str(text.encode()), *inside.shape), inside)
     flat = inside.T.ravel()
@@ -38,13 +38,13 @@ def test_whole_floats_and_bytes_written_as_text_are_counts(inside: NDArray[np.bo
 
 
 @pytest.mark.parametrize("counts", [[1.5, 2.5], [float("nan")], [float("inf")], ["4"]])
-def test_counts_that_are_no_whole_numbers_are_refused(counts: list[object]) -> None:
+def test_counts_that_are_not_integers_are_refused(counts: list[object]) -> None:
     with pytest.raises(MaskError, match="neither text nor whole numbers"):
         decode_coco(counts, 2, 2)
 
 
 @given(shapes)
-def test_a_brush_means_what_the_published_decoder_says(inside: NDArray[np.bool_]) -> None:
+def test_a_brush_is_decoded_as_by_the_published_decoder(inside: NDArray[np.bool_]) -> None:
     np.testing.assert_array_equal(unpacked(encode_brush(inside)).reshape(*inside.shape, 4)[..., 3] > 0, inside)
 
 
@@ -55,14 +55,14 @@ def test_a_brush_with_literals_and_runs_is_read(seed: int) -> None:
     np.testing.assert_array_equal(decode_brush(packed_with_literals(pixels.ravel(), random), 11, 7), pixels[..., 3] > 0)
 
 
-def test_runs_longer_than_a_token_holds() -> None:
+def test_runs_longer_than_a_token_are_encoded() -> None:
     inside = np.zeros((600, 700), dtype=bool)
     inside[3:590] = True
     np.testing.assert_array_equal(decode_brush(encode_brush(inside), 600, 700), inside)
 
 
 @given(st.lists(st.integers(0, 255), max_size=60))
-def test_any_bytes_are_a_mask_or_a_fault(data: list[int]) -> None:
+def test_any_bytes_give_a_mask_or_a_mask_error(data: list[int]) -> None:
     header = [0, 0, 0, 4 * 6]
     for packed in (data, header + data):
         with suppress(MaskError):
@@ -70,7 +70,7 @@ def test_any_bytes_are_a_mask_or_a_fault(data: list[int]) -> None:
 
 
 @given(st.text(st.characters(min_codepoint=40, max_codepoint=120), max_size=20))
-def test_any_text_is_a_mask_or_a_fault(counts: str) -> None:
+def test_any_text_gives_a_mask_or_a_mask_error(counts: str) -> None:
     with suppress(MaskError):
         assert decode_coco(counts, 2, 3).shape == (2, 3)
 

@@ -10,7 +10,7 @@ from core.types import IGNORE, WIDE_IGNORE, DatasetError
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_a_mask_reads_back_and_is_kept_once(dtype: type, tmp_path: Path) -> None:
+def test_a_mask_reads_back_and_is_stored_once(dtype: type, tmp_path: Path) -> None:
     store = MaskStore(tmp_path)
     mask = np.random.default_rng(0).integers(0, 300, (7, 9)).astype(dtype)
     name = store.put(mask)
@@ -23,13 +23,13 @@ def test_a_mask_reads_back_and_is_kept_once(dtype: type, tmp_path: Path) -> None
     assert len([path for path in tmp_path.rglob("*") if path.is_file()]) == 1
 
 
-def test_the_name_tells_size_and_width_apart() -> None:
+def test_the_hash_depends_on_size_and_bit_depth() -> None:
     zeros = np.zeros((2, 8), np.uint8)
     assert len({mask_hash(zeros), mask_hash(zeros.reshape(4, 4)), mask_hash(zeros.reshape(2, 8).view(np.uint16))}) == 3
 
 
 @pytest.mark.parametrize("damage", [b"", b"no image", None])
-def test_a_damaged_mask_says_so_and_is_mended_by_putting_it_again(damage: bytes | None, tmp_path: Path) -> None:
+def test_a_damaged_mask_is_reported_and_repaired_by_storing_it_again(damage: bytes | None, tmp_path: Path) -> None:
     store = MaskStore(tmp_path)
     mask = np.arange(20, dtype=np.uint8).reshape(4, 5)
     name = store.put(mask)
@@ -41,7 +41,7 @@ def test_a_damaged_mask_says_so_and_is_mended_by_putting_it_again(damage: bytes 
     assert (store.get(name) == mask).all()
 
 
-def test_a_painted_mask_is_kept_by_its_content_too(tmp_path: Path) -> None:
+def test_a_painted_mask_is_also_stored_by_its_content(tmp_path: Path) -> None:
     store = MaskStore(tmp_path)
     mask = np.random.default_rng(2).integers(0, 4, (700, 2000)).astype(np.uint8)
     base = store.put(mask)
@@ -56,7 +56,7 @@ def test_a_painted_mask_is_kept_by_its_content_too(tmp_path: Path) -> None:
         store.put_edited(painted, base, (5, 6))
 
 
-def test_the_file_of_a_mask_is_handed_out_where_it_fits(tmp_path: Path) -> None:
+def test_the_file_of_a_mask_is_returned_only_for_the_right_size_and_depth(tmp_path: Path) -> None:
     store = MaskStore(tmp_path)
     name = store.put(np.zeros((4, 5), np.uint8))
     assert store.data(name, (4, 5), 1) == store.path(name).read_bytes()
@@ -68,12 +68,12 @@ def test_the_file_of_a_mask_is_handed_out_where_it_fits(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "../../etc/passwd", "0" * 31, "G" * 32])
-def test_a_name_that_is_no_hash_reaches_no_file(name: str, tmp_path: Path) -> None:
+def test_a_name_that_is_not_a_hash_opens_no_file(name: str, tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="is no mask"):
         MaskStore(tmp_path).path(name)
 
 
-def test_the_classes_of_a_mask_leave_out_what_nobody_labelled() -> None:
+def test_the_classes_of_a_mask_do_not_include_ignore() -> None:
     assert classes_in(np.array([[3, 0], [IGNORE, 3]], np.uint8)) == [0, 3]
     assert classes_in(np.array([[300, WIDE_IGNORE]], np.uint16)) == [300]
     assert classes_in(np.full((2, 2), IGNORE, np.uint8)) == []

@@ -17,7 +17,7 @@ def save(path: Path, orientation: int) -> Path:
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_pixels_are_turned_as_their_photo_is(tmp_path: Path, orientation: int) -> None:
+def test_masks_are_rotated_like_their_images(tmp_path: Path, orientation: int) -> None:
     path = save(tmp_path / "1.png", orientation)
     with Image.open(path) as image:
         shown = np.asarray(ImageOps.exif_transpose(image))
@@ -27,7 +27,7 @@ def test_pixels_are_turned_as_their_photo_is(tmp_path: Path, orientation: int) -
     assert shown_size(str(path)) == shown.shape[::-1]
 
 
-def test_what_cannot_be_read_is_upright_and_has_no_size(tmp_path: Path) -> None:
+def test_an_unreadable_image_counts_as_upright_without_a_size(tmp_path: Path) -> None:
     (tmp_path / "1.png").write_bytes(b"no image")
     for path in (str(tmp_path / "1.png"), str(tmp_path / "gone.png"), ""):
         assert orientation_of(path) == 1

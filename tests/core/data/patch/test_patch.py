@@ -67,7 +67,7 @@ def test_images_move_to_their_new_class_and_back(tmp_path: Path) -> None:
     assert folders(root) == before_folders
 
 
-def test_applying_twice_is_applying_once(tmp_path: Path) -> None:
+def test_applying_twice_changes_nothing_more(tmp_path: Path) -> None:
     root = class_folder(tmp_path / "copy", PETS)
     before = tree(root)
     first = apply(PET_CHANGES, root)
@@ -79,7 +79,7 @@ def test_applying_twice_is_applying_once(tmp_path: Path) -> None:
     assert tree(root) == before
 
 
-def test_an_interrupted_application_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_application_continues_where_it_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root, whole = class_folder(tmp_path / "copy", PETS), class_folder(tmp_path / "whole", PETS)
     make = folder._make
 
@@ -102,7 +102,7 @@ def test_an_interrupted_application_goes_on_where_it_was(tmp_path: Path, monkeyp
     [change("train/dog/1.png", "dog", "cat", b"other content"), change("train/dog/1.png", "bird", "cat")],
     ids=["content", "label"],
 )
-def test_a_patch_that_does_not_fit_moves_nothing(tmp_path: Path, other: LabelChange) -> None:
+def test_a_patch_that_does_not_match_moves_nothing(tmp_path: Path, other: LabelChange) -> None:
     root = class_folder(tmp_path / "copy", PETS)
     before = tree(root)
     with pytest.raises(ExportError, match="left as it is"):
@@ -110,26 +110,26 @@ def test_a_patch_that_does_not_fit_moves_nothing(tmp_path: Path, other: LabelCha
     assert tree(root) == before
 
 
-def test_a_part_of_the_dataset_takes_its_part_of_the_patch(tmp_path: Path) -> None:
+def test_a_patch_can_be_applied_to_part_of_the_dataset(tmp_path: Path) -> None:
     root = class_folder(tmp_path / "copy", PETS[:2])
     applied = apply(PET_CHANGES, root)
     assert applied.changed == 2
     assert applied.missing == ("test/cat/3.png", "train/dog/1.png")
 
 
-def test_a_patch_is_taken_back_only_where_it_was_applied(tmp_path: Path) -> None:
+def test_a_patch_is_reverted_only_where_it_was_applied(tmp_path: Path) -> None:
     root = class_folder(tmp_path / "copy", PETS)
     with pytest.raises(ExportError, match="does not remember"):
         revert(PET_CHANGES, root)
 
 
-def test_an_export_is_no_place_for_a_patch(tmp_path: Path) -> None:
+def test_an_export_is_refused_as_the_target_of_a_patch(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text('{"tool": "outfold", "kind": "export"}')
     with pytest.raises(ExportError, match="copy of the dataset"):
         apply(PET_CHANGES, tmp_path)
 
 
-def test_only_the_changed_lines_of_a_table_change(tmp_path: Path) -> None:
+def test_only_the_patched_lines_of_a_table_change(tmp_path: Path) -> None:
     table = tmp_path / "labels.csv"
     text = (
         '\ufeffpath;"label";note\r\n'
@@ -156,7 +156,7 @@ def test_rows_are_found_by_the_end_of_their_path_and_checked_by_content(tmp_path
     assert labels["test/dog/1.png"] == "dog"
 
 
-def test_a_table_with_another_label_is_left_as_it_is(tmp_path: Path) -> None:
+def test_a_table_with_another_label_is_left_unchanged(tmp_path: Path) -> None:
     table = tmp_path / "labels.csv"
     table.write_text("path,label\ncat/1.png,bird\ncat/2.png,cat\n")
     with pytest.raises(ExportError, match="is bird, not cat"):
@@ -164,7 +164,7 @@ def test_a_table_with_another_label_is_left_as_it_is(tmp_path: Path) -> None:
     assert table.read_text() == "path,label\ncat/1.png,bird\ncat/2.png,cat\n"
 
 
-def test_a_table_without_labels_says_what_it_needs(tmp_path: Path) -> None:
+def test_a_table_without_labels_is_refused_with_the_column_it_needs(tmp_path: Path) -> None:
     (tmp_path / "labels.csv").write_text("path\ncat/1.png\n")
     with pytest.raises(DatasetError, match="column `label`"):
         apply(PET_CHANGES, tmp_path / "labels.csv")
@@ -178,7 +178,7 @@ labels = st.none() | st.sampled_from(CLASSES)
     rows=st.lists(st.tuples(labels, labels), min_size=1, max_size=12),
     form=st.sampled_from(["csv", "jsonl", "parquet"]),
 )
-def test_a_patch_taken_back_leaves_the_table_as_it_was(
+def test_reverting_a_patch_restores_the_table(
     rows: list[tuple[str | None, str | None]], form: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     tmp_path = tmp_path_factory.mktemp("patch")
@@ -232,7 +232,7 @@ def test_a_patch_taken_back_leaves_the_table_as_it_was(
         min_size=1,
     )
 )
-def test_a_patch_taken_back_leaves_the_folder_as_it_was(
+def test_reverting_a_patch_restores_the_folder(
     images: dict[tuple[str, str, str], tuple[bytes, str | None]], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     root = tmp_path_factory.mktemp("folder")
@@ -252,7 +252,7 @@ def test_a_patch_taken_back_leaves_the_folder_as_it_was(
     assert folders(root) == before_folders
 
 
-def test_a_patch_keeps_why_and_by_whom(tmp_path: Path) -> None:
+def test_a_patch_records_verdict_and_method(tmp_path: Path) -> None:
     item = ExportItem(path="/1.png", name="1.png", content_hash="00", given="cat", label="dog")
     item = replace(item, verdict="accept", method=LabelOrigin.BULK)
     plan = plan_export(
@@ -263,7 +263,7 @@ def test_a_patch_keeps_why_and_by_whom(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"kind": "label patch"}', '{"kind": "label patch", "changes": [1]}'])
-def test_what_is_no_patch_is_refused(tmp_path: Path, text: str) -> None:
+def test_a_file_that_is_not_a_patch_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "patch.json").write_text(text)
     with pytest.raises(DatasetError, match="patch"):
         read_patch(tmp_path)

@@ -87,7 +87,7 @@ CELLS = st.tuples(st.sampled_from([*NAMES, "", "NA", "1.0"]), st.sampled_from(["
 
 @settings(max_examples=80, deadline=None)
 @given(rows=st.lists(CELLS, max_size=6), wanted=st.lists(st.sampled_from([*NAMES, None]), max_size=6), form=FORMS)
-def test_a_csv_of_any_form_takes_its_patch_back(
+def test_a_csv_of_any_dialect_accepts_its_patch(
     tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str]], wanted: list[str | None], form: Form
 ) -> None:
     text = io.StringIO()
@@ -112,7 +112,7 @@ def test_a_csv_of_any_form_takes_its_patch_back(
         [pa.int64(), pa.float64(), pa.string(), pa.dictionary(pa.int32(), pa.string()), pa.list_(pa.string())]
     ),
 )
-def test_parquet_of_any_type_takes_its_patch_back(
+def test_parquet_of_any_type_accepts_its_patch(
     tmp_path_factory: pytest.TempPathFactory, rows: list[str | None], wanted: list[str | None], kind: pa.DataType
 ) -> None:
     def cell(label: str | None) -> object:
@@ -138,7 +138,7 @@ def test_parquet_of_any_type_takes_its_patch_back(
     wanted=st.lists(st.sampled_from(["1", "2", "a", None]), max_size=6),
     encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
 )
-def test_json_lines_take_their_patch_back(
+def test_json_lines_accept_their_patch(
     tmp_path_factory: pytest.TempPathFactory, rows: list[object], wanted: list[str | None], encoding: str
 ) -> None:
     path = tmp_path_factory.mktemp("jsonl") / "labels.jsonl"
@@ -147,14 +147,14 @@ def test_json_lines_take_their_patch_back(
     check(path, wanted)
 
 
-def test_columns_chosen_at_import_are_remembered_by_the_patch(tmp_path: Path) -> None:
+def test_a_patch_records_the_columns_chosen_at_import(tmp_path: Path) -> None:
     path = tmp_path / "labels.csv"
     path.write_text("pic,breed,label\n1.png,pug,dog\n2.png,tabby,cat\n")
     options = ReadOptions(path_column="pic", label_column="breed", literal_labels=False)
     check(path, ["beagle"], options, {"path": "pic", "label": "breed"})
 
 
-def test_columns_of_zeros_and_ones_take_their_patch_back(tmp_path: Path) -> None:
+def test_one_hot_columns_accept_their_patch(tmp_path: Path) -> None:
     path = tmp_path / "_classes.csv"
     path.write_text("filename, cat, dog\n0.png, 1, 0\n1.png, 0, 1\n2.png, 0, 0\n")
     check(path, ["dog", None, "cat"])
@@ -162,7 +162,7 @@ def test_columns_of_zeros_and_ones_take_their_patch_back(tmp_path: Path) -> None
         apply(patch_of({"0.png": "cat"}, ["cow"]), path)
 
 
-def test_a_label_that_the_tables_encoding_lacks_changes_nothing(tmp_path: Path) -> None:
+def test_a_label_outside_the_tables_encoding_changes_nothing(tmp_path: Path) -> None:
     path = tmp_path / "labels.csv"
     path.write_text("path,label\n1.png,K\u00e4se\n", encoding="cp1252")
     before = path.read_bytes()
@@ -172,7 +172,7 @@ def test_a_label_that_the_tables_encoding_lacks_changes_nothing(tmp_path: Path) 
     assert open_table(path).text.encoding == "cp1252"
 
 
-def test_rows_without_endings_and_of_another_machine_take_their_patch_back(tmp_path: Path) -> None:
+def test_rows_without_extensions_or_from_another_machine_accept_their_patch(tmp_path: Path) -> None:
     root = tmp_path / "images"
     for name in ("cat/1.png", "dog/2.jpg"):
         (root / name).parent.mkdir(parents=True)
@@ -239,7 +239,7 @@ def test_a_class_without_a_one_hot_column_is_refused(tmp_path: Path, suffix: str
     raw=st.booleans(),
     moved=st.booleans(),
 )
-def test_any_table_that_an_export_writes_takes_its_patch_and_gives_it_back(
+def test_a_patch_applies_to_any_exported_table_and_can_be_reverted(
     tmp_path_factory: pytest.TempPathFactory, *, rows: list[tuple[str, str | None]], form: ExportFormat, raw: bool,
     moved: bool,
 ) -> None:  # fmt: skip

@@ -18,7 +18,7 @@ from core.types import ConfigError
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("size", [8, 28, 33, 64])
-def test_the_small_network_takes_any_small_size(channels: int, size: int) -> None:
+def test_the_small_network_accepts_any_small_size(channels: int, size: int) -> None:
     network = small_cnn(channels, 7, size).eval()
     assert network(torch.zeros(2, channels, size, size)).shape == (2, 7)
 
@@ -42,7 +42,7 @@ def test_a_pretrained_stem_keeps_its_kernel_and_loses_its_stride() -> None:
     assert network[1].stride == (2, 2)
 
 
-def test_no_classes_means_features() -> None:
+def test_a_network_of_zero_classes_returns_features() -> None:
     features = build_classifier(RoundConfig(model="test_resnet", input_size=32), 3, 0).eval()
     assert features(torch.zeros(2, 3, 32, 32)).ndim == 2
 
@@ -57,7 +57,7 @@ def test_the_small_network_has_no_weights_to_load() -> None:
         build_classifier(RoundConfig(weights=Weights.FILE, weights_file="x.pth"), 1, 2)
 
 
-def test_images_are_scaled_as_the_first_weights_were_trained() -> None:
+def test_images_are_scaled_as_in_the_training_of_the_initial_weights() -> None:
     packaged = RoundConfig(model=BACKBONE, weights=Weights.PACKAGED)
     assert initial_scaling(packaged, 3) == Scaling((0.5,) * 3, (0.5,) * 3)
     file = RoundConfig(model="resnet18", weights=Weights.FILE, weights_file="some.pth")
@@ -71,7 +71,7 @@ def test_images_are_scaled_as_the_first_weights_were_trained() -> None:
         initial_scaling(replace(file, weights_mean=(0.1,), weights_std=(0.4,)), 3)
 
 
-def test_a_network_pads_as_its_file_was_trained_with_or_says_that_it_has_no_choice() -> None:
+def test_a_network_pads_as_its_file_requires_or_is_refused() -> None:
     config = RoundConfig(
         model="mobilenetv2_050", weights=Weights.FILE, weights_file="w.pth", weights_padding="same", input_size=96
     )

@@ -33,7 +33,7 @@ def made(name: str) -> torch.nn.Module:
         ("swin_tiny_patch4_window7_224", 4),
     ],
 )
-def test_features_of_all_stages_follow_the_last_ones(name: str, stages: int) -> None:
+def test_features_of_all_stages_follow_those_of_the_last(name: str, stages: int) -> None:
     network = made(name)
     images = torch.rand(2, 3, 224, 224, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
@@ -62,7 +62,7 @@ def test_an_image_and_its_mirror_image_have_the_same_features_with_flip() -> Non
         torch.testing.assert_close(backbone(images), backbone(images.flip(3)), atol=1e-4, rtol=1e-3)
 
 
-def test_small_images_are_seen_enlarged() -> None:
+def test_small_images_are_enlarged_for_the_encoder() -> None:
     network = made("resnet18")
     images = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     large = torch.nn.functional.interpolate(images, (96, 96), mode="bilinear", align_corners=False)
@@ -111,9 +111,7 @@ def test_maps_are_split_into_the_shapes_they_were_flattened_from() -> None:
 
 @pytest.mark.parametrize(("height", "width"), [(64, 96), (50, 70), (5, 33)])
 @pytest.mark.parametrize("scales", [(1.0,), (1.0, 2.0), (0.5, 1.0)])
-def test_an_encoder_gives_as_many_numbers_as_its_shapes_hold(
-    height: int, width: int, scales: tuple[float, ...]
-) -> None:
+def test_the_output_size_of_an_encoder_matches_its_shapes(height: int, width: int, scales: tuple[float, ...]) -> None:
     network = encoder(*scales)
     shapes = network.shapes(height, width)
     with torch.inference_mode():
@@ -122,7 +120,7 @@ def test_an_encoder_gives_as_many_numbers_as_its_shapes_hold(
     assert len(shapes) == 3 * len(scales)
 
 
-def test_both_together_give_logits_at_the_size_of_the_images() -> None:
+def test_encoder_and_head_give_logits_at_the_size_of_the_images() -> None:
     network = encoder(1.0)
     head = drawn_head(sum(shape.channels for shape in network.shapes(32, 32)), classes=3)
     with torch.inference_mode():

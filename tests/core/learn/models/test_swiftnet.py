@@ -17,7 +17,7 @@ def network(channels: int = 3, classes: int = 19) -> SwiftNet:
     return SwiftNet(encoder, classes)
 
 
-def test_it_has_as_many_parameters_as_the_paper_says() -> None:
+def test_the_number_of_parameters_equals_that_of_the_paper() -> None:
     """11.8 million: 11,176,512 in the encoder, 116,476 in the pyramid, 501,376 in the steps, the rest in the head."""
     parts = network().named_children()
     counts = {name: sum(parameter.numel() for parameter in part.parameters()) for name, part in parts}
@@ -27,13 +27,13 @@ def test_it_has_as_many_parameters_as_the_paper_says() -> None:
 
 @pytest.mark.parametrize(("height", "width"), [(64, 96), (37, 101), (33, 33), (8, 150)])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_any_size_gets_logits_of_its_own_size(height: int, width: int, channels: int) -> None:
+def test_logits_have_the_size_of_the_input(height: int, width: int, channels: int) -> None:
     built = network(channels, 7).eval()
     with torch.inference_mode():
         assert built(torch.randn(2, channels, height, width)).shape == (2, 7, height, width)
 
 
-def test_the_ladder_sees_sums_before_the_last_relu_and_the_next_stage_after_it() -> None:
+def test_skips_are_taken_before_the_last_relu_and_the_next_stage_starts_after_it() -> None:
     built = network().eval()
     skips: list[Tensor] = []
     entered: list[Tensor] = []
@@ -48,7 +48,7 @@ def test_the_ladder_sees_sums_before_the_last_relu_and_the_next_stage_after_it()
         torch.testing.assert_close(after, F.relu(before))
 
 
-def test_the_encoder_is_resnet18_but_for_where_it_is_tapped() -> None:
+def test_the_encoder_equals_resnet18_except_for_its_skips() -> None:
     built, plain = network().eval(), timm.create_model("resnet18", pretrained=False, num_classes=0, global_pool="")
     plain.load_state_dict(built.encoder.state_dict())
     deepest: list[Tensor] = []
@@ -60,7 +60,7 @@ def test_the_encoder_is_resnet18_but_for_where_it_is_tapped() -> None:
         torch.testing.assert_close(F.relu(deepest[0]), plain.eval().forward_features(images))
 
 
-def test_units_are_norm_relu_convolution_and_only_the_logits_have_a_bias() -> None:
+def test_decoder_units_are_norm_relu_convolution_and_only_the_logits_have_a_bias() -> None:
     built = network()
     decoder = [module for part in (built.pyramid, built.steps, built.head) for module in part.modules()]
     units = [module for module in decoder if isinstance(module, nn.Sequential)]
@@ -73,7 +73,7 @@ def test_units_are_norm_relu_convolution_and_only_the_logits_have_a_bias() -> No
     assert norms == [0.005] * 5
 
 
-def test_the_pyramid_pools_cells_of_the_images_proportions(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_pyramid_pools_cells_in_the_proportions_of_the_image(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[int, int]] = []
     pool = F.adaptive_avg_pool2d
     monkeypatch.setattr(F, "adaptive_avg_pool2d", lambda x, size: (asked.append(size), pool(x, size))[1])
@@ -81,5 +81,5 @@ def test_the_pyramid_pools_cells_of_the_images_proportions(monkeypatch: pytest.M
     assert asked == [(8, 11), (4, 5), (2, 3)]
 
 
-def test_a_step_takes_the_size_of_its_skip() -> None:
+def test_an_upsampling_block_has_the_size_of_its_skip() -> None:
     assert UpBlock(64).eval()(torch.randn(1, 128, 3, 4), torch.randn(1, 64, 7, 9)).shape == (1, 128, 7, 9)

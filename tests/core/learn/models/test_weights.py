@@ -27,7 +27,7 @@ def tiny(classes: int = 3, channels: int = 3) -> nn.Sequential:
 
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
-def test_a_weights_file_is_loaded_but_for_another_classifier(tmp_path: Path, suffix: str) -> None:
+def test_a_weights_file_is_loaded_without_its_classifier(tmp_path: Path, suffix: str) -> None:
     stored = tiny(classes=9).state_dict()
     path = tmp_path / f"weights{suffix}"
     if suffix == ".pth":
@@ -64,7 +64,7 @@ def test_weights_of_16_bits_are_loaded_into_a_network_of_32(tmp_path: Path, kind
         (1j, torch.complex64, "complex numbers"),
     ],
 )
-def test_weights_that_are_no_finite_numbers_are_refused_by_name(
+def test_weights_that_are_not_finite_are_refused_by_name(
     suffix: str, value: complex, kind: torch.dtype, told: str, tmp_path: Path
 ) -> None:
     stored = tiny().state_dict()
@@ -80,7 +80,7 @@ def test_weights_that_are_no_finite_numbers_are_refused_by_name(
     torch.testing.assert_close(network.state_dict(), before)
 
 
-def test_weights_of_a_folder_are_named_with_its_licence(tmp_path: Path) -> None:
+def test_weights_from_a_folder_are_named_with_its_licence(tmp_path: Path) -> None:
     save_file(timm.create_model("test_efficientnet").state_dict(), tmp_path / "model.safetensors")
     (tmp_path / "config.json").write_text('{"pretrained_cfg": {"license": "apache-2.0"}}')
     config = RoundConfig(model="test_efficientnet", weights=Weights.FILE, weights_file=str(tmp_path))
@@ -90,7 +90,7 @@ def test_weights_of_a_folder_are_named_with_its_licence(tmp_path: Path) -> None:
     torch.testing.assert_close(network.state_dict()["conv_stem.weight"], stored)
 
 
-def test_colour_weights_serve_grey_images(tmp_path: Path) -> None:
+def test_colour_weights_are_adapted_to_grey_images(tmp_path: Path) -> None:
     path = tmp_path / "weights.safetensors"
     save_file(tiny().state_dict(), path)
     network = tiny(channels=1)
@@ -126,7 +126,7 @@ def test_a_bad_weights_file_is_refused_with_a_cure(tmp_path: Path, what: str, su
 @pytest.mark.parametrize(
     ("file", "shown", "probability"), [("china.jpg", 698, 0.30), ("flower.jpg", 985, 0.23)], ids=["palace", "daisy"]
 )
-def test_packaged_weights_name_what_a_photograph_shows(file: str, shown: int, probability: float) -> None:
+def test_packaged_weights_recognise_a_photograph(file: str, shown: int, probability: float) -> None:
     known = PACKAGED[BACKBONE]
     config = RoundConfig(model=BACKBONE, weights=Weights.PACKAGED, input_size=known.size)
     network = build_classifier(config, 3, 1000).eval()
@@ -141,7 +141,7 @@ def test_packaged_weights_name_what_a_photograph_shows(file: str, shown: int, pr
     assert float(probabilities[shown]) == pytest.approx(probability, abs=0.01)
 
 
-def test_packaged_weights_fill_a_network_without_classifier_and_a_grey_one() -> None:
+def test_packaged_weights_load_without_a_classifier_and_for_grey_images() -> None:
     whole = timm.create_model(BACKBONE)
     load_packaged(whole, BACKBONE, 3)
     grey = timm.create_model(BACKBONE, num_classes=0, in_chans=1)
@@ -150,7 +150,7 @@ def test_packaged_weights_fill_a_network_without_classifier_and_a_grey_one() -> 
     torch.testing.assert_close(grey.conv_stem.weight, whole.conv_stem.weight.sum(dim=1, keepdim=True))
 
 
-def test_packaged_weights_that_are_missing_or_not_the_known_file_are_refused_with_the_package_to_install(
+def test_missing_or_unknown_packaged_weights_are_refused_with_the_package_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("core.learn.models.weights.find_spec", lambda _name: None)
@@ -243,9 +243,7 @@ def served(tmp_path: Path, weights: dict[str, torch.Tensor], monkeypatch: pytest
     server.server_close()
 
 
-def test_weights_are_downloaded_once_and_the_network_has_them(
-    served: type[Hub], weights: dict[str, torch.Tensor]
-) -> None:
+def test_weights_are_downloaded_once_and_loaded(served: type[Hub], weights: dict[str, torch.Tensor]) -> None:
     assert find_cached(MODEL) is None
     assert download_size(MODEL) == len(served.data)
     told: list[str] = []
@@ -260,14 +258,14 @@ def test_weights_are_downloaded_once_and_the_network_has_them(
     assert hashlib.sha256(served.data).hexdigest() in (origin_of(CONFIG) or "")
 
 
-def test_a_download_that_was_stopped_leaves_no_weights_and_can_be_had_later(served: type[Hub]) -> None:
+def test_a_stopped_download_leaves_no_weights_and_can_be_repeated(served: type[Hub]) -> None:
     with pytest.raises(RoundCancelledError):
         fetch(MODEL, should_stop=lambda: True)
     assert find_cached(MODEL) is None
     assert fetch(MODEL).read_bytes() == served.data
 
 
-def test_a_download_that_breaks_off_goes_on_where_it_was(served: type[Hub], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_download_is_resumed(served: type[Hub], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 1 << 16)  # what is written at once, and kept
     served.cut = len(served.data) // 2
     assert fetch(MODEL).read_bytes() == served.data
@@ -276,7 +274,7 @@ def test_a_download_that_breaks_off_goes_on_where_it_was(served: type[Hub], monk
     assert not spans[0].startswith("bytes=0-")
 
 
-def test_without_a_connection_the_error_names_the_file_to_bring(
+def test_the_error_without_a_connection_names_the_file_to_provide(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
@@ -289,7 +287,7 @@ def test_without_a_connection_the_error_names_the_file_to_bring(
         fetch(MODEL)
 
 
-def test_a_trial_of_a_round_downloads_nothing_and_says_how_much_the_round_would(served: type[Hub]) -> None:
+def test_a_trial_of_a_round_downloads_nothing_and_reports_the_size_of_the_download(served: type[Hub]) -> None:
     trial = TimingTrial(paths=["/nowhere.png"], content_hashes=["0"], count=1, classes=2)
     with pytest.raises(ConfigError, match="the round downloads 1 MB of weights first"):
         estimate_costs(trial, CONFIG)

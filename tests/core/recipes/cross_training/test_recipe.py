@@ -79,7 +79,7 @@ def true_tags(scenes: Scenes) -> np.ndarray:
 
 
 @pytest.mark.slow
-def test_tags_paint_what_masks_are_missing(tmp_path: Path) -> None:
+def test_tags_produce_the_missing_masks(tmp_path: Path) -> None:
     scenes = thinned(tmp_path / "scenes", 28)
     network = replace(NETWORK, epochs=12, scales=(0.75, 1.0), flip=True)
     settings = CrossTrainingSettings(steps=110, block=55, baseline=False)
@@ -100,7 +100,7 @@ def test_tags_paint_what_masks_are_missing(tmp_path: Path) -> None:
     assert result.history[-1][-1] > result.history[0][-1]  # trust grows
 
 
-def test_tags_only_ever_help_a_networks_pixels(tmp_path: Path) -> None:
+def test_tags_never_make_a_right_pixel_wrong(tmp_path: Path) -> None:
     """What was right among all classes is right among those that are there."""
     scenes = thinned(tmp_path / "scenes", 16)
     context = cross_stages.CrossTrainingContext(
@@ -123,7 +123,7 @@ def test_tags_only_ever_help_a_networks_pixels(tmp_path: Path) -> None:
     assert tagged.mean_iou > plain.mean_iou
 
 
-def test_everything_is_written_and_a_second_run_only_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_stages_are_stored_and_a_second_run_only_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scenes = drawn(tmp_path / "scenes", 16)
     said: list[Progress] = []
     result = run(scenes, tmp_path / "run", report=said.append)
@@ -144,9 +144,7 @@ def test_everything_is_written_and_a_second_run_only_reads(tmp_path: Path, monke
     assert files_of(tmp_path / "run") == before
 
 
-def test_the_baseline_sees_its_few_masks_as_often_as_stage_two_sees_all(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_baseline_trains_for_as_many_steps_as_stage_two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scenes = drawn(tmp_path / "scenes", 16)
     lessons: list[np.ndarray] = []
     original = cross_stages.learn_fold
@@ -208,7 +206,7 @@ def killed_after(times: int, stage: str) -> Callable[[Progress], None]:
 
 
 @pytest.mark.slow
-def test_a_resumed_run_ends_like_an_uninterrupted_one(tmp_path: Path) -> None:
+def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path) -> None:
     scenes = drawn(tmp_path / "scenes", 16)
     result = run(scenes, tmp_path / "straight")
     kills = [(1, "training"), (2, "training both"), (1, "training both"), (2, "painting"), (1, "training")]
@@ -219,7 +217,7 @@ def test_a_resumed_run_ends_like_an_uninterrupted_one(tmp_path: Path) -> None:
     assert files_of(tmp_path / "resumed") == files_of(tmp_path / "straight")
 
 
-def test_it_stops_when_told_to_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cancelled_run_stops_and_can_be_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (training, cross_training):
         monkeypatch.setattr(module, "LOOK_SECONDS", 0.0)
     scenes = drawn(tmp_path / "scenes", 16)
@@ -229,7 +227,7 @@ def test_it_stops_when_told_to_and_goes_on(tmp_path: Path, monkeypatch: pytest.M
 
 
 @pytest.mark.slow
-def test_hidden_masks_teach_nothing(tmp_path: Path) -> None:
+def test_hidden_masks_do_not_affect_training(tmp_path: Path) -> None:
     """Two runs whose unlabelled images have the same tags, but other masks, are one run."""
     scenes = drawn(tmp_path / "scenes", 16)
     tags = true_tags(scenes)
@@ -244,7 +242,7 @@ def test_hidden_masks_teach_nothing(tmp_path: Path) -> None:
     assert run(scenes, tmp_path / "b", tags=tags, data=replace(data, snapshot=other)) == one
 
 
-def test_painted_masks_hold_present_classes_alone_and_reviewed_ones_are_used(tmp_path: Path) -> None:
+def test_pseudo_masks_contain_only_tagged_classes_and_reviewed_masks_are_used(tmp_path: Path) -> None:
     scenes = drawn(tmp_path / "scenes", 16)
     data = parts(scenes)
     tags = true_tags(scenes)
@@ -284,7 +282,7 @@ def test_stage_two_is_shuffled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert epochs[0] != epochs[1]
 
 
-def test_a_folder_holds_one_run_and_bad_input_is_refused(tmp_path: Path) -> None:
+def test_a_folder_belongs_to_one_run_and_bad_input_is_refused(tmp_path: Path) -> None:
     scenes = drawn(tmp_path / "scenes", 16)
     data = parts(scenes)
     run(scenes, tmp_path / "run", NO_BASELINE)

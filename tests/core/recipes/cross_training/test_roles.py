@@ -41,20 +41,20 @@ def rows(parts: Parts) -> tuple[list[int], ...]:
     return tuple(part.tolist() for part in (data.labelled, data.unlabelled, data.validation, data.test))
 
 
-def test_masks_teach_tags_are_painted_and_splits_judge(scenes: Scenes) -> None:
+def test_images_with_masks_are_trained_on_tagged_ones_pseudo_labelled_and_splits_evaluate(scenes: Scenes) -> None:
     parts = chosen(scenes)
     assert rows(parts) == ([0, 1, 2, 3], [4, 5], [8, 9], [10, 11])
     assert parts.tags[4].tolist() == [True, True, False, False]
 
 
-def test_evaluation_splits_never_teach_and_are_the_test(scenes: Scenes) -> None:
+def test_evaluation_splits_are_never_trained_on_and_are_the_test_set(scenes: Scenes) -> None:
     assert rows(chosen(scenes, ("val",)))[2:] == ([], [8, 9, 10, 11])
     assert rows(chosen(scenes, ("val",), test_split=""))[2:] == ([], [8, 9])
     with pytest.raises(DatasetError, match="no image outside the test"):
         chosen(scenes, ("train",), test_split="", validation_split="val,test")
 
 
-def test_what_merely_looks_like_an_evaluation_split_neither_teaches_nor_judges(scenes: Scenes) -> None:
+def test_look_alikes_of_an_evaluation_split_have_no_role(scenes: Scenes) -> None:
     protected = np.isin(SPLITS, ["test"])
     protected[[1, 4]] = True  # in the training split
     alike = replace(scenes.snapshot, protected=protected)
@@ -62,11 +62,11 @@ def test_what_merely_looks_like_an_evaluation_split_neither_teaches_nor_judges(s
     assert rows(parts) == ([0, 2, 3], [5], [8, 9], [10, 11])
 
 
-def test_a_mask_that_is_merely_begun_judges_nothing(scenes: Scenes) -> None:
+def test_an_unfinished_mask_is_not_used_for_evaluation(scenes: Scenes) -> None:
     assert rows(chosen(begun(scenes, 9, 10)))[2:] == ([8], [11])
 
 
-def test_what_is_of_a_group_with_what_judges_never_teaches_and_is_not_painted(scenes: Scenes) -> None:
+def test_groups_of_evaluation_images_are_neither_trained_on_nor_pseudo_labelled(scenes: Scenes) -> None:
     groups = [""] * COUNT
     groups[0] = groups[4] = groups[8] = "day"  # a mask and tags beside what is chosen by
     groups[1] = groups[9] = groups[10] = "night"  # a mask and a judge of the other kind beside the test
@@ -74,12 +74,12 @@ def test_what_is_of_a_group_with_what_judges_never_teaches_and_is_not_painted(sc
     assert rows(chosen(grouped)) == ([2, 3], [5], [8], [10, 11])
 
 
-def test_splits_that_do_not_judge_teach(scenes: Scenes) -> None:
+def test_splits_without_an_evaluation_role_are_trained_on(scenes: Scenes) -> None:
     assert rows(chosen(scenes, validation_split="", test_split="test")) == ([0, 1, 2, 3, 8, 9], [4, 5], [], [10, 11])
     assert rows(chosen(scenes, validation_split="", test_split="val, test"))[3] == [8, 9, 10, 11]
 
 
-def test_with_only_the_first_masks_the_others_are_hidden_and_lend_their_tags(scenes: Scenes) -> None:
+def test_masks_beyond_the_first_are_hidden_and_used_as_tags(scenes: Scenes) -> None:
     parts = chosen(scenes, labelled_first=2)
     assert rows(parts)[:2] == ([0, 1], [2, 3, 4, 5])
     assert parts.tags[2].all()  # sky, road, disc and box, as its mask shows
@@ -102,7 +102,7 @@ def begun(scenes: Scenes, *which: int, settled: bool = False) -> Scenes:
     return replace(scenes, snapshot=replace(scenes.snapshot, masks=masks))
 
 
-def test_a_mask_that_is_merely_begun_is_painted_on_and_says_no_tags(scenes: Scenes) -> None:
+def test_an_unfinished_mask_is_completed_and_gives_no_tags(scenes: Scenes) -> None:
     parts = chosen(begun(scenes, 5, 6))  # one with tags, one without
     assert rows(parts)[:2] == ([0, 1, 2, 3], [4, 5])
     assert parts.begun.tolist() == [5]
@@ -112,13 +112,13 @@ def test_a_mask_that_is_merely_begun_is_painted_on_and_says_no_tags(scenes: Scen
     assert few.begun.tolist() == [5]
 
 
-def test_a_mask_whose_rest_people_left_out_is_finished(scenes: Scenes) -> None:
+def test_a_mask_with_settled_unlabelled_pixels_counts_as_finished(scenes: Scenes) -> None:
     parts = chosen(begun(scenes, 5, settled=True))
     assert rows(parts)[:2] == ([0, 1, 2, 3, 5], [4])
     assert not len(parts.begun)
 
 
-def test_lists_are_read_as_given_or_their_first_lines(scenes: Scenes, tmp_path: Path) -> None:
+def test_image_lists_are_read_whole_or_up_to_a_number(scenes: Scenes, tmp_path: Path) -> None:
     (tmp_path / "train.txt").write_text("3\n/JPEGImages/1.png /Seg/1.png\n0\n".replace("/JPEGImages/", "scenes/"))
     (tmp_path / "test.txt").write_text("8\n")
     parts = chosen(scenes, labelled_list=str(tmp_path / "train.txt"), test_list=str(tmp_path / "test.txt"))
@@ -132,7 +132,7 @@ def test_lists_are_read_as_given_or_their_first_lines(scenes: Scenes, tmp_path: 
         chosen(scenes, labelled_list=str(tmp_path / "train.txt"), test_list=str(tmp_path / "twice.txt"))
 
 
-def test_without_tags_or_masks_there_is_nothing_to_do(scenes: Scenes) -> None:
+def test_a_dataset_without_tags_or_masks_is_refused(scenes: Scenes) -> None:
     bare = replace(scenes, snapshot=replace(scenes.snapshot, tags=None))
     with pytest.raises(DatasetError, match="no image without a mask has tags; tag some on the Tags page"):
         chosen(bare)
@@ -141,7 +141,7 @@ def test_without_tags_or_masks_there_is_nothing_to_do(scenes: Scenes) -> None:
         chosen(replace(scenes, snapshot=replace(scenes.snapshot, masks=masks)))
 
 
-def test_parts_are_kept_with_the_round(scenes: Scenes, tmp_path: Path) -> None:
+def test_roles_are_stored_with_the_round(scenes: Scenes, tmp_path: Path) -> None:
     parts = chosen(begun(scenes, 1, 5))
     folder = tmp_path / "round"
     folder.mkdir()
@@ -159,7 +159,7 @@ def parts(scenes: Scenes) -> RecipeData:
     return RecipeData(snapshot=scenes.snapshot, labelled=rows[:2], unlabelled=rows[2:4], test=rows[4:5])
 
 
-def test_tags_are_read_off_masks_of_whoever_plays_a_part(tmp_path: Path) -> None:
+def test_tags_are_derived_from_the_masks_of_all_images_with_a_role(tmp_path: Path) -> None:
     scenes = drawn(tmp_path / "scenes", 6)
     tags = image_tags(parts(scenes), MaskStore(scenes.store), None, None)
     for row in range(5):
@@ -169,7 +169,7 @@ def test_tags_are_read_off_masks_of_whoever_plays_a_part(tmp_path: Path) -> None
     assert not tags[5].any()
 
 
-def test_given_tags_stand_for_the_unlabelled_and_the_background_is_always_there(tmp_path: Path) -> None:
+def test_unlabelled_images_have_their_given_tags_and_always_the_background(tmp_path: Path) -> None:
     scenes = drawn(tmp_path / "scenes", 6)
     given = np.zeros((6, 4), np.bool_)
     given[:, 3] = True
@@ -180,7 +180,7 @@ def test_given_tags_stand_for_the_unlabelled_and_the_background_is_always_there(
         image_tags(parts(scenes), MaskStore(scenes.store), np.zeros((6, 4), np.bool_), None)
 
 
-def test_a_mask_that_cannot_be_read_names_its_image(tmp_path: Path) -> None:
+def test_an_unreadable_mask_is_reported_with_its_image(tmp_path: Path) -> None:
     scenes = drawn(tmp_path / "scenes", 6)
     store = MaskStore(scenes.store)
     store.path(scenes.snapshot.masks.labels[1]).unlink()

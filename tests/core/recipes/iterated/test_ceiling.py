@@ -41,7 +41,7 @@ def round_in(folder: Path, labels: np.ndarray) -> None:
     np.save(folder / PROBABILITIES, np.eye(2, dtype=np.float16)[said])
 
 
-def test_a_round_that_learnt_nearly_all_labels_sets_it_and_others_do_not(tmp_path: Path) -> None:
+def test_only_a_round_trained_on_nearly_all_labels_sets_the_ceiling(tmp_path: Path) -> None:
     truth = np.arange(COUNT) % 2
     now = data_of(snapshot(np.where(np.arange(COUNT) < 20, truth, NO_LABEL)))
     round_in(tmp_path / "all", truth)
@@ -58,7 +58,7 @@ def test_a_round_that_learnt_nearly_all_labels_sets_it_and_others_do_not(tmp_pat
 
 
 @pytest.mark.usefixtures("one_thread")
-def test_the_ceiling_of_masks_is_the_mean_iou_out_of_fold(tmp_path: Path) -> None:
+def test_the_ceiling_of_masks_is_the_out_of_fold_mean_iou(tmp_path: Path) -> None:
     scenes = drawn(tmp_path / "scenes", 9)
     network = RoundConfig(folds=2, model="small_unet", input_size=32, epochs=1, batch_size=4, device="cpu")
     folder = tmp_path / "round"
@@ -78,7 +78,7 @@ def test_the_ceiling_of_masks_is_the_mean_iou_out_of_fold(tmp_path: Path) -> Non
     assert value == pytest.approx(np.mean(ious))
 
 
-def test_a_written_ceiling_is_read_back(tmp_path: Path) -> None:
+def test_a_written_ceiling_reads_back(tmp_path: Path) -> None:
     assert read_ceiling(tmp_path) is None
     own = Ceiling(value=0.97, source="round 1")
     write_ceiling(tmp_path, own)

@@ -37,7 +37,7 @@ def proposed(folder: Path) -> dict[str, IntArray]:
         return dict(file)
 
 
-def test_it_says_what_was_chosen_and_by_what(tmp_path: Path) -> None:
+def test_the_result_records_the_chosen_learner_and_its_scores(tmp_path: Path) -> None:
     data = parts_of(pictures(tmp_path / "pictures"))
     result = run(data, tmp_path / "run")
     taught = len(data.labelled) + len(data.validation)
@@ -52,7 +52,7 @@ def test_it_says_what_was_chosen_and_by_what(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "run" / "result.json").read_text())["choice"] == result.choice
 
 
-def test_networks_are_kept_and_the_chosen_one_predicts(tmp_path: Path) -> None:
+def test_networks_are_kept_and_the_chosen_network_predicts(tmp_path: Path) -> None:
     result = run(parts_of(pictures(tmp_path / "pictures")), tmp_path / "run")
     assert {one.name for one in kept_networks(tmp_path / "run")} == {BACKBONE, "baseline", "spread"}
     assert [one.name for one in kept_networks(tmp_path / "run") if one.about.predicts] == [result.best]
@@ -72,7 +72,7 @@ def test_the_named_learner_is_used(tmp_path: Path, asked: str, best: str) -> Non
     assert len(proposal_thresholds(tmp_path / "run")) == 3
 
 
-def test_no_image_is_predicted_from_a_label_spread_to_itself_or_its_group(
+def test_no_image_is_predicted_from_its_own_or_its_groups_spread_label(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     groups = [f"of {row // 2}" for row in range(60)]
@@ -91,7 +91,7 @@ def test_no_image_is_predicted_from_a_label_spread_to_itself_or_its_group(
         assert not np.isin(group[rows], group[found["rows"][found["network"] == half]]).any()
 
 
-def test_a_label_a_class_is_enough(tmp_path: Path) -> None:
+def test_one_label_per_class_is_enough(tmp_path: Path) -> None:
     snapshot = pictures(tmp_path / "pictures")
     rows = np.arange(len(snapshot))
     data = RecipeData(snapshot=snapshot, labelled=rows[:2], unlabelled=rows[3:], validation=rows[2:3])
@@ -102,7 +102,7 @@ def test_a_label_a_class_is_enough(tmp_path: Path) -> None:
     assert proposal_thresholds(tmp_path / "run") is None
 
 
-def test_a_named_validation_split_only_scores(tmp_path: Path) -> None:
+def test_a_named_validation_split_is_used_only_for_scoring(tmp_path: Path) -> None:
     data = parts_of(pictures(tmp_path / "pictures"))
     result = run(data, tmp_path / "run", IteratedSettings(validation_split="val"))
     assert result.choice["held_out"] == len(data.labelled)
@@ -124,7 +124,7 @@ def test_masks_are_refused(tmp_path: Path) -> None:
         run(data, tmp_path / "run")
 
 
-def test_labels_of_the_asked_images_groups_alone_are_refused(tmp_path: Path) -> None:
+def test_labels_only_from_the_groups_of_the_predicted_images_are_refused(tmp_path: Path) -> None:
     data = parts_of(pictures(tmp_path / "pictures"))
     one_group = replace(data.snapshot, groups=["all"] * 60)
     parts = {name: getattr(data, name) for name in ("labelled", "unlabelled", "validation")}
@@ -132,6 +132,6 @@ def test_labels_of_the_asked_images_groups_alone_are_refused(tmp_path: Path) -> 
         run(RecipeData(snapshot=one_group, **parts), tmp_path / "run")
 
 
-def test_an_unknown_way_is_refused() -> None:
+def test_an_unknown_learner_is_refused() -> None:
     with pytest.raises(ConfigError, match="must be 'probe', 'spread' or empty"):
         IteratedSettings(frozen="knn")

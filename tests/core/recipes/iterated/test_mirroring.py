@@ -52,7 +52,7 @@ def run(data: RecipeData, folder: Path, settings: IteratedSettings = SETTINGS) -
     )
 
 
-def test_pictures_whose_labels_survive_the_mirror_are_mirrored(tmp_path: Path) -> None:
+def test_images_are_mirrored_if_their_labels_survive_it(tmp_path: Path) -> None:
     data = parts(tmp_path / "pictures", UPRIGHT)
     result = run(data, tmp_path / "run")
     assert result.mirror is not None
@@ -66,7 +66,7 @@ def test_pictures_whose_labels_survive_the_mirror_are_mirrored(tmp_path: Path) -
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
-def test_pictures_whose_label_is_another_one_in_the_mirror_are_not(tmp_path: Path) -> None:
+def test_images_are_not_mirrored_if_that_changes_their_labels(tmp_path: Path) -> None:
     data = parts(tmp_path / "pictures", SIDEWAYS)
     result = run(data, tmp_path / "run")
     assert result.mirror is not None
@@ -83,14 +83,14 @@ def test_pictures_whose_label_is_another_one_in_the_mirror_are_not(tmp_path: Pat
     assert on.baseline.value < result.baseline.value  # half of what it learnt says the other label
 
 
-def test_few_validation_images_decide_nothing(tmp_path: Path) -> None:
+def test_too_few_validation_images_turn_mirroring_off(tmp_path: Path) -> None:
     result = run(parts(tmp_path / "pictures", UPRIGHT, validation=LEAST - 1), tmp_path / "run")
     assert result.mirror is not None
     assert not result.mirror["mirror"]
     assert result.mirror["right"] is None
 
 
-def test_a_loss_is_shown_above_two_standard_errors() -> None:
+def test_a_loss_counts_above_two_standard_errors() -> None:
     rng = np.random.default_rng(0)
     assert shows_loss(rng.normal(0.5, 1, 100))
     assert not shows_loss(rng.normal(0.1, 1, 25))
@@ -98,6 +98,6 @@ def test_a_loss_is_shown_above_two_standard_errors() -> None:
     assert not shows_loss(-np.abs(rng.normal(size=20)))
 
 
-def test_another_word_is_refused() -> None:
+def test_an_unknown_mirror_setting_is_refused() -> None:
     with pytest.raises(ConfigError, match="mirror is 'maybe', must be 'on', 'off' or 'decide'"):
         IteratedSettings(mirror="maybe")

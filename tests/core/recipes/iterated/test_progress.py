@@ -19,7 +19,7 @@ def test_every_stage_has_a_name() -> None:
     ]  # fmt: skip
 
 
-def test_results_are_those_of_networks_that_are_done_in_their_order(tmp_path: Path) -> None:
+def test_results_are_listed_for_finished_networks_in_order(tmp_path: Path) -> None:
     settings = IteratedSettings(iterations=2)
     assert stage_scores(settings, tmp_path / "nowhere") == []
     for name, done in {

@@ -86,9 +86,7 @@ def files_of(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("kind", ["classes", "masks"])
-def test_the_network_that_is_asked_has_the_temperature_that_suits_the_validation_images(
-    tmp_path: Path, kind: str
-) -> None:
+def test_the_predicting_network_has_a_temperature_fitted_on_the_validation_images(tmp_path: Path, kind: str) -> None:
     if kind == "classes":
         result = run(parts_of(pictures(tmp_path / "pictures")), tmp_path / "run")
     else:
@@ -146,7 +144,7 @@ def test_the_teacher_is_replaced_only_by_a_better_one(tmp_path: Path, monkeypatc
     assert result.validation == score(0.6)
 
 
-def test_the_test_images_are_looked_at_once_by_the_best_and_by_the_baseline(
+def test_only_the_best_network_and_the_baseline_predict_the_test_images_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loop = Loop(monkeypatch, {"baseline": 0.5, "student_1": 0.7, "student_2": 0.6})
@@ -161,7 +159,7 @@ def test_the_test_images_are_looked_at_once_by_the_best_and_by_the_baseline(
         assert not set(one.taught) & {*test, *data.validation.tolist()}
 
 
-def test_a_student_is_fresh_and_learns_pseudo_labels_with_real_ones_in_each_batch(
+def test_a_student_starts_afresh_and_mixes_pseudo_labels_with_real_ones_in_each_batch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loop = Loop(monkeypatch, {"baseline": 0.5})
@@ -176,7 +174,7 @@ def test_a_student_is_fresh_and_learns_pseudo_labels_with_real_ones_in_each_batc
     assert all(one.unlabelled is None for one in loop.learnt)
 
 
-def test_the_original_learns_pseudo_labels_alone_and_then_the_real_ones(
+def test_the_original_method_trains_on_pseudo_labels_first_and_then_on_real_ones(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loop = Loop(monkeypatch, {"baseline": 0.5})
@@ -192,7 +190,7 @@ def test_the_original_learns_pseudo_labels_alone_and_then_the_real_ones(
 
 
 @pytest.mark.parametrize(("tuned", "best"), [(0.65, "tuned_1"), (0.55, "student_1"), (0.6, "student_1")])
-def test_student_and_tuned_network_are_both_judged(
+def test_student_and_fine_tuned_network_are_both_evaluated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tuned: float, best: str
 ) -> None:
     loop = Loop(monkeypatch, {"baseline": 0.5, "student_1": 0.6, "tuned_1": tuned})
@@ -202,7 +200,7 @@ def test_student_and_tuned_network_are_both_judged(
     assert result.iterations[0].tuned == score(tuned)
 
 
-def test_votes_of_folds_label_for_the_first_student(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_first_student_is_trained_on_the_votes_of_folds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     loop = Loop(monkeypatch, {"baseline": 0.5, "student_1": 0.6})
     data = parts_of(pictures(tmp_path / "p"))
     result = run(data, tmp_path / "run", replace(SHORT, votes=3))
@@ -218,14 +216,14 @@ def test_votes_of_folds_label_for_the_first_student(tmp_path: Path, monkeypatch:
         run(data, tmp_path / "other", replace(SHORT, votes=50))
 
 
-def test_consistency_is_a_way_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_consistency_works_without_iterations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     loop = Loop(monkeypatch, {"baseline": 0.5, "teacher": 0.6})
     result = run(parts_of(pictures(tmp_path / "p")), tmp_path / "run", IteratedSettings(iterations=0, consistency=True))
     assert [one.name for one in loop.learnt] == ["baseline", "teacher"]
     assert (result.best, result.iterations) == ("teacher", [])
 
 
-def test_a_run_that_an_older_version_began_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_started_by_a_former_release_can_be_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its file of settings lacks those that came later."""
     Loop(monkeypatch, {"baseline": 0.5})
     data = parts_of(pictures(tmp_path / "p"))
@@ -246,7 +244,7 @@ def test_a_run_that_an_older_version_began_goes_on(tmp_path: Path, monkeypatch: 
     assert run(data, tmp_path / "run") == result
 
 
-def test_with_consistency_unlabelled_images_teach_beside_the_real_labels(
+def test_consistency_trains_on_unlabelled_images_beside_the_real_labels(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loop = Loop(monkeypatch, {"baseline": 0.5, "teacher": 0.6})
@@ -261,7 +259,9 @@ def test_with_consistency_unlabelled_images_teach_beside_the_real_labels(
     assert (result.best, result.teacher) == ("teacher", score(0.6))
 
 
-def test_a_teacher_that_is_sure_of_nothing_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_teacher_without_confident_predictions_is_an_error_with_a_cure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     loop = Loop(monkeypatch, {"baseline": 0.5})
     nothing = PseudoLabels(labels={}, thresholds=[], predicted=[], taken=[])
     monkeypatch.setattr(iterated, "choose_pseudo_labels", lambda *_, **__: nothing)
@@ -271,7 +271,7 @@ def test_a_teacher_that_is_sure_of_nothing_is_said(tmp_path: Path, monkeypatch: 
 
 
 @pytest.mark.slow
-def test_classes_are_learnt_and_a_second_run_only_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_on_classes_succeeds_and_a_second_run_only_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[Progress] = []
     data = parts_of(pictures(tmp_path / "p"))
     network = replace(NETWORK, epochs=8)
@@ -292,7 +292,7 @@ def test_classes_are_learnt_and_a_second_run_only_reads(tmp_path: Path, monkeypa
     assert files_of(tmp_path / "run") == before
 
 
-def test_masks_are_written_as_petracs_program_does_and_read_by_the_camvid_reader(tmp_path: Path) -> None:
+def test_masks_are_written_in_the_layout_of_petracs_program_and_read_by_the_camvid_reader(tmp_path: Path) -> None:
     data, scenes = masked(tmp_path / "scenes")
     result = run(data, tmp_path / "run", replace(SHORT, weigh_pixels=False), masks=scenes.store)
     assert not list((tmp_path / "run").glob("predicted_*"))
@@ -325,7 +325,7 @@ def test_masks_are_written_as_petracs_program_does_and_read_by_the_camvid_reader
 @pytest.mark.parametrize(
     ("settings", "labels", "views"), [({"ratio": 1}, 2, 0), ({"ratio": 3, "whole_batch": True, "mixing": True}, 4, 2)]
 )
-def test_unlabelled_images_share_the_batch_or_come_on_top(
+def test_unlabelled_images_share_the_batch_or_are_added_to_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any], labels: int, views: int
 ) -> None:
     data, scenes = masked(tmp_path / "scenes", 16)
@@ -349,7 +349,7 @@ def test_unlabelled_images_share_the_batch_or_come_on_top(
 
 
 @pytest.mark.parametrize("kind", ["classes", "masks"])
-def test_thresholds_follow_the_network_for_classes_and_for_masks_only_if_asked(
+def test_thresholds_adapt_for_classes_and_for_masks_only_on_request(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     data, store = parts_of(pictures(tmp_path / "pictures")), None
@@ -374,7 +374,9 @@ def test_thresholds_follow_the_network_for_classes_and_for_masks_only_if_asked(
     assert seen == {"classes": [None, 0.95, None], "masks": [0.95, 0.95, None]}[kind]
 
 
-def test_all_pixels_of_masks_teach_weighed_by_their_confidence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_pixels_of_pseudo_masks_are_weighted_by_their_confidence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     data, scenes = masked(tmp_path / "scenes", 16)
     seen: list[tuple[np.ndarray, np.ndarray]] = []
     original = stages.learn_fold
@@ -404,7 +406,7 @@ def test_all_pixels_of_masks_teach_weighed_by_their_confidence(tmp_path: Path, m
 
 
 @pytest.mark.parametrize("kind", ["classes", "masks"])
-def test_a_run_killed_at_every_stage_ends_like_an_uninterrupted_one(tmp_path: Path, kind: str) -> None:
+def test_a_run_killed_at_every_stage_equals_an_uninterrupted_one(tmp_path: Path, kind: str) -> None:
     if kind == "masks":
         data, scenes = masked(tmp_path / "scenes", 16)
         store: Path | None = scenes.store
@@ -435,14 +437,14 @@ def test_a_run_killed_at_every_stage_ends_like_an_uninterrupted_one(tmp_path: Pa
     assert files_of(tmp_path / "resumed") == files_of(tmp_path / "straight")
 
 
-def test_it_stops_when_told_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_stops_on_cancel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training, "LOOK_SECONDS", 0.0)
     with pytest.raises(RoundCancelledError):
         run(parts_of(pictures(tmp_path / "p")), tmp_path / "run", should_stop=lambda: True)
 
 
 @pytest.mark.parametrize("consistency", [False, True])
-def test_hidden_labels_teach_nothing(tmp_path: Path, consistency: bool) -> None:  # noqa: FBT001
+def test_hidden_labels_do_not_affect_training(tmp_path: Path, consistency: bool) -> None:  # noqa: FBT001
     data = parts_of(pictures(tmp_path / "p", 40))
     settings = replace(SHORT, iterations=1, consistency=consistency)
     one = run(data, tmp_path / "a", settings)
@@ -452,7 +454,7 @@ def test_hidden_labels_teach_nothing(tmp_path: Path, consistency: bool) -> None:
     assert run(other, tmp_path / "b", settings) == one
 
 
-def test_hidden_masks_teach_nothing(tmp_path: Path) -> None:
+def test_hidden_masks_do_not_affect_training(tmp_path: Path) -> None:
     data, scenes = masked(tmp_path / "scenes", 16)
     settings = replace(SHORT, iterations=1)
     one = run(data, tmp_path / "a", settings, scenes.store)
@@ -464,7 +466,7 @@ def test_hidden_masks_teach_nothing(tmp_path: Path) -> None:
     assert run(other, tmp_path / "b", settings, scenes.store) == one
 
 
-def test_a_folder_holds_one_run_and_what_cannot_be_learnt_is_refused(tmp_path: Path) -> None:
+def test_a_folder_belongs_to_one_run_and_bad_input_is_refused(tmp_path: Path) -> None:
     data = parts_of(pictures(tmp_path / "p", 40))
     none = np.empty(0, np.int64)
     with pytest.raises(DatasetError, match="has a label already"):
@@ -486,7 +488,7 @@ def studio_of(data: RecipeData, folder: Path, settings: IteratedSettings, masks:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("best", ["student", "tuned"])
-def test_a_network_that_learnt_of_an_image_does_not_speak_of_it(
+def test_no_network_predicts_an_image_it_was_trained_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, best: str
 ) -> None:
     groups = [f"g{row // 2}" if row >= 8 else "" for row in range(COUNT)]  # also of labelled and unlabelled ones
@@ -519,7 +521,7 @@ def test_a_network_that_learnt_of_an_image_does_not_speak_of_it(
     propose(studio_of(data, tmp_path / "run", settings), result, data.unlabelled)  # there already
 
 
-def test_a_baseline_that_saw_nothing_of_them_speaks_for_all(tmp_path: Path) -> None:
+def test_the_baseline_predicts_all_images_it_was_not_trained_on(tmp_path: Path) -> None:
     data, scenes = masked(tmp_path / "scenes", 16)
     settings = replace(SHORT, iterations=1)
     result = replace(run(data, tmp_path / "run", settings, scenes.store), best="baseline")
@@ -547,12 +549,12 @@ def test_a_baseline_that_saw_nothing_of_them_speaks_for_all(tmp_path: Path) -> N
         ({"validation_split": "val", "test_split": "val"}, "another split"),
     ],
 )
-def test_settings_that_cannot_work_are_refused(wrong: dict[str, Any], said: str) -> None:
+def test_impossible_settings_are_refused(wrong: dict[str, Any], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         IteratedSettings(**wrong)
 
 
-def test_the_share_grows_evenly() -> None:
+def test_the_share_of_pseudo_labels_grows_evenly() -> None:
     settings = IteratedSettings(iterations=3, share=0.5, last_share=0.9)
     assert [round(settings.share_at(number), 6) for number in (1, 2, 3)] == [0.5, 0.7, 0.9]
     assert IteratedSettings(iterations=1).share_at(1) == IteratedSettings().share
@@ -581,7 +583,7 @@ def test_a_budget_of_views_gives_every_network_the_same_steps_and_is_recorded(tm
     assert 45 < grown["views"] < 75  # whole images of one label a step
 
 
-def test_a_budget_of_minutes_is_spent_and_the_views_reached_are_recorded(tmp_path: Path) -> None:
+def test_a_budget_of_minutes_is_used_and_the_number_of_views_recorded(tmp_path: Path) -> None:
     data = parts_of(pictures(tmp_path / "pictures"))
     settings = replace(SHORT, iterations=0, consistency=True, minutes=1 / 60, mirror="off")
     result = run(data, tmp_path / "run", settings)
@@ -591,6 +593,6 @@ def test_a_budget_of_minutes_is_spent_and_the_views_reached_are_recorded(tmp_pat
 
 
 @pytest.mark.parametrize("wrong", [{"views": -1}, {"minutes": -0.5}, {"views": 100, "minutes": 2.0}])
-def test_a_budget_that_is_none_is_refused(wrong: dict[str, Any]) -> None:
+def test_an_invalid_budget_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=r"views|minutes"):
         IteratedSettings(**wrong)

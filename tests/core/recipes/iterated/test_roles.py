@@ -18,7 +18,7 @@ def snapshot(labels: list[int], groups: list[str] | None = None) -> Snapshot:
     return Snapshot(np.arange(count) + 1, names, np.array(labels, np.int32), own, names, ["a", "b"])
 
 
-def test_splits_say_who_judges() -> None:
+def test_splits_determine_the_evaluation_images() -> None:
     labels = [0, 1, 0, 1, 0, 1, NO_LABEL, NO_LABEL]
     splits = ["train"] * 2 + ["val"] * 2 + ["test"] * 2 + ["train", "val"]
     chosen = IteratedSettings(validation_split="val", test_split="test")
@@ -28,7 +28,7 @@ def test_splits_say_who_judges() -> None:
     assert data.unlabelled.tolist() == parts.to_predict.tolist() == [6, 7]
 
 
-def test_what_is_protected_is_the_test_and_its_group_is_only_asked_about() -> None:
+def test_protected_images_are_the_test_set_and_their_groups_are_only_predicted() -> None:
     labels = [0, 1] * 4 + [NO_LABEL] * 3
     groups = ["g", "", "g", "", "", "", "", "", "g", "", ""]
     shown = replace(snapshot(labels, groups), protected=np.arange(11) < 2)  # the second looks like the first
@@ -41,7 +41,7 @@ def test_what_is_protected_is_the_test_and_its_group_is_only_asked_about() -> No
 
 @settings(max_examples=50, deadline=None)
 @given(seed=st.integers(0, 1000), share=st.sampled_from([0.1, 0.2, 0.5]), count=st.integers(12, 60))
-def test_groups_stay_whole_and_nobody_plays_two_parts(seed: int, share: float, count: int) -> None:
+def test_groups_stay_whole_and_no_image_has_two_roles(seed: int, share: float, count: int) -> None:
     rng = np.random.default_rng(seed)
     labels = np.where(rng.random(count) < 0.5, rng.integers(0, 2, count), NO_LABEL)
     labels[:6] = [0, 1, 0, 1, NO_LABEL, NO_LABEL]
@@ -60,7 +60,7 @@ def test_groups_stay_whole_and_nobody_plays_two_parts(seed: int, share: float, c
     assert again.validation.tolist() == data.validation.tolist()
 
 
-def test_a_random_part_to_choose_by_has_at_most_so_many_labels() -> None:
+def test_a_random_validation_set_has_at_most_the_given_number_of_labels() -> None:
     labels = [row % 2 for row in range(100)] + [NO_LABEL] * 4
     for most, wanted in ((200, 20), (10, 10), (7, 7)):
         data = iterated_parts(snapshot(labels), [""] * 104, IteratedSettings(most_validation=most), 0).data
@@ -68,7 +68,7 @@ def test_a_random_part_to_choose_by_has_at_most_so_many_labels() -> None:
         assert len(data.labelled) + len(data.validation) == 100
 
 
-def test_they_are_kept_beside_the_snapshot(tmp_path: Path) -> None:
+def test_roles_are_stored_beside_the_snapshot(tmp_path: Path) -> None:
     shown = snapshot([0, 1] * 5 + [NO_LABEL] * 2)
     parts = iterated_parts(shown, [""] * 12, IteratedSettings(), 0)
     shown.save(tmp_path)
