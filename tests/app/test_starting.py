@@ -128,7 +128,7 @@ def process(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_a_python_without_the_packages_is_told_which_environment_to_use() -> None:
+def test_a_python_without_the_packages_gets_an_error_with_the_environment_to_use() -> None:
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     bare = [sys.executable, "-S", "-m", "app", "doctor"]  # without site-packages, as a system's Python
     done = subprocess.run(bare, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)

@@ -60,7 +60,7 @@ def test_a_probe_takes_longer_for_more_images(trial: TimingTrial) -> None:
 
 
 @pytest.mark.parametrize(("count", "power"), [(200_000, 2.0), (4_000_000, 1.5)])
-def test_the_time_of_the_search_grows_as_the_search_does_that_will_run(
+def test_the_estimated_search_time_grows_like_the_chosen_search(
     monkeypatch: pytest.MonkeyPatch, count: int, power: float
 ) -> None:
     now = 0.0
@@ -78,7 +78,7 @@ def test_the_time_of_the_search_grows_as_the_search_does_that_will_run(
     assert timing._seconds_of_neighbours(count, 8) == pytest.approx(seconds(count))
 
 
-def test_what_a_round_of_the_same_images_has_kept_takes_no_time_again(
+def test_arrays_cached_by_a_round_of_the_same_images_take_no_time(
     trial: TimingTrial, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     timed: list[str] = []
@@ -103,7 +103,7 @@ def test_what_a_round_of_the_same_images_has_kept_takes_no_time_again(
     assert parts() == []
 
 
-def test_further_networks_take_their_own_time(trial: TimingTrial, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_further_networks_add_their_own_time(trial: TimingTrial, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("core.timing._costs_of_network", lambda _, config, __: (float(config.epochs), None))
     slow = Member.of(replace(TRAINED, epochs=200))
     assert estimate_seconds(trial, replace(TRAINED, members=(slow,))) == TRAINED.epochs + 200

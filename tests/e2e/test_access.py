@@ -119,7 +119,7 @@ def decisions(app_context: AppContext) -> int:
         return len(session.scalars(select(DecisionRow.id)).all())
 
 
-def test_a_rebound_name_gets_no_page_no_websocket_no_verdict_and_no_original(
+def test_dns_rebinding_gets_no_page_websocket_verdict_or_original(
     served: tuple[Server, AppContext], rebound: BrowserContext
 ) -> None:
     server, app_context = served
@@ -146,7 +146,7 @@ def test_a_rebound_name_gets_no_page_no_websocket_no_verdict_and_no_original(
     assert rebound.cookies() == []
 
 
-def test_a_page_of_another_port_may_neither_post_nor_open_a_websocket(
+def test_a_page_of_another_port_can_neither_post_nor_open_a_websocket(
     served: tuple[Server, AppContext], page: Page
 ) -> None:
     server, app_context = served
@@ -157,7 +157,7 @@ def test_a_page_of_another_port_may_neither_post_nor_open_a_websocket(
     assert decisions(app_context) == 0
 
 
-def test_no_page_can_frame_ours(served: tuple[Server, AppContext], page: Page) -> None:
+def test_no_foreign_page_can_frame_the_app(served: tuple[Server, AppContext], page: Page) -> None:
     server, _ = served
     with bait(0, f'<iframe src="{server.url}/outfold/health"></iframe>') as port:
         with page.expect_console_message(lambda message: "frame-ancestors" in message.text):
@@ -165,7 +165,7 @@ def test_no_page_can_frame_ours(served: tuple[Server, AppContext], page: Page) -
         assert page.frames[1].url == "chrome-error://chromewebdata/"
 
 
-def test_every_kind_of_answer_carries_the_headers(served: tuple[Server, AppContext]) -> None:
+def test_every_kind_of_response_has_the_security_headers(served: tuple[Server, AppContext]) -> None:
     server, _ = served
     for path in (
         "/",
@@ -203,7 +203,7 @@ def fill_login(page: Page, name: str) -> None:
     page.get_by_role("button", name="Sign in").click()
 
 
-def test_a_person_signs_in_judges_by_the_own_name_and_signs_out(
+def test_a_user_signs_in_judges_under_the_own_name_and_signs_out(
     with_login: tuple[Server, AppContext], page: Page, context: BrowserContext
 ) -> None:
     server, app_context = with_login
@@ -259,7 +259,7 @@ def test_two_servers_at_ports_of_one_host_keep_their_sessions(
             expect(page.get_by_text(f"You are signed in as {name}")).to_be_visible()
 
 
-def test_a_page_whose_session_has_ended_leads_to_the_login_page(
+def test_a_page_with_an_ended_session_redirects_to_the_login_page(
     with_login: tuple[Server, AppContext], page: Page
 ) -> None:
     server, app_context = with_login
@@ -273,9 +273,7 @@ def test_a_page_whose_session_has_ended_leads_to_the_login_page(
     page.locator("h1:visible").first.wait_for()
 
 
-def test_an_annotator_finds_the_pages_of_the_role_and_no_other(
-    with_login: tuple[Server, AppContext], page: Page
-) -> None:
+def test_an_annotator_sees_only_the_pages_of_the_role(with_login: tuple[Server, AppContext], page: Page) -> None:
     server, _ = with_login
     page.goto(server.url)
     fill_login(page, "Ben")
@@ -293,7 +291,7 @@ def test_an_annotator_finds_the_pages_of_the_role_and_no_other(
     page.wait_for_selector(READY)
 
 
-def test_an_admin_is_offered_what_leads_may_do(with_login: tuple[Server, AppContext], page: Page) -> None:
+def test_an_admin_has_the_acts_of_a_lead(with_login: tuple[Server, AppContext], page: Page) -> None:
     server, _ = with_login
     page.goto(f"{server.url}/review?dataset=1")
     fill_login(page, "Ada")

@@ -50,7 +50,7 @@ def test_a_page_has_no_violation_in_either_theme(server: Server, page: Page, pla
     assert not told, "\n".join(told)
 
 
-def test_a_message_over_a_page_has_its_text_as_name(server: Server, page: Page) -> None:
+def test_a_message_over_a_page_is_named_by_its_text(server: Server, page: Page) -> None:
     sign_in(page.context, server.url)
     page.goto(f"{server.url}/tags?dataset=1")
     _drawn(page, "tags")
@@ -62,7 +62,7 @@ def test_a_message_over_a_page_has_its_text_as_name(server: Server, page: Page) 
     expect(toast).to_be_hidden()
 
 
-def test_captions_follow_a_theme_that_is_switched_while_the_page_is_open(server: Server, page: Page) -> None:
+def test_captions_follow_a_switched_theme(server: Server, page: Page) -> None:
     page.emulate_media(color_scheme="light")
     page.goto(f"{server.url}/datasets")
     page.get_by_role("button", name="Import images").click()

@@ -128,7 +128,7 @@ def sample(make_sample: Callable[..., Sample]) -> Sample:
     return opened
 
 
-def test_a_set_is_judged_blind_by_keys_to_its_certificate_accepted_and_taken_back(sample: Sample) -> None:
+def test_a_set_is_judged_blind_until_certified_then_accepted_and_undone(sample: Sample) -> None:
     page, keys = sample.page, sample.suggested()
     sample.begin()
     expect(page.locator(".prog .done")).to_contain_text(f"0 of {SIZE} judged")
@@ -162,7 +162,7 @@ def test_a_set_is_judged_blind_by_keys_to_its_certificate_accepted_and_taken_bac
     expect(page.locator(".result")).to_contain_text("at least")
 
 
-def test_two_people_on_one_sample_get_other_cards_and_none_is_lost(
+def test_two_people_on_one_sample_get_different_cards_and_none_is_lost(
     make_sample: Callable[..., Sample], other_context: BrowserContext
 ) -> None:
     ann = make_sample(60)
@@ -199,7 +199,7 @@ def test_two_people_on_one_sample_get_other_cards_and_none_is_lost(
     assert not troubles
 
 
-def test_a_blind_card_tells_nothing_of_what_is_given_suggested_or_believed(sample: Sample) -> None:
+def test_a_blind_card_hides_given_and_suggested_class_and_confidence(sample: Sample) -> None:
     page = sample.page
     sample.begin()
     keys = sample.suggested()
@@ -223,7 +223,7 @@ def test_a_blind_card_tells_nothing_of_what_is_given_suggested_or_believed(sampl
     assert sorted(sample.statuses()) == sorted([Status.ACCEPT, Status.KEEP] * 2)
 
 
-def test_without_the_blind_a_and_k_work_and_confidence_stays_hidden(sample: Sample) -> None:
+def test_the_keys_a_and_k_work_without_blind_and_confidence_stays_hidden(sample: Sample) -> None:
     page = sample.page
     sample.begin()
     page.get_by_role("checkbox", name="blind").uncheck()
@@ -237,7 +237,7 @@ def test_without_the_blind_a_and_k_work_and_confidence_stays_hidden(sample: Samp
     expect(page.get_by_role("checkbox", name="blind")).not_to_be_checked()
 
 
-def test_the_dialog_promises_nothing_before_the_sample_and_has_its_numbers_after(
+def test_the_dialog_shows_no_precision_before_the_sample_and_numbers_after(
     make_sample: Callable[..., Sample],
 ) -> None:
     sample = make_sample()
@@ -268,7 +268,7 @@ def test_the_threshold_can_be_typed_beside_the_slider(sample: Sample) -> None:
     expect(typed).to_have_value(THRESHOLD)
 
 
-def test_cards_of_the_dialog_are_judged_there_as_the_first_of_the_audit(sample: Sample) -> None:
+def test_cards_judged_in_the_dialog_are_the_first_of_the_audit(sample: Sample) -> None:
     page = sample.page
     sample.preview(THRESHOLD)
     cards = page.locator(".rnd figure")
@@ -291,7 +291,7 @@ def test_cards_of_the_dialog_are_judged_there_as_the_first_of_the_audit(sample: 
     assert audits.view_audit(sample.app_context, audit_id).judged == 2
 
 
-def test_where_nothing_is_proposed_the_page_says_why(make_sample: Callable[..., Sample]) -> None:
+def test_the_page_shows_why_no_threshold_is_proposed(make_sample: Callable[..., Sample]) -> None:
     sample = make_sample()
     sample.open()
     expect(sample.page.locator(".proposal")).to_be_empty()
@@ -342,7 +342,7 @@ def test_a_skipped_card_stops_the_count_until_it_is_judged(make_sample: Callable
     expect(gap).to_be_hidden()
 
 
-def test_skipped_cards_come_back_when_the_others_are_judged(make_sample: Callable[..., Sample]) -> None:
+def test_skipped_cards_return_when_the_others_are_judged(make_sample: Callable[..., Sample]) -> None:
     sample = make_sample(10)
     sample.open()
     sample.begin("0.00")
@@ -358,7 +358,7 @@ def test_skipped_cards_come_back_when_the_others_are_judged(make_sample: Callabl
     assert len(sample.stored()) == 8
 
 
-def test_a_verdict_that_is_not_stored_yet_survives_a_reload_and_is_not_asked_again(sample: Sample) -> None:
+def test_an_unsaved_verdict_survives_a_reload_and_its_card_is_not_shown_again(sample: Sample) -> None:
     page, keys = sample.page, sample.suggested()
     sample.begin()
     page.add_init_script(CUT_OFF)
@@ -380,7 +380,7 @@ def test_a_verdict_that_is_not_stored_yet_survives_a_reload_and_is_not_asked_aga
     ]
 
 
-def test_back_and_forward_lead_out_of_a_sample_and_into_it(sample: Sample) -> None:
+def test_back_and_forward_leave_and_reopen_a_sample(sample: Sample) -> None:
     page = sample.page
     page.locator(".mx .cell").first.click()
     expect(page).to_have_url(re.compile("pseudo="))
@@ -401,7 +401,7 @@ def test_back_and_forward_lead_out_of_a_sample_and_into_it(sample: Sample) -> No
     expect(page).to_have_url(re.compile(re.escape(f"{address}&audit=")))
 
 
-def test_what_the_round_agrees_with_is_checked_by_one_question_a_card(sample: Sample) -> None:
+def test_agreeing_findings_are_checked_by_one_question_per_card(sample: Sample) -> None:
     page = sample.page
     sample.begin("0.00")
     page.get_by_role("button", name="Check what the round agrees with").click()
@@ -416,7 +416,7 @@ def test_what_the_round_agrees_with_is_checked_by_one_question_a_card(sample: Sa
     expect(page.locator(".prog .done b")).to_have_text("4")
 
 
-def test_a_sample_is_closed_with_a_word_on_what_that_means_and_opened_again(sample: Sample) -> None:
+def test_closing_a_sample_is_explained_and_it_can_be_reopened(sample: Sample) -> None:
     page = sample.page
     sample.begin()
     sample.judge(sample.suggested(), 3)
@@ -430,7 +430,7 @@ def test_a_sample_is_closed_with_a_word_on_what_that_means_and_opened_again(samp
     expect(page.locator(".prog .done b")).to_have_text("3")
 
 
-def test_a_sample_that_is_not_there_says_so_and_leads_back(sample: Sample) -> None:
+def test_a_missing_sample_is_reported_with_a_link_back(sample: Sample) -> None:
     page = sample.page
     page.goto(f"{sample.url}/review?round={sample.round_id}&audit={NOWHERE}")
     page.get_by_role("button", name="Back to the queue").click()
@@ -471,7 +471,7 @@ def test_a_sample_and_the_dialog_fit_small_windows(sample: Sample, width: int) -
     assert page.locator(".accept-dialog, .accept-dialog button, .accept-dialog figure").evaluate_all(right) <= width
 
 
-def test_a_blind_sample_of_regions_shows_their_outline_and_neither_mask(
+def test_a_blind_sample_of_regions_shows_their_outline_but_neither_mask(
     make_server: Callable[..., Server], tmp_path: Path, page: Page, context: BrowserContext
 ) -> None:
     masked.prepare(tmp_path / "home", tmp_path / "scenes", 6)

@@ -28,7 +28,7 @@ BENEATH_THE_OUTLINE = """(rows) => rows.flatMap((row) => {
 })"""
 
 
-def test_a_class_is_added_by_name_used_and_taken_back(
+def test_a_class_is_added_by_name_used_and_undone(
     context: BrowserContext, digits_folder: Path, tmp_path: Path, make_server: Callable[..., Server]
 ) -> None:
     home = tmp_path / "home"
@@ -73,7 +73,7 @@ def rows(page: Page) -> Locator:
     return page.locator(".class-table tbody .name")
 
 
-def test_classes_are_renamed_ordered_merged_and_brought_back_and_the_review_hears_of_it(
+def test_renaming_ordering_and_merging_classes_can_be_undone_and_updates_the_review(
     context: BrowserContext, digits_folder: Path, tmp_path: Path, make_server: Callable[..., Server]
 ) -> None:
     home = tmp_path / "home"
@@ -230,7 +230,7 @@ def _reach(page: Page, server: Server) -> None:
         assert page.locator(".acts-list .link").evaluate_all("(undos) => undos.every((undo) => undo.offsetHeight < 30)")
 
 
-def test_a_class_is_added_where_masks_are_painted_and_where_images_are_tagged(
+def test_a_class_can_be_added_in_the_mask_editor_and_on_the_tags_page(
     context: BrowserContext, tmp_path: Path, make_server: Callable[..., Server]
 ) -> None:
     opened = open_masks(tmp_path / "home")

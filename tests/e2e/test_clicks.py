@@ -62,7 +62,7 @@ class Hand:
 
 
 @pytest.mark.timeout(900)
-def test_acts_of_every_day_take_few_clicks(
+def test_everyday_acts_take_few_clicks(
     context: BrowserContext, digits_folder: Path, tmp_path: Path, make_server: Callable[..., Server]
 ) -> None:
     home = tmp_path / "home"

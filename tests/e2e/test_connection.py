@@ -13,7 +13,7 @@ pytestmark = pytest.mark.browser
 GIVES_UP_MS = 90_000  # how long Streamlit tries before its dialog
 
 
-def test_a_server_that_is_away_is_told_in_one_line_and_keys_go_on(
+def test_an_unreachable_server_is_reported_in_one_line_and_keys_keep_working(
     digits_folder: Path, page: Page, tmp_path: Path
 ) -> None:
     with reviewing(tmp_path / "home", digits_folder, page) as (server, review):

@@ -72,7 +72,7 @@ def decided(app_context: AppContext, round_id: int) -> int:
     return reviews.counts(app_context, FindingFilter(round_id=round_id)).decided
 
 
-def test_late_verdicts_on_a_deleted_round_are_told_kept_and_stored_once_it_is_restored(
+def test_late_verdicts_on_a_deleted_round_are_reported_kept_and_stored_once_it_is_restored(
     server: Server, page: Page
 ) -> None:
     home = open_home(server.home)

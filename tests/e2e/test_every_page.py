@@ -137,7 +137,7 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.mark.parametrize("state", STATES)
-def test_every_page_stands_a_dataset_in_this_state(
+def test_every_page_works_with_a_dataset_in_this_state(
     served: tuple[Server, dict[str, int]], context: BrowserContext, state: str
 ) -> None:
     server, ids = served
@@ -147,7 +147,7 @@ def test_every_page_stands_a_dataset_in_this_state(
     assert not visit.wrong, "\n".join(visit.wrong)
 
 
-def test_an_empty_installation_says_on_every_page_what_to_do_next(empty: Server, context: BrowserContext) -> None:
+def test_every_page_of_an_empty_installation_names_the_next_step(empty: Server, context: BrowserContext) -> None:
     visit = Visit(context, empty.url)
     for place in PAGES:
         visit.open(place)
@@ -167,7 +167,7 @@ def test_a_page_that_opens_watches_no_files_of_the_program(empty: Server, contex
     assert not [name for name in opened if "inotify" in name]
 
 
-def test_every_page_shows_one_person_what_another_judges_meanwhile(
+def test_every_page_shows_the_verdicts_of_another_person(
     served: tuple[Server, dict[str, int]], context: BrowserContext, other_context: BrowserContext
 ) -> None:
     server, ids = served

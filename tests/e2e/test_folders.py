@@ -29,7 +29,7 @@ def served(tmp_path: Path, make_server: Callable[..., Server]) -> Server:
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_a_folder_is_found_by_keys_and_imported(
+def test_a_folder_is_chosen_by_keyboard_and_imported(
     page: Page, served: Server, tmp_path: Path, theme: Literal["light", "dark"]
 ) -> None:
     page.emulate_media(color_scheme=theme)

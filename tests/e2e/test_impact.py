@@ -53,7 +53,7 @@ def test_a_person_measures_the_impact_of_cleaning(page: Page, served: Server) ->
     assert (said.impact["count"], len(said.impact["seeds"])) == (JUDGED, 3)
 
 
-def test_the_splits_of_a_dataset_far_below_open_in_view(page: Page, served: Server) -> None:
+def test_the_evaluation_splits_of_a_dataset_far_below_are_scrolled_into_view(page: Page, served: Server) -> None:
     opened = open_home(served.home)
     for number in range(16):
         add_copy(opened, f"copy {number:02}", 20)

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.browser
 VERDICTS = 30
 
 
-def test_verdicts_outlive_a_browser_that_is_killed_while_the_server_is_away(
+def test_verdicts_survive_a_browser_killed_while_the_server_is_unreachable(
     digits_folder: Path,
     tmp_path: Path,
     playwright: Playwright,

@@ -34,7 +34,7 @@ def pictures(digits_folder: Path, tmp_path: Path) -> Path:
 
 
 @pytest.mark.timeout(900)
-def test_pictures_without_labels_are_labelled_by_hand_and_learnt_from(
+def test_unlabelled_images_are_labelled_by_hand_and_trained_on(
     page: Page, pictures: Path, make_server: Callable[..., Server]
 ) -> None:
     server = make_server().start()

@@ -72,7 +72,7 @@ def scene() -> Scene:
     return draw(0, WIDTH, HEIGHT)
 
 
-def test_the_round_s_most_suspicious_image_is_opened_with_its_region(editor: Editor) -> None:
+def test_the_most_suspicious_image_of_the_round_is_opened_with_its_region(editor: Editor) -> None:
     expect(editor.page.locator(".image-name")).to_have_text("scene_000.png")
     expect(editor.page.locator(".region-panel .t.p")).to_have_text("car")
     assert editor.page.locator(".class-row.on").inner_text().split() == ["5", "car"]
@@ -91,7 +91,7 @@ def test_a_stroke_is_stored_pixel_by_pixel(editor: Editor, scene: Scene, size: i
     assert editor.standings() == [Status.RELABEL, Status.OPEN]
 
 
-def test_a_stroke_on_the_zoomed_and_moved_image_lies_where_it_was_drawn(editor: Editor, scene: Scene) -> None:
+def test_a_stroke_on_the_zoomed_and_moved_image_is_stored_where_it_was_drawn(editor: Editor, scene: Scene) -> None:
     page = editor.page
     page.mouse.move(*editor.at(100, 60))
     for _ in range(3):
@@ -148,7 +148,7 @@ def test_a_polygon_adds_and_subtracts(editor: Editor, scene: Scene) -> None:
     np.testing.assert_array_equal(editor.stored(), expected)
 
 
-def test_a_polygon_is_dropped_by_escape_and_its_corners_go_back(editor: Editor) -> None:
+def test_escape_discards_a_polygon_and_backspace_its_last_corner(editor: Editor) -> None:
     editor.press("y")
     editor.click(20, 20)
     editor.click(60, 20)
@@ -161,7 +161,7 @@ def test_a_polygon_is_dropped_by_escape_and_its_corners_go_back(editor: Editor) 
     assert editor.standings() == [Status.OPEN, Status.OPEN]
 
 
-def test_fill_takes_what_is_connected(editor: Editor, scene: Scene) -> None:
+def test_fill_paints_connected_pixels(editor: Editor, scene: Scene) -> None:
     editor.press("f", "1")
     y, x = (int(part[0]) for part in np.nonzero(scene.given == TREE))
     editor.click(x, y)
@@ -201,7 +201,7 @@ def test_the_class_under_the_pointer_is_picked(editor: Editor, scene: Scene) -> 
     np.testing.assert_array_equal(editor.stored(), scene.given)
 
 
-def test_undo_and_redo_are_saved_too(editor: Editor, scene: Scene) -> None:
+def test_undo_and_redo_are_saved(editor: Editor, scene: Scene) -> None:
     editor.press("p", "3")
     editor.stroke((20.3, 20.3), (60.3, 30.3))
     editor.saved()
@@ -215,7 +215,7 @@ def test_undo_and_redo_are_saved_too(editor: Editor, scene: Scene) -> None:
         np.testing.assert_array_equal(editor.stored(), expected)
 
 
-def test_strokes_are_undone_after_a_reload_one_by_one_but_only_one_s_own(editor: Editor, scene: Scene) -> None:
+def test_only_own_strokes_are_undone_one_by_one_after_a_reload(editor: Editor, scene: Scene) -> None:
     drawn = [scene.given]
     editor.press("p", "4")
     editor.size(7)
@@ -246,7 +246,7 @@ def test_strokes_are_undone_after_a_reload_one_by_one_but_only_one_s_own(editor:
     np.testing.assert_array_equal(editor.stored(), theirs)
 
 
-def test_what_is_suggested_is_taken_at_a_click_or_painted(editor: Editor, scene: Scene) -> None:
+def test_the_suggestion_is_accepted_by_a_click_or_painted(editor: Editor, scene: Scene) -> None:
     y, x = (int(part.mean()) for part in np.nonzero((scene.truth == CAR) & (scene.given == ROAD)))
     editor.press("h")
     editor.page.mouse.move(*editor.at(x + 0.5, y + 0.5))
@@ -264,7 +264,7 @@ def test_what_is_suggested_is_taken_at_a_click_or_painted(editor: Editor, scene:
     np.testing.assert_array_equal(editor.stored(), brushed(expected, path, 12, scene.truth))
 
 
-def test_the_reviews_letters_judge_regions_here_too(editor: Editor, scene: Scene) -> None:
+def test_the_letter_keys_of_the_review_judge_regions_in_the_editor(editor: Editor, scene: Scene) -> None:
     standing = editor.page.locator(".standing")
     editor.press("b", ",")
     expect(standing).to_contain_text("ambiguous")
@@ -296,7 +296,7 @@ def test_protected_classes_are_not_painted_over(editor: Editor, scene: Scene) ->
     np.testing.assert_array_equal(editor.stored(), np.where(kept, scene.given, expected))
 
 
-def test_regions_are_judged_one_after_another_and_taken_back(editor: Editor, scene: Scene) -> None:
+def test_regions_are_judged_one_after_another_and_undone(editor: Editor, scene: Scene) -> None:
     editor.press("a")
     expect(editor.page.locator(".region-panel .t.g")).to_have_text("house")
     editor.press("k")
@@ -329,7 +329,7 @@ def test_strokes_before_and_after_a_verdict_are_all_kept(editor: Editor, scene: 
     np.testing.assert_array_equal(editor.stored(), expected)
 
 
-def test_images_follow_one_another_and_escape_leads_back_to_the_review(editor: Editor) -> None:
+def test_next_image_opens_and_escape_returns_to_the_review(editor: Editor) -> None:
     editor.press("p", "3")
     editor.stroke((30.3, 20.3), (60.3, 20.3))
     editor.press("PageDown")
@@ -413,7 +413,7 @@ def test_a_killed_server_loses_nothing(
     app_context.database.close()
 
 
-def test_strokes_on_a_deleted_dataset_are_kept_told_and_stored_once_it_is_restored(editor: Editor) -> None:
+def test_strokes_on_a_deleted_dataset_are_kept_reported_and_stored_once_it_is_restored(editor: Editor) -> None:
     gone = deletions.delete_dataset(editor.app_context, editor.dataset_id, "Ben")
     editor.press("p", "4")
     editor.size(7)
@@ -441,7 +441,7 @@ def test_strokes_on_a_deleted_dataset_are_kept_told_and_stored_once_it_is_restor
 
 
 @pytest.mark.parametrize("choice", ["Save mine over it", "Load theirs"])
-def test_somebody_else_s_save_is_told_and_nothing_is_lost(
+def test_a_save_by_another_person_is_reported_and_nothing_is_lost(
     editor: Editor, scene: Scene, other_context: BrowserContext, choice: str
 ) -> None:
     sign_in(other_context, editor.server.url, "Grace")
@@ -470,7 +470,9 @@ def test_somebody_else_s_save_is_told_and_nothing_is_lost(
         np.testing.assert_array_equal(editor.stored(), brushed(scene.given, path, 12, TREE))
 
 
-def test_more_than_255_classes(served: tuple[Server, AppContext], make_editor: Callable[..., Editor]) -> None:
+def test_masks_with_more_than_255_classes_can_be_edited(
+    served: tuple[Server, AppContext], make_editor: Callable[..., Editor]
+) -> None:
     editor = make_editor(*served, table=MANY)
     editor.open()
     given = draw(0, WIDTH, HEIGHT, np.uint16).given
@@ -485,7 +487,7 @@ def test_more_than_255_classes(served: tuple[Server, AppContext], make_editor: C
     np.testing.assert_array_equal(stored, brushed(given, path, 12, 299))
 
 
-def test_whoever_has_no_name_yet_is_asked_and_what_was_drawn_is_saved_under_it(
+def test_a_missing_name_is_asked_for_and_the_strokes_are_saved_under_it(
     editor: Editor, scene: Scene, context: BrowserContext
 ) -> None:
     context.clear_cookies()
@@ -521,7 +523,7 @@ REACHED = """(control) => {
 
 
 @pytest.mark.parametrize("tool", ["p", "y", "m"])
-def test_every_control_is_reached_on_a_narrow_screen(editor: Editor, tool: str) -> None:
+def test_every_control_is_reachable_on_a_narrow_screen(editor: Editor, tool: str) -> None:
     editor.page.set_viewport_size({"width": 390, "height": 844})
     editor.press(tool)
     controls = editor.page.locator(".mask-editor :is(button, input):not([hidden])").all()
@@ -577,7 +579,7 @@ def test_an_image_without_findings_is_painted_pixel_by_pixel(
     assert editor.standings(editor.samples[0]) == [Status.OPEN, Status.OPEN]
 
 
-def test_any_image_is_reached_by_its_name(editor: Editor) -> None:
+def test_any_image_can_be_opened_by_its_name(editor: Editor) -> None:
     editor.press("g")
     dialog = editor.page.locator("dialog.image-search")
     expect(dialog.get_by_role("option")).to_have_count(3)
@@ -590,7 +592,7 @@ def test_any_image_is_reached_by_its_name(editor: Editor) -> None:
     assert editor.sample == editor.samples[2]
 
 
-def test_masks_are_painted_before_the_first_round(
+def test_masks_can_be_edited_before_the_first_round(
     served: tuple[Server, AppContext], make_editor: Callable[..., Editor]
 ) -> None:
     editor = make_editor(*served, rounds=0)

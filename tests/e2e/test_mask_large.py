@@ -30,7 +30,7 @@ HUES = """(canvas) => {
 }"""
 
 
-def test_a_large_mask_is_painted_by_mouse_touch_and_pen_and_taken_back_after_a_reload(
+def test_a_large_mask_is_painted_by_mouse_touch_and_pen_and_undone_after_a_reload(
     served: tuple[Server, Any], make_editor: Callable[..., Editor]
 ) -> None:
     editor = make_editor(*served, size=SIZE)
@@ -76,7 +76,7 @@ def test_a_large_mask_is_painted_by_mouse_touch_and_pen_and_taken_back_after_a_r
     np.testing.assert_array_equal(editor.stored(), stroked(painted, narrow, 26, HOUSE))
 
 
-def test_what_a_large_image_shows_follows_the_view_and_the_settings(
+def test_the_view_of_a_large_image_follows_position_and_settings(
     served: tuple[Server, Any], make_editor: Callable[..., Editor]
 ) -> None:
     editor = make_editor(*served, size=SIZE)
@@ -108,7 +108,7 @@ def test_what_a_large_image_shows_follows_the_view_and_the_settings(
     assert editor.standings() == [Status.ACCEPT, Status.OPEN]
 
 
-def test_a_stroke_outlives_a_killed_browser_while_the_server_is_away_and_is_stored_once(
+def test_a_stroke_survives_a_browser_killed_while_the_server_is_unreachable_and_is_stored_once(
     make_server: Callable[..., Server], tmp_path: Path, playwright: Playwright, browser_type_launch_args: dict[str, Any]
 ) -> None:
     round_id = prepare(tmp_path / "home", tmp_path / "scenes", 1, width=WIDTH, height=HEIGHT)

@@ -59,7 +59,7 @@ def frames(tmp_path: Path) -> Path:
 
 
 @pytest.mark.timeout(900)
-def test_masks_come_in_are_judged_and_painted_and_go_out_as_they_stand(
+def test_masks_are_imported_judged_edited_and_exported_in_their_current_state(
     page: Page, make_server: Callable[..., Server], frames: Path, tmp_path: Path
 ) -> None:
     page.set_viewport_size({"width": 1440, "height": 900})

@@ -89,7 +89,7 @@ def test_a_region_is_a_card_with_its_crop_under_an_overlay_and_its_classes_in_th
     expect(review.page.locator(".note")).to_have_text("9 boundary differences not shown")
 
 
-def test_a_key_accepts_this_region_only_and_undo_takes_it_back(review: Review) -> None:
+def test_a_key_accepts_only_this_region_and_undo_reverts_it(review: Review) -> None:
     first = found(review)[0]
     before = view_mask(review.app_context, first.sample_id, review.round_id).version
     review.press("a", "k")
@@ -149,7 +149,7 @@ def test_small_regions_are_left_out(review: Review) -> None:
     assert shown(review) == large
 
 
-def test_sliders_stand_where_the_address_says_before_the_counts_arrive(make_review: Callable[[], Review]) -> None:
+def test_sliders_have_the_values_of_the_address_before_the_counts_arrive(make_review: Callable[[], Review]) -> None:
     review = make_review()
     waiting: list[Route] = []
     review.page.route("**/outfold/counts?*", lambda route: waiting.append(route))  # noqa: PLW0108 Playwright marks it
@@ -210,7 +210,7 @@ def test_zoom_shows_every_region_of_the_image_and_steps_through_them(review: Rev
     expect(zoom.locator(".outlines g")).to_have_count(2)
 
 
-def test_a_zoom_opened_in_the_moment_the_former_one_closes_stays_and_is_whole(review: Review) -> None:
+def test_a_zoom_opened_while_the_former_one_closes_stays_complete(review: Review) -> None:
     mine = [one for one in found(review) if one.sample_id == found(review)[0].sample_id]
     review.press("z")
     zoom = review.page.locator("dialog.zoom")
@@ -222,7 +222,7 @@ def test_a_zoom_opened_in_the_moment_the_former_one_closes_stays_and_is_whole(re
     expect(zoom.locator(".outlines g.here")).to_have_attribute("data-id", str(mine[1].id))
 
 
-def test_a_verdict_in_zoom_goes_on_to_the_next_region_of_the_image_then_to_the_next_card(review: Review) -> None:
+def test_a_verdict_in_zoom_moves_to_the_next_region_then_to_the_next_card(review: Review) -> None:
     rows = found(review)
     mine = [one.id for one in rows if one.sample_id == rows[0].sample_id]
     review.press("z")
@@ -237,7 +237,7 @@ def test_a_verdict_in_zoom_goes_on_to_the_next_region_of_the_image_then_to_the_n
     assert {one: status for one, status, _ in review.stored()} == {mine[0]: Status.ACCEPT, mine[1]: Status.EXCLUDE}
 
 
-def test_the_editor_opens_on_this_region_and_back_is_the_same_place(review: Review) -> None:
+def test_the_editor_opens_on_this_region_and_back_returns_to_the_same_card(review: Review) -> None:
     rows = found(review)
     review.press("a", "ArrowRight", "ArrowRight")
     left = review.focused()
@@ -250,7 +250,7 @@ def test_the_editor_opens_on_this_region_and_back_is_the_same_place(review: Revi
     assert review.focused() == left
 
 
-def test_an_edited_mask_is_a_verdict_like_the_others(review: Review) -> None:
+def test_an_edited_mask_counts_as_a_verdict(review: Review) -> None:
     first, second = found(review)[:2]
     review.press("e")
     review.page.wait_for_url(re.compile("/masks"))

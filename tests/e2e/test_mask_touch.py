@@ -42,7 +42,7 @@ def test_two_fingers_zoom_by_pinching_and_pan_side_by_side(editor: Editor) -> No
     assert editor.lies() == pytest.approx((left + 61, top - 43, scale), abs=1.5)
 
 
-def test_a_finger_paints_alone_and_taps_with_the_other_tools(editor: Editor, scene: Scene) -> None:
+def test_a_single_finger_paints_and_taps_with_the_other_tools(editor: Editor, scene: Scene) -> None:
     editor.press("p", "4")
     editor.size(7)
     path = editor.watched(lambda: editor.fingers([editor.at(30.5, 40.5)], [editor.at(60.5, 44.5)]))
@@ -55,7 +55,7 @@ def test_a_finger_paints_alone_and_taps_with_the_other_tools(editor: Editor, sce
     assert editor.stored()[40, 30] == 0
 
 
-def test_pinching_with_a_tool_of_clicks_changes_nothing(editor: Editor, scene: Scene) -> None:
+def test_pinching_with_a_click_tool_changes_nothing(editor: Editor, scene: Scene) -> None:
     editor.press("f", "4")
     one, other = editor.at(40, 60), editor.at(120, 60)
     editor.fingers([one], [one, other], [(one[0] - 20, one[1]), (other[0] + 20, other[1])])

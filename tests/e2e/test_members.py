@@ -35,7 +35,7 @@ def sign_in(page: Page, address: str, name: str) -> None:
     fill_login(page, name)
 
 
-def test_a_lead_restricts_a_dataset_and_others_find_it_no_more(
+def test_a_lead_restricts_a_dataset_and_others_no_longer_find_it(
     served: tuple[Server, AppContext], page: Page, other_context: BrowserContext
 ) -> None:
     server, app_context = served
@@ -64,7 +64,7 @@ def test_a_lead_restricts_a_dataset_and_others_find_it_no_more(
     assert ben.request.get(f"{server.url}/outfold/rounds/1").status == 404
 
 
-def test_pages_of_a_lead_who_is_no_member_do_not_list_it(served: tuple[Server, AppContext], page: Page) -> None:
+def test_a_lead_who_is_not_a_member_does_not_see_the_dataset(served: tuple[Server, AppContext], page: Page) -> None:
     server, app_context = served
     members.set_members(app_context, 1, ["Ben"], by="Ada")
     sign_in(page, f"{server.url}/datasets", "Lea")

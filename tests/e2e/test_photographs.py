@@ -42,7 +42,7 @@ def photographs(tmp_path: Path) -> tuple[Path, set[str]]:
 
 
 @pytest.mark.timeout(900)
-def test_photographs_are_reviewed_after_start_alone(
+def test_photographs_are_reviewed_with_only_the_start_button(
     page: Page, make_server: Callable[..., Server], photographs: tuple[Path, set[str]]
 ) -> None:
     folder, wrong = photographs

@@ -106,7 +106,7 @@ def test_an_import_is_undone_and_restored(served: Server, page: Page, width: int
 
 
 @pytest.mark.parametrize("width", [1440, 390])
-def test_images_are_removed_by_class_and_what_a_check_found(served: Server, page: Page, width: int) -> None:
+def test_images_are_removed_by_class_and_by_image_check(served: Server, page: Page, width: int) -> None:
     page.set_viewport_size({"width": width, "height": 900})
     sign_in(page.context, served.url)
     page.goto(f"{served.url}/images?dataset=1")

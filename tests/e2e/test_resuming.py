@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
 @pytest.mark.timeout(900)
-def test_a_cancelled_round_says_what_stays_and_goes_on_after_a_reload(
+def test_a_cancelled_round_shows_what_is_kept_and_resumes_after_a_reload(
     page: Page, digits_folder: Path, tmp_path: Path, make_server: Callable[..., Server]
 ) -> None:
     home = tmp_path / "home"
@@ -58,7 +58,7 @@ def test_a_cancelled_round_says_what_stays_and_goes_on_after_a_reload(
 
 
 @pytest.mark.timeout(900)
-def test_the_page_says_how_a_round_stands_whose_worker_is_killed_and_started_again(
+def test_the_page_shows_the_state_of_a_round_while_its_worker_is_killed_and_restarted(
     page: Page, digits_folder: Path, tmp_path: Path, make_server: Callable[..., Server]
 ) -> None:
     opened = open_home(tmp_path / "home")

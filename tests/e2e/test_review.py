@@ -61,7 +61,7 @@ def test_every_verdict_key_is_seen_and_stored(review: Review) -> None:
     ]  # fmt: skip
 
 
-def test_a_card_strikes_through_what_its_verdict_rejects_and_nothing_before(review: Review) -> None:
+def test_a_card_strikes_through_the_class_that_its_verdict_rejects(review: Review) -> None:
     line = "getComputedStyle(card.querySelector(part)).textDecorationLine"
     struck = f"(card) => ['.given', '.suggested'].filter((part) => {line} === 'line-through')"
     cards = review.page.locator(".card")
@@ -136,7 +136,7 @@ def test_number_keys_mean_the_class_beside_them(review: Review) -> None:
     assert [str(label) for _, _, label in review.stored()] == [name for _, name in pressed]
 
 
-def test_undo_and_redo_go_across_items_and_pages(review: Review) -> None:
+def test_undo_and_redo_work_across_items_and_pages(review: Review) -> None:
     per_page = review.page.locator(".card").count()
     review.press(*["a"] * (per_page + 2))
     expect(review.page.locator(".page")).to_have_text("page 2")
@@ -149,7 +149,7 @@ def test_undo_and_redo_go_across_items_and_pages(review: Review) -> None:
     assert len(review.stored()) == per_page + 1
 
 
-def test_undo_goes_across_visits(review: Review) -> None:
+def test_undo_works_across_visits(review: Review) -> None:
     review.press("a", "x")
     review.saved()
     review.open()
@@ -203,13 +203,13 @@ def test_a_class_is_found_by_typing(review: Review) -> None:
     assert [label for _, _, label in review.stored()] == [7]
 
 
-def test_keys_are_left_alone_while_typing(review: Review) -> None:
+def test_shortcut_keys_are_inactive_while_typing(review: Review) -> None:
     review.page.get_by_label("Path contains").click()
     review.page.keyboard.type("axk")
     assert not review.badges()
 
 
-def test_filters_live_in_the_address(review: Review) -> None:
+def test_filters_are_stored_in_the_address(review: Review) -> None:
     review.page.locator(".mx .cell").first.click()
     expect(review.page.locator(".mx .cell[aria-pressed=true]")).to_have_count(1)
     review.page.wait_for_selector(READY)
@@ -221,7 +221,7 @@ def test_filters_live_in_the_address(review: Review) -> None:
     assert review.page.locator(".card .cap > .given").all_inner_texts() == shown
 
 
-def test_the_path_filter_acts_while_typing_and_tells_where_else_it_matches(review: Review) -> None:
+def test_the_path_filter_applies_while_typing_and_counts_matches_elsewhere(review: Review) -> None:
     name = review.page.locator("aside.right .path").inner_text()
     review.press("k")
     review.saved()
@@ -244,7 +244,7 @@ def test_no_findings_under_a_filter_offers_to_clear_it(review: Review) -> None:
     expect(review.page).not_to_have_url(re.compile("path="))
 
 
-def test_accept_all_shows_what_it_does_does_it_once_and_is_undone(review: Review) -> None:
+def test_accept_all_previews_its_changes_is_stored_once_and_can_be_undone(review: Review) -> None:
     review.press("k")
     review.saved()
     kept = review.stored()
@@ -305,7 +305,7 @@ def test_offline_work_is_kept_and_sent_when_the_network_returns(review: Review, 
     assert review.statuses() == [Status.ACCEPT, Status.KEEP, Status.EXCLUDE]
 
 
-def test_a_skipped_card_comes_back_at_the_end(make_review: Callable[..., Review]) -> None:
+def test_a_skipped_card_returns_at_the_end(make_review: Callable[..., Review]) -> None:
     review = make_review(10)
     review.open()
     skipped = review.focused()
@@ -395,7 +395,7 @@ def test_a_killed_server_and_a_closed_browser_lose_nothing(
         assert review.statuses() == [Status.ACCEPT, Status.KEEP, Status.EXCLUDE]
 
 
-def test_leaving_and_coming_back_leaves_one_grid_that_listens(review: Review) -> None:
+def test_leaving_and_returning_leaves_one_listening_grid(review: Review) -> None:
     review.press("a")
     review.page.get_by_role("link", name="Datasets").click()
     review.page.wait_for_url(re.compile("/datasets"), timeout=PATIENCE_MS)  # the grid is gone before it is new
@@ -478,7 +478,7 @@ def test_small_windows_get_fewer_columns_and_no_side_scroll(review: Review, widt
     assert max(right for _, right in cards + buttons) <= width
 
 
-def test_another_dataset_is_one_choice_away_and_stays_in_the_address(make_review: Callable[..., Review]) -> None:
+def test_another_dataset_can_be_chosen_and_stays_in_the_address(make_review: Callable[..., Review]) -> None:
     review = make_review(10)
     other = add_copy(review.app_context, "another one", 5)
     review.open("&order=pair")
@@ -490,7 +490,7 @@ def test_another_dataset_is_one_choice_away_and_stays_in_the_address(make_review
     expect(review.page.locator(".outfold h1")).to_have_text("another one")
 
 
-def test_whoever_comes_by_a_link_can_press_keys_at_once(review: Review) -> None:
+def test_keys_work_immediately_after_opening_a_link(review: Review) -> None:
     review.page.get_by_role("link", name="Datasets").click()
     review.page.get_by_role("link", name="Review").first.click()
     review.page.wait_for_selector(READY)
@@ -500,7 +500,7 @@ def test_whoever_comes_by_a_link_can_press_keys_at_once(review: Review) -> None:
     assert review.focused() != first
 
 
-def test_a_row_is_taken_back_by_its_message_until_the_next_act(review: Review) -> None:
+def test_accepting_a_row_can_be_undone_by_its_message_until_the_next_act(review: Review) -> None:
     toast = review.page.locator(".toast")
     review.press("Shift+A")
     toast.get_by_role("button", name="Undo").click()
@@ -512,7 +512,7 @@ def test_a_row_is_taken_back_by_its_message_until_the_next_act(review: Review) -
     expect(toast).to_be_hidden()
 
 
-def test_a_dialog_closes_by_a_click_beside_it_not_on_its_edge(review: Review) -> None:
+def test_a_dialog_closes_by_a_click_outside_it_but_not_on_its_edge(review: Review) -> None:
     review.press("?")
     dialog = review.page.locator("dialog.help")
     box = dialog.bounding_box()
@@ -523,14 +523,14 @@ def test_a_dialog_closes_by_a_click_beside_it_not_on_its_edge(review: Review) ->
     expect(dialog).to_have_count(0)
 
 
-def test_a_new_name_can_be_asked_for_at_once(review: Review) -> None:
+def test_the_name_can_be_changed_immediately(review: Review) -> None:
     review.page.locator(".who").click()
     review.page.get_by_label("Your name").fill("Grace Hopper")
     review.press("Enter")
     expect(review.page.get_by_label("Judged by").locator("option", has_text="Grace Hopper")).to_have_count(1)
 
 
-def test_two_people_in_two_browsers_see_each_other_and_undo_only_what_is_their_own(
+def test_two_people_see_each_others_verdicts_and_undo_only_their_own(
     make_review: Callable[..., Review], other_context: BrowserContext
 ) -> None:
     ann = make_review(30)
@@ -579,7 +579,7 @@ def test_two_people_in_two_browsers_see_each_other_and_undo_only_what_is_their_o
     expect(toast).to_contain_text("otherwise")
 
 
-def test_what_looks_like_a_card_opens_as_a_set_of_its_own(review: Review) -> None:
+def test_look_alikes_of_a_card_open_as_their_own_set(review: Review) -> None:
     with review.app_context.database.write() as session:
         session.execute(
             update(FindingRow).where(FindingRow.round_id == review.round_id).values(confidence=0.97, percent=97)
@@ -605,7 +605,7 @@ def test_what_looks_like_a_card_opens_as_a_set_of_its_own(review: Review) -> Non
     expect(review.page.locator(".all .n")).to_contain_text(f"{others + 1} labels would change")
 
 
-def test_a_note_is_written_by_its_key_kept_over_a_reload_and_undone(review: Review) -> None:
+def test_a_note_is_written_by_its_key_survives_a_reload_and_can_be_undone(review: Review) -> None:
     page = review.page
     review.press("w")
     text = "the label is of the one behind <b>not bold</b>"

@@ -32,9 +32,7 @@ SHOWN = """
 """
 
 
-def test_a_person_reviews_in_the_second_web_app_what_was_imported_in_the_first(
-    homes: "Homes", context: BrowserContext
-) -> None:
+def test_a_dataset_imported_in_one_web_app_is_reviewed_in_the_second(homes: "Homes", context: BrowserContext) -> None:
     round_id = homes.upload_scenes()
     url = str(homes.second.base_url).rstrip("/")
     sign_in(context, url)

@@ -37,7 +37,9 @@ def served(tmp_path_factory: pytest.TempPathFactory, digits_folder: Path) -> Ite
             yield opened
 
 
-def test_a_person_signs_in_at_the_provider_and_out_everywhere(served: tuple[Server, AppContext], page: Page) -> None:
+def test_a_user_signs_in_at_the_provider_and_signs_out_everywhere(
+    served: tuple[Server, AppContext], page: Page
+) -> None:
     server, _ = served
     refused: list[str] = []
     page.on("console", lambda message: refused.append(message.text) if "Content Security" in message.text else None)
@@ -63,7 +65,7 @@ def test_a_person_signs_in_at_the_provider_and_out_everywhere(served: tuple[Serv
     assert CLIENT_SECRET not in server.log()
 
 
-def test_a_person_whom_nobody_let_in_is_told_so(served: tuple[Server, AppContext], page: Page) -> None:
+def test_a_person_without_access_is_refused_with_a_message(served: tuple[Server, AppContext], page: Page) -> None:
     server, app_context = served
     page.goto(server.url)
     page.get_by_role("link", name="Sign in with 127.0.0.1").click()

@@ -42,7 +42,7 @@ def served(digits_folder: Path, tmp_path: Path, make_server: Callable[..., Serve
 
 
 @pytest.mark.timeout(900)
-def test_a_folder_without_labels_is_labelled_learnt_from_and_exported(
+def test_an_unlabelled_folder_is_labelled_trained_on_and_exported(
     page: Page, served: tuple[Server, Path], tmp_path: Path
 ) -> None:
     server, new = served

@@ -20,7 +20,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, digits_folder: Path) -> Ite
 
 
 @pytest.mark.parametrize("name", ["Rounds", "Export", "Insight"])
-def test_one_back_leaves_a_page(page: Page, server: Server, name: str) -> None:
+def test_one_back_press_leaves_a_page(page: Page, server: Server, name: str) -> None:
     page.set_viewport_size({"width": 1440, "height": 900})
     page.goto(f"{server.url}/datasets")
     expect(page.locator(".st-key-cards")).to_be_visible()

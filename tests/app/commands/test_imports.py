@@ -45,14 +45,14 @@ def test_a_dry_run_shows_the_classes_and_problems_of_masks(opened: AppContext, t
     assert datasets.list_datasets(opened) == []
 
 
-def test_the_command_that_follows_an_import_can_be_run_on_it(opened: AppContext, tmp_path: Path) -> None:
+def test_the_suggested_next_command_runs_on_the_import(opened: AppContext, tmp_path: Path) -> None:
     labelled, bare = draw_stripes(tmp_path / "set", 6), tmp_path / "bare"
     shutil.copytree(labelled / "images", bare)
     assert run("import", labelled).stderr.endswith("next: python -m app round set\n")
     assert run("import", bare).stderr.endswith("next: python -m app label bare --class NAME --class ANOTHER\n")
 
 
-def test_of_ids_with_wide_gaps_a_dry_run_lists_the_classes_that_are_there(opened: AppContext, tmp_path: Path) -> None:
+def test_a_dry_run_lists_only_the_present_classes_if_ids_have_wide_gaps(opened: AppContext, tmp_path: Path) -> None:
     for number in range(3):
         draw_pair(tmp_path / "set", str(number), mask_of(0, 1).astype(np.uint16) * 1000)
     lines = run("import", tmp_path / "set", "--dry-run").stdout.splitlines()
@@ -63,7 +63,9 @@ def test_of_ids_with_wide_gaps_a_dry_run_lists_the_classes_that_are_there(opened
     assert "and 999 classes without a pixel" in told
 
 
-def test_one_problem_is_one_problem(opened: AppContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_problems_is_in_the_singular_or_plural(
+    opened: AppContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     root = draw_stripes(tmp_path / "set", 6)
     draw_pair(root, "bad", mask_of(0, 9))
     run("import", root)

@@ -292,7 +292,7 @@ def test_fine_tuning_is_the_second_proposal_for_photographs(screen: AppTest, app
     assert started.config == rounds.propose(app_context, dataset_id).configs[1].to_json()
 
 
-def test_a_probe_is_not_asked_for_epochs_that_it_does_not_have(screen: AppTest, app_context: AppContext) -> None:
+def test_the_form_of_a_probe_has_no_epochs(screen: AppTest, app_context: AppContext) -> None:
     key = f"form_{add_photographs(app_context)}"
     screen.run()
     assert screen.number_input(f"{key}_epochs").disabled
@@ -300,7 +300,7 @@ def test_a_probe_is_not_asked_for_epochs_that_it_does_not_have(screen: AppTest, 
     assert not screen.number_input(f"{key}_other_epochs").disabled
 
 
-def test_the_form_of_masks_asks_for_what_masks_need(screen: AppTest, app_context: AppContext, tmp_path: Path) -> None:
+def test_the_form_of_masks_has_the_settings_of_masks(screen: AppTest, app_context: AppContext, tmp_path: Path) -> None:
     dataset_id = add_counted_scenes(app_context, tmp_path / "scenes")
     key = f"form_{dataset_id}"
     screen.run()

@@ -62,7 +62,7 @@ def test_a_sound_installation_has_no_fault(app_context: AppContext, monkeypatch:
     assert "playwright install" in found["browser (for tests)"]["cure"]
 
 
-def test_without_the_packages_of_the_tests_their_programs_are_not_called_missing(
+def test_programs_of_the_tests_are_not_reported_missing_without_their_packages(
     app_context: AppContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OUTFOLD_HOME", str(app_context.settings.home))

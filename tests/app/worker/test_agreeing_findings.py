@@ -63,7 +63,7 @@ def test_only_suspicious_findings_get_a_row(app_context: AppContext) -> None:
     assert found(app_context, round_id) == len(PETS)
 
 
-def test_small_rounds_are_rows_and_nothing_else(app_context: AppContext, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_small_rounds_are_stored_only_as_rows(app_context: AppContext, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(finding_writer.LEAST_IMAGES, Task.CLASSIFICATION, len(PETS) + 1)
     round_id = opened_round(app_context)
     steps.judge(app_context, go_on, round_id=round_id)
@@ -71,7 +71,7 @@ def test_small_rounds_are_rows_and_nothing_else(app_context: AppContext, monkeyp
     assert files_of(app_context, round_id) == []
 
 
-def test_what_is_interrupted_leaves_no_file_and_can_be_repeated(app_context: AppContext) -> None:
+def test_an_interrupted_attempt_leaves_no_file_and_can_be_repeated(app_context: AppContext) -> None:
     round_id = opened_round(app_context)
     with pytest.raises(RoundCancelledError):
         steps.judge(app_context, lambda: True, round_id=round_id)
@@ -81,7 +81,7 @@ def test_what_is_interrupted_leaves_no_file_and_can_be_repeated(app_context: App
     assert len(shown(app_context, round_id)) == len(PETS)
 
 
-def test_files_of_a_killed_attempt_go_with_the_next(app_context: AppContext) -> None:
+def test_files_of_a_killed_attempt_are_removed_by_the_next(app_context: AppContext) -> None:
     round_id = opened_round(app_context)
     with pytest.raises(RoundCancelledError):
         steps.judge(app_context, lambda: True, round_id=round_id)  # which has reserved ids from 1 on
@@ -94,7 +94,7 @@ def test_files_of_a_killed_attempt_go_with_the_next(app_context: AppContext) -> 
 
 
 @pytest.mark.parametrize("written_by_other", [0, 1])
-def test_of_two_that_write_at_once_one_is_read(app_context: AppContext, written_by_other: int) -> None:
+def test_only_one_of_two_concurrent_writers_is_read(app_context: AppContext, written_by_other: int) -> None:
     round_id = opened_round(app_context)
     judge_twice(app_context, round_id, 0, written_by_other)
     assert rounds.get_round(app_context, round_id).status is JobStatus.DONE
@@ -103,7 +103,7 @@ def test_of_two_that_write_at_once_one_is_read(app_context: AppContext, written_
     assert len({card.id for card in cards}) == len(PETS) == found(app_context, round_id)
 
 
-def test_what_people_decided_before_is_decided_in_the_next_round(app_context: AppContext) -> None:
+def test_former_decisions_of_people_hold_in_the_next_round(app_context: AppContext) -> None:
     first = opened_round(app_context)
     steps.judge(app_context, go_on, round_id=first)
     card = shown(app_context, first)[-1]
@@ -128,7 +128,7 @@ def predict(app_context: AppContext, round_id: int) -> None:
 
 
 @pytest.mark.parametrize("step", ["share_finished", "note_file"])
-def test_an_image_that_changed_its_split_while_the_round_ran_is_in_its_split(
+def test_an_image_moved_to_another_split_during_the_round_is_shown_there(
     app_context: AppContext, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     round_id = opened_round(app_context)
@@ -149,7 +149,7 @@ def test_an_image_that_changed_its_split_while_the_round_ran_is_in_its_split(
     assert reviews.count(app_context, chosen) == 1
 
 
-def test_a_backup_brings_them_along(app_context: AppContext, tmp_path: Path) -> None:
+def test_a_backup_includes_agreeing_findings(app_context: AppContext, tmp_path: Path) -> None:
     round_id = opened_round(app_context)
     steps.judge(app_context, go_on, round_id=round_id)
     make(app_context, tmp_path / "backup.tar")
@@ -176,7 +176,7 @@ def homes(tmp_path: Path, bucket: ObjectStore) -> Iterator[tuple[AppContext, App
         close_store(app_context.files)
 
 
-def test_another_home_reads_what_one_has_published(homes: tuple[AppContext, AppContext]) -> None:
+def test_another_home_reads_published_agreeing_findings(homes: tuple[AppContext, AppContext]) -> None:
     one, other = homes
     cards = shown(other, 1)
     assert cards == shown(one, 1)

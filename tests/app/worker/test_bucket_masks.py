@@ -69,7 +69,7 @@ def read_back(folder: Path) -> dict[str, Any]:
     return {content_hash(Path(one.path)): mask for one, mask in zip(samples, found, strict=True)}
 
 
-def test_masks_in_a_bucket_are_trained_reviewed_and_exported_as_those_of_a_folder(
+def test_masks_in_a_bucket_are_trained_reviewed_and_exported_like_those_in_a_folder(
     app_context: AppContext, bucket: ObjectStore, tmp_path: Path
 ) -> None:
     random = np.random.default_rng(3)

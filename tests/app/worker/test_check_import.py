@@ -80,7 +80,7 @@ def suspects(app_context: AppContext, round_id: int) -> list[tuple[str, float]]:
     return [(one.name, round(one.confidence, 6)) for one in items]
 
 
-def test_the_round_has_the_checks_findings_and_nothing_is_learnt_again(
+def test_the_round_has_the_findings_of_the_check_without_another_training(
     app_context: AppContext, finished: Finished, learnt: list[int]
 ) -> None:
     round_id = adopted(app_context, finished)
@@ -104,7 +104,7 @@ def test_the_round_has_the_checks_findings_and_nothing_is_learnt_again(
     assert len(reviews.history(app_context, first.id).neighbours) == 6
 
 
-def test_where_people_have_decided_meanwhile_the_folds_are_fitted_anew(
+def test_the_folds_are_fitted_again_if_people_have_decided_meanwhile(
     app_context: AppContext, finished: Finished, learnt: list[int]
 ) -> None:
     first = adopted(app_context, finished)

@@ -39,7 +39,7 @@ def ranks_of(worker: subprocess.Popen[bytes]) -> list[int]:
 
 
 @pytest.mark.slow
-def test_a_fold_whose_process_is_killed_is_tried_again_and_a_cancelled_one_ends_both(
+def test_a_fold_with_a_killed_process_is_retried_and_a_cancel_ends_both_processes(
     installation: AppContext, workers: list[subprocess.Popen[bytes]]
 ) -> None:
     worker = start_worker(installation)

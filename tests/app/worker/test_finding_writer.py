@@ -45,7 +45,7 @@ def when_judged(monkeypatch: pytest.MonkeyPatch, act: Act) -> None:
 
 
 @pytest.mark.parametrize("decided", [False, True])
-def test_who_judges_late_leaves_the_findings_that_another_worker_has_shown(
+def test_a_late_worker_does_not_change_findings_shown_by_another_worker(
     app_context: AppContext, monkeypatch: pytest.MonkeyPatch, *, decided: bool
 ) -> None:
     round_id = opened_round(app_context)
@@ -65,7 +65,7 @@ def test_who_judges_late_leaves_the_findings_that_another_worker_has_shown(
         assert len(list(session.scalars(select(DecisionRow.id)))) == decided
 
 
-def test_who_judges_late_leaves_a_cancelled_round_without_findings(
+def test_a_late_worker_stores_no_findings_of_a_cancelled_round(
     app_context: AppContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     round_id = opened_round(app_context)
@@ -77,7 +77,7 @@ def test_who_judges_late_leaves_a_cancelled_round_without_findings(
 
 @pytest.mark.parametrize("written", [0, 1, 3])
 @pytest.mark.parametrize("written_by_other", [0, 1, 2, 3])
-def test_of_two_that_write_at_once_one_writes_all(
+def test_only_one_of_two_concurrent_writers_stores_all_findings(
     app_context: AppContext, monkeypatch: pytest.MonkeyPatch, written: int, written_by_other: int
 ) -> None:
     """The first one sleeps after some chunks and wakes while the other one, which began later, writes."""
@@ -89,7 +89,7 @@ def test_of_two_that_write_at_once_one_writes_all(
     assert found(app_context, round_id) == len(PETS)
 
 
-def test_who_opens_late_leaves_the_folder_whose_folds_have_begun(
+def test_a_late_opening_does_not_replace_the_folder_of_a_running_round(
     app_context: AppContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dataset_id = add_dataset(app_context, PETS)
@@ -117,9 +117,7 @@ def test_who_opens_late_leaves_the_folder_whose_folds_have_begun(
     assert [path.name for path in folder.parent.iterdir()] == [folder.name]
 
 
-def test_who_opens_late_and_fails_does_not_end_the_round(
-    app_context: AppContext, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_late_opening_does_not_end_the_round(app_context: AppContext, monkeypatch: pytest.MonkeyPatch) -> None:
     round_id = rounds.start_round(app_context, add_dataset(app_context, PETS), RoundConfig(folds=2), "ada").id
     others = [partial(steps.take_snapshot, app_context, go_on, round_id=round_id)]
     own = RECIPES[Recipe.CROSS_FOLD]
@@ -136,7 +134,7 @@ def test_who_opens_late_and_fails_does_not_end_the_round(
     assert Snapshot.load(app_context.round_folder(round_id)).hash == info.snapshot_hash
 
 
-def test_what_a_killed_worker_began_to_open_goes_once_the_round_is_open(app_context: AppContext) -> None:
+def test_files_of_a_killed_opening_are_removed_once_the_round_is_open(app_context: AppContext) -> None:
     round_id = rounds.start_round(app_context, add_dataset(app_context, PETS), RoundConfig(folds=2), "ada").id
     folder = app_context.round_folder(round_id)
     mine, others = (folder.with_name(f".{one}.0123456789ab.partial") for one in (round_id, round_id + 1))
@@ -146,7 +144,7 @@ def test_what_a_killed_worker_began_to_open_goes_once_the_round_is_open(app_cont
     assert set(folder.parent.iterdir()) == {folder, others}
 
 
-def test_a_round_cancelled_while_it_opens_gets_no_folder(
+def test_a_round_cancelled_during_opening_gets_no_folder(
     app_context: AppContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     round_id = rounds.start_round(app_context, add_dataset(app_context, PETS), RoundConfig(folds=2), "ada").id

@@ -62,7 +62,7 @@ def kill_child(worker: subprocess.Popen[bytes]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_a_killed_child_is_started_again_then_with_half_the_batch_and_the_failed_round_goes_on(
+def test_a_killed_child_is_restarted_then_with_half_the_batch_and_the_failed_round_resumes(
     installation: AppContext, workers: list[subprocess.Popen[bytes]]
 ) -> None:
     config = RoundConfig(epochs=4000, **TINY)
@@ -96,7 +96,7 @@ def doing(app_context: AppContext, what: str) -> str | None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_a_lost_workers_fold_is_trained_again_a_cancel_ends_all_children_and_none_is_left(
+def test_the_fold_of_a_lost_worker_is_trained_again_and_a_cancel_ends_all_children(
     fleet: AppContext, workers: list[subprocess.Popen[bytes]]
 ) -> None:
     slots = [f"{place}" for place in range(3)]

@@ -28,7 +28,7 @@ print(os.nice(0), *before, *session_priority())
 
 
 @pytest.mark.parametrize("own_session", [True, False])
-def test_a_job_gives_way_as_a_process_and_where_it_leads_one_as_a_session(*, own_session: bool) -> None:
+def test_a_job_has_a_lower_priority_as_a_process_and_as_a_session_leader(*, own_session: bool) -> None:
     asked = [sys.executable, "-c", PRIORITIES]
     done = subprocess.run(asked, start_new_session=own_session, capture_output=True, text=True, check=True)
     process, *session = done.stdout.split()
@@ -38,7 +38,7 @@ def test_a_job_gives_way_as_a_process_and_where_it_leads_one_as_a_session(*, own
         assert after == ("7" if own_session else before)
 
 
-def test_a_killed_process_among_those_that_train_together_counts_as_a_killed_job(
+def test_a_killed_training_process_counts_as_a_killed_job(
     app_context: AppContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def lose_one(_app_context: AppContext, _should_stop: object) -> None:

@@ -97,7 +97,7 @@ def present(app_context: AppContext, sample_id: int) -> IntArray:
     return masks.read_mask(app_context, sample_id)[1]
 
 
-def test_a_round_opens_with_masks_and_deals_by_their_rarest_class(app_context: AppContext, tmp_path: Path) -> None:
+def test_a_round_of_masks_assigns_folds_by_the_rarest_class(app_context: AppContext, tmp_path: Path) -> None:
     root = draw_stripes(tmp_path / "set")
     draw_pair(root, "none", None)
     draw_pair(root, "ignored", mask_of(IGNORE))
@@ -123,7 +123,7 @@ def test_masks_of_one_class_or_too_few_are_refused(app_context: AppContext, tmp_
         rounds.start_round(app_context, few, CONFIG, "ada")
 
 
-def test_a_network_for_other_labels_is_refused_and_the_proposed_one_is_not(
+def test_a_network_for_other_labels_is_refused_but_not_the_proposed_one(
     app_context: AppContext, tmp_path: Path
 ) -> None:
     dataset_id = imported(app_context, draw_stripes(tmp_path / "set"))
@@ -166,7 +166,7 @@ def test_regions_are_stored_with_their_boxes_and_verdicts_reach_the_next_round(
     assert store.get(later.masks.settled[3]).astype(bool).sum() == 12
 
 
-def test_judging_again_after_it_was_cut_off_changes_nothing(
+def test_repeating_an_interrupted_judgement_changes_nothing(
     app_context: AppContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     round_id, _ = opened(app_context, imported(app_context, draw_stripes(tmp_path / "set")))
@@ -179,7 +179,7 @@ def test_judging_again_after_it_was_cut_off_changes_nothing(
     assert len(found(app_context, round_id)) == 6
 
 
-def test_judging_loads_no_torch() -> None:
+def test_judging_does_not_load_torch() -> None:
     code = "import sys, app.worker.steps, core.judge.mask_judgement; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[3], check=False).returncode == 0
 
@@ -200,7 +200,7 @@ def test_a_small_round_of_masks_runs_through_all_steps(app_context: AppContext, 
     assert all(one.box is not None and one.area for one in found(app_context, round_id))
 
 
-def test_an_unlabelled_image_that_somebody_painted_teaches_the_next_round(
+def test_an_unlabelled_image_that_was_painted_is_trained_on_in_the_next_round(
     app_context: AppContext, tmp_path: Path
 ) -> None:
     dataset_id = imported(
@@ -228,7 +228,7 @@ def test_an_unlabelled_image_that_somebody_painted_teaches_the_next_round(
     assert snapshot.is_labelled(row)
 
 
-def test_what_is_accepted_of_an_image_without_a_mask_is_learnt_from_the_next_round_on(
+def test_accepted_regions_of_an_image_without_a_mask_are_trained_on_in_the_next_round(
     app_context: AppContext, tmp_path: Path
 ) -> None:
     """By key, in bulk, undone again; its own fold never learns it, and what is left of it is proposed again."""

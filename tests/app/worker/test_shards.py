@@ -112,7 +112,7 @@ def run_whole(app_context: AppContext, config: RoundConfig) -> dict[str, Any]:
     return kept(app_context.round_folder(number))
 
 
-def test_a_round_of_one_shard_has_no_shards(home: AppContext) -> None:
+def test_a_round_that_fits_one_shard_has_no_shards(home: AppContext) -> None:
     number = add_round(home)
     steps.take_snapshot(home, never, round_id=number)
     assert shard_runs(home, number) == []
@@ -153,7 +153,7 @@ def test_a_late_writer_of_a_shard_changes_nothing(home: AppContext, monkeypatch:
     assert path.read_bytes() == b"of the newer attempt"
 
 
-def test_a_cancelled_rounds_shards_go_on_where_they_were(home: AppContext) -> None:
+def test_the_shards_of_a_cancelled_round_resume_where_they_stopped(home: AppContext) -> None:
     number = open_in_shards(home)
     steps.make_shard(home, never, round_id=number, shard=0)
     assert rounds.cancel_round(home, number)
@@ -169,7 +169,7 @@ def test_a_cancelled_rounds_shards_go_on_where_they_were(home: AppContext) -> No
     assert [run.attempt for run in shard_runs(home, number)][:3] == [1, 1, 0]
 
 
-def test_a_setting_chooses_a_cluster_for_the_shards(home: AppContext, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_setting_selects_a_cluster_for_the_shards(home: AppContext, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 
     def embed_on_cluster(address: str) -> EmbedImages:
@@ -186,7 +186,7 @@ def test_a_setting_chooses_a_cluster_for_the_shards(home: AppContext, monkeypatc
     assert [run.status for run in shard_runs(home)[:2]] == [JobStatus.DONE] * 2
 
 
-def test_an_address_of_a_cluster_needs_ray_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cluster_address_without_ray_is_refused_with_a_cure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OUTFOLD_RAY_ADDRESS", "head:6379")
     monkeypatch.setattr("app.settings.find_spec", lambda _name: None)
     with pytest.raises(ConfigError, match=r"OUTFOLD_RAY_ADDRESS .*package ray is not installed.*install ray 2\.60"):
@@ -210,7 +210,7 @@ def homes(tmp_path: Path, bucket: ObjectStore, digits_folder: Path) -> Iterator[
 
 
 @pytest.mark.slow
-def test_shards_made_by_two_homes_are_fetched_and_give_the_round_of_a_plain_folder(
+def test_shards_made_by_two_homes_give_the_same_round_as_a_plain_folder(
     homes: tuple[AppContext, AppContext], tmp_path: Path, digits_folder: Path
 ) -> None:
     plain = new_home(tmp_path / "plain", digits_folder)
@@ -236,7 +236,7 @@ def test_shards_made_by_two_homes_are_fetched_and_give_the_round_of_a_plain_fold
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_a_cancel_ends_a_shard_at_work_and_the_resumed_round_makes_no_finished_one_again(
+def test_a_cancel_ends_a_running_shard_and_the_resumed_round_repeats_no_finished_shard(
     home: AppContext, workers: list[subprocess.Popen[bytes]]
 ) -> None:
     number = open_in_shards(home, SLOW)
@@ -257,7 +257,7 @@ def test_a_cancel_ends_a_shard_at_work_and_the_resumed_round_makes_no_finished_o
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_four_workers_killed_at_random_make_the_round_of_one_without_shards(
+def test_four_workers_killed_at_random_give_the_same_round_as_one_without_shards(
     postgres_url: str, tmp_path: Path, digits_folder: Path, workers: list[subprocess.Popen[bytes]]
 ) -> None:
     plain = new_home(tmp_path / "plain", digits_folder)
@@ -290,7 +290,7 @@ def test_four_workers_killed_at_random_make_the_round_of_one_without_shards(
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_a_worker_embeds_on_a_cluster_what_it_embeds_alone(
+def test_a_worker_gets_the_same_embeddings_from_a_cluster_as_alone(
     nodes: Any, tmp_path: Path, digits_folder: Path, workers: list[subprocess.Popen[bytes]]
 ) -> None:
     plain = new_home(tmp_path / "plain", digits_folder)

@@ -91,7 +91,7 @@ def kept(folder: Path) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-def test_a_round_whose_steps_are_done_in_turn_by_two_homes_is_that_of_a_plain_folder(
+def test_a_round_done_in_turn_by_two_homes_equals_that_of_a_plain_folder(
     homes: tuple[AppContext, AppContext], tmp_path: Path, digits_folder: Path
 ) -> None:
     plain = new_home(tmp_path / "plain")
@@ -115,7 +115,7 @@ def test_a_round_whose_steps_are_done_in_turn_by_two_homes_is_that_of_a_plain_fo
 
 
 @pytest.mark.slow
-def test_a_fold_that_another_home_takes_over_continues_from_its_checkpoint_to_the_same_bits(
+def test_a_fold_taken_over_by_another_home_continues_from_its_checkpoint_bit_for_bit(
     homes: tuple[AppContext, AppContext], tmp_path: Path, digits_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = RoundConfig(epochs=5, **TINY)
@@ -252,7 +252,7 @@ def test_a_recipe_that_another_home_takes_over_continues_from_its_stages_to_the_
 
 
 @pytest.mark.slow
-def test_masks_whose_folds_are_trained_in_two_homes_are_predicted_as_in_a_plain_folder(
+def test_folds_of_masks_trained_in_two_homes_predict_the_same_as_in_a_plain_folder(
     homes: tuple[AppContext, AppContext], tmp_path: Path
 ) -> None:
     plain = new_home(tmp_path / "plain")
@@ -280,7 +280,7 @@ def test_masks_whose_folds_are_trained_in_two_homes_are_predicted_as_in_a_plain_
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("homes", ["sqlite", "postgresql"], indirect=True)
-def test_a_worker_killed_while_it_uploads_is_replaced_by_one_of_another_home(
+def test_a_worker_killed_during_an_upload_is_replaced_by_one_of_another_home(
     homes: tuple[AppContext, AppContext], workers: list[subprocess.Popen[bytes]], digits_folder: Path
 ) -> None:
     one, other = homes
@@ -301,7 +301,7 @@ def test_a_worker_killed_while_it_uploads_is_replaced_by_one_of_another_home(
 
 
 @pytest.mark.slow
-def test_copies_that_went_to_make_room_are_fetched_when_they_are_asked_for(
+def test_copies_removed_to_make_room_are_fetched_again_on_access(
     homes: tuple[AppContext, AppContext], digits_folder: Path
 ) -> None:
     one, other = homes

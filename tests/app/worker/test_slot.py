@@ -9,7 +9,7 @@ from core.data.storage import is_held
 from core.types import RoundError
 
 
-def test_a_taken_slot_is_refused_by_the_process_that_holds_it_and_free_afterwards(app_context: AppContext) -> None:
+def test_a_slot_is_taken_while_its_process_lives_and_free_afterwards(app_context: AppContext) -> None:
     settings = app_context.settings
     path = slot_lock(settings, slot_name(settings))
     with take_slot(settings):

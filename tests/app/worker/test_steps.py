@@ -57,7 +57,7 @@ def opened_round(app_context: AppContext) -> int:
     return round_id
 
 
-def test_short_epochs_write_their_progress_twice_a_second_and_each_stage_at_once(
+def test_progress_is_written_twice_a_second_and_new_stages_immediately(
     app_context: AppContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     round_id = opened_round(app_context)
@@ -83,7 +83,7 @@ def test_short_epochs_write_their_progress_twice_a_second_and_each_stage_at_once
     assert rounds.progress(app_context, round_id).folds[0].epoch == 40
 
 
-def test_a_round_never_takes_the_folds_of_another_one_for_its_own(app_context: AppContext) -> None:
+def test_a_round_never_uses_the_folds_of_another_round(app_context: AppContext) -> None:
     started = rounds.start_round(app_context, add_dataset(app_context, PETS), RoundConfig(folds=2), "ada")
     folder = app_context.round_folder(started.id)
     folder.mkdir(parents=True)
@@ -92,7 +92,7 @@ def test_a_round_never_takes_the_folds_of_another_one_for_its_own(app_context: A
     assert sorted(path.name for path in folder.iterdir()) == ["label_changes.json", "snapshot.npz"]
 
 
-def test_a_rounds_end_prunes_what_was_decoded_to_the_budget(app_context: AppContext) -> None:
+def test_finishing_a_round_prunes_decoded_images_to_the_budget(app_context: AppContext) -> None:
     chosen = app_context.settings.model_copy(update={"cache_gigabytes": 1e-6})
     small = replace(app_context, settings=chosen)
     small.image_caches.mkdir(parents=True)
@@ -104,7 +104,7 @@ def test_a_rounds_end_prunes_what_was_decoded_to_the_budget(app_context: AppCont
     assert [path.name for path in small.image_caches.iterdir()] == ["new-8-rgb.npy"]
 
 
-def test_a_round_opens_with_what_people_decided_and_without_what_has_no_label(app_context: AppContext) -> None:
+def test_a_round_opens_with_decided_labels_and_without_samples_that_have_no_label(app_context: AppContext) -> None:
     dataset_id = add_dataset(app_context, [0, 0, 0, 1, 1, 1, 1, None])
     first = add_done_round(app_context, dataset_id)
     with app_context.database.read() as session:
@@ -138,7 +138,7 @@ def test_a_round_opens_with_the_evaluation_split_marked(app_context: AppContext)
     assert snapshot.sample_ids[snapshot.protected].tolist() == list(range(11, 21))
 
 
-def test_what_was_accepted_of_unlabelled_images_is_judged_by_the_one_fold_that_never_learnt_it(
+def test_accepted_labels_of_unlabelled_images_are_judged_by_the_fold_not_trained_on_them(
     app_context: AppContext,
 ) -> None:
     dataset_id = add_dataset(app_context, [None, None] + [0, 1] * 6)
@@ -158,7 +158,7 @@ def test_what_was_accepted_of_unlabelled_images_is_judged_by_the_one_fold_that_n
         assert [row in one.learn_rows for one in held] == [not judging for judging in judges]
 
 
-def test_a_round_whose_labels_were_all_taken_away_says_so(app_context: AppContext) -> None:
+def test_a_round_whose_labels_were_all_removed_fails_with_the_cause(app_context: AppContext) -> None:
     dataset_id = add_dataset(app_context, PETS)
     started = rounds.start_round(app_context, dataset_id, RoundConfig(folds=2), "ada")
     with app_context.database.write() as session:
@@ -183,7 +183,7 @@ def test_findings_appear_with_the_round_and_a_repeated_step_changes_nothing(app_
     assert found(app_context, round_id) == len(PETS)
 
 
-def test_a_step_cut_off_between_two_chunks_starts_cleanly_and_nobody_decides_before(
+def test_a_step_interrupted_between_two_chunks_restarts_cleanly_before_any_decision(
     app_context: AppContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     round_id = opened_round(app_context)
@@ -201,7 +201,7 @@ def test_a_step_cut_off_between_two_chunks_starts_cleanly_and_nobody_decides_bef
     assert found(app_context, round_id) == len(PETS)
 
 
-def test_a_round_cancelled_while_its_findings_are_written_keeps_none(
+def test_a_round_cancelled_while_writing_findings_keeps_none(
     app_context: AppContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     round_id = opened_round(app_context)
@@ -216,7 +216,9 @@ def test_a_round_cancelled_while_its_findings_are_written_keeps_none(
     assert found(app_context, round_id) == 0
 
 
-def test_what_moves_to_the_evaluation_split_while_findings_are_written_is_shown_there(app_context: AppContext) -> None:
+def test_images_moved_to_the_evaluation_split_while_findings_are_written_are_shown_there(
+    app_context: AppContext,
+) -> None:
     round_id = opened_round(app_context)
     with app_context.database.write() as session:
         session.execute(update(SampleRow).values(split="train"))
@@ -253,7 +255,7 @@ def _findings(session: object, round_id: int) -> list[tuple[int, int]]:
     return [(finding, sample) for finding, sample in session.execute(query)]
 
 
-def test_the_hashes_of_downloaded_weights_stand_in_the_round_once_its_first_fold_is_done(
+def test_the_round_has_the_hashes_of_downloaded_weights_once_its_first_fold_is_done(
     app_context: AppContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "model.safetensors"

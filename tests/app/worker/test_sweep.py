@@ -35,7 +35,7 @@ from tests.app.small import NOW, add_dataset
 LATER = datetime(2100, 1, 1, tzinfo=UTC)
 
 
-def test_a_round_whose_job_was_never_enqueued_is_enqueued(app_context: AppContext) -> None:
+def test_a_round_without_a_job_is_enqueued(app_context: AppContext) -> None:
     dataset_id = add_dataset(app_context, [0, 1] * 5)
     with app_context.database.write() as session:
         round_id = rows.add_round(session, dataset_id, RoundConfig(folds=2).to_json(), "ada", NOW)
@@ -45,7 +45,7 @@ def test_a_round_whose_job_was_never_enqueued_is_enqueued(app_context: AppContex
     assert jobs.is_active(app_context, jobs.round_job(round_id))
 
 
-def test_a_running_round_that_the_engine_gave_up_fails_and_says_so(app_context: AppContext) -> None:
+def test_a_running_round_given_up_by_the_engine_fails_with_the_cause(app_context: AppContext) -> None:
     started = rounds.start_round(app_context, add_dataset(app_context, [0, 1] * 5), RoundConfig(folds=2), "ada")
     with app_context.database.write() as session:
         rows.begin_round(session, started.id, "training", NOW)
@@ -58,7 +58,7 @@ def test_a_running_round_that_the_engine_gave_up_fails_and_says_so(app_context: 
     assert "start it again" in ended.message
 
 
-def test_a_worker_whose_heartbeat_stands_still_is_forgotten_whatever_its_clock_says(
+def test_a_worker_with_a_constant_heartbeat_is_removed_whatever_its_clock(
     app_context: AppContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     passed = [0.0]
@@ -74,7 +74,7 @@ def test_a_worker_whose_heartbeat_stands_still_is_forgotten_whatever_its_clock_s
         assert [worker.slot for worker in list_workers(session)] == ["behind:0"]
 
 
-def test_an_import_that_a_command_runs_by_itself_is_left_alone_and_an_abandoned_one_fails(
+def test_an_import_run_by_a_command_is_not_touched_and_an_abandoned_one_fails(
     app_context: AppContext, digits_folder: Path
 ) -> None:
     import_id = imports.add_import(app_context, ImportRequest(name="digits", source=str(digits_folder)))
@@ -102,7 +102,7 @@ def test_an_import_that_a_command_runs_by_itself_is_left_alone_and_an_abandoned_
     assert imports.get_import(app_context, import_id).status is JobStatus.FAILED
 
 
-def test_what_cannot_be_settled_stops_neither_the_heartbeat_nor_what_else_is_left(
+def test_a_failed_clean_up_step_stops_neither_the_heartbeat_nor_the_other_steps(
     app_context: AppContext, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     dataset_id = add_dataset(app_context, [0, 1] * 5)
@@ -133,7 +133,7 @@ def test_what_cannot_be_settled_stops_neither_the_heartbeat_nor_what_else_is_lef
         heartbeat.stop()
 
 
-def test_a_beat_that_fails_is_followed_by_others(app_context: AppContext, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_heartbeats_continue_after_a_failed_one(app_context: AppContext, monkeypatch: pytest.MonkeyPatch) -> None:
     beats: list[WorkerInfo] = []
 
     def failing(_app_context: AppContext, info: WorkerInfo) -> None:

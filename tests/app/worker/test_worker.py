@@ -182,7 +182,7 @@ def test_the_round_that_was_started_first_is_trained_first(installation: AppCont
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_a_cancelled_round_is_resumed_at_once_survives_kill_9_and_trains_no_finished_fold_again(
+def test_a_cancelled_round_resumed_immediately_survives_kill_9_and_repeats_no_finished_fold(
     installation: AppContext, worker: subprocess.Popen[bytes]
 ) -> None:
     started = rounds.start_round(installation, 1, RoundConfig(epochs=400, seed=5, **TINY), "ada")
@@ -211,7 +211,7 @@ def test_a_cancelled_round_is_resumed_at_once_survives_kill_9_and_trains_no_fini
 
 
 @pytest.mark.slow
-def test_a_cancelled_round_stops_its_process_and_another_can_start_and_say_why_it_fails(
+def test_a_cancelled_round_stops_its_process_and_another_can_start_and_report_its_failure(
     installation: AppContext, worker: subprocess.Popen[bytes]
 ) -> None:
     started = rounds.start_round(installation, 1, RoundConfig(epochs=5000, **TINY), "ada")
@@ -232,9 +232,7 @@ def test_a_cancelled_round_stops_its_process_and_another_can_start_and_say_why_i
 
 
 @pytest.mark.slow
-def test_a_cancelled_process_that_hears_nothing_is_killed(
-    installation: AppContext, worker: subprocess.Popen[bytes]
-) -> None:
+def test_an_unresponsive_cancelled_process_is_killed(installation: AppContext, worker: subprocess.Popen[bytes]) -> None:
     started = rounds.start_round(installation, 1, RoundConfig(epochs=5000, **TINY), "ada")
     until(lambda: rounds.progress(installation, started.id).folds[0].epoch > 0)
     (training,) = children_of(worker.pid)
@@ -245,7 +243,7 @@ def test_a_cancelled_process_that_hears_nothing_is_killed(
     assert worker.poll() is None
 
 
-def test_a_second_worker_in_the_same_slot_refuses_and_says_what_to_do(installation: AppContext) -> None:
+def test_a_second_worker_in_the_same_slot_is_refused_with_a_cure(installation: AppContext) -> None:
     from app.worker.slot import slot_is_free, take_slot
 
     with take_slot(installation.settings):
@@ -257,7 +255,7 @@ def test_a_second_worker_in_the_same_slot_refuses_and_says_what_to_do(installati
 
 
 @pytest.mark.slow
-def test_the_embedded_worker_starts_by_itself_restarts_when_it_dies_and_ends_with_a_killed_app(
+def test_the_embedded_worker_starts_restarts_after_dying_and_ends_with_a_killed_app(
     tmp_path: Path,
 ) -> None:
     app_context = open_app(Settings(home=tmp_path / "home", demo=False))

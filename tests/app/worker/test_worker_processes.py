@@ -29,7 +29,7 @@ class Broken:
     async def stop(self) -> None: ...
 
 
-def test_a_round_that_fails_on_a_full_disk_says_so_once_there_is_space(
+def test_a_round_that_failed_on_a_full_disk_reports_it_once_there_is_space(
     app_context: AppContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started = rounds.start_round(app_context, add_dataset(app_context, [0, 1] * 5), RoundConfig(folds=2), "ada")
@@ -83,7 +83,7 @@ class Killed:
         (3, 3, 128, JobStatus.FAILED),
     ],
 )
-def test_a_fold_is_tried_again_unchanged_then_with_half_the_batch_then_no_more(
+def test_a_killed_fold_is_retried_unchanged_then_with_half_the_batch_then_fails(
     app_context: AppContext, monkeypatch: pytest.MonkeyPatch, kills: int, runs: int, batch: int, status: JobStatus
 ) -> None:
     started = rounds.start_round(app_context, add_dataset(app_context, [0, 1] * 5), RoundConfig(folds=2), "ada")
@@ -103,7 +103,7 @@ def test_a_fold_is_tried_again_unchanged_then_with_half_the_batch_then_no_more(
     assert (ended.versions or {}) == ({} if batch == 256 else {"batch size of fold 2": batch})
 
 
-def test_a_shard_that_is_killed_twice_is_embedded_with_half_the_batch(
+def test_a_shard_killed_twice_is_embedded_with_half_the_batch(
     app_context: AppContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started = rounds.start_round(app_context, add_dataset(app_context, [0, 1] * 5), RoundConfig(folds=2), "ada")
@@ -132,7 +132,7 @@ class WithoutDatabase(Killed):
             raise DatabaseAwayError("postgresql://127.0.0.1: the connection broke", "start the server")
 
 
-def test_a_round_waits_for_a_database_that_is_away_and_goes_on(
+def test_a_round_waits_for_an_unreachable_database_and_continues(
     app_context: AppContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started = rounds.start_round(app_context, add_dataset(app_context, [0, 1] * 5), RoundConfig(folds=2), "ada")
@@ -160,7 +160,7 @@ def test_a_round_waits_for_a_database_that_is_away_and_goes_on(
 
 
 @pytest.mark.parametrize("work", ["run_import", "run_export"])
-def test_imports_and_exports_wait_for_a_database_that_is_away(
+def test_imports_and_exports_wait_for_an_unreachable_database(
     app_context: AppContext, monkeypatch: pytest.MonkeyPatch, work: str
 ) -> None:
     place, cut_off = WorkerProcesses(app_context), WithoutDatabase(3)
@@ -178,7 +178,7 @@ def test_imports_and_exports_wait_for_a_database_that_is_away(
     assert not place.doing
 
 
-def test_a_killed_snapshot_is_tried_once_more_and_then_fails(
+def test_a_killed_snapshot_is_retried_once_and_then_fails(
     app_context: AppContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started = rounds.start_round(app_context, add_dataset(app_context, [0, 1] * 5), RoundConfig(folds=2), "ada")

@@ -49,7 +49,7 @@ def make(cache: Path, name: str, used_at: int, size: int = 1000) -> Path:
     return path
 
 
-def test_an_array_is_found_by_the_name_of_a_list_in_parts_and_by_its_length(tmp_path: Path) -> None:
+def test_an_array_is_found_by_the_hash_of_a_list_in_parts_and_its_length(tmp_path: Path) -> None:
     keys = ["a", "b", "c", "d"]
     for parts in ([keys], [keys[:1], keys[1:]], [[one] for one in keys]):
         assert path_of_list(tmp_path, name_of_list(parts), "8-rgb") == array_path(tmp_path, keys, "8-rgb")
@@ -60,7 +60,7 @@ def test_an_array_is_found_by_the_name_of_a_list_in_parts_and_by_its_length(tmp_
     assert names_of_length(tmp_path / "nowhere", 4) == []
 
 
-def test_a_list_that_grew_decodes_only_what_is_new(tmp_path: Path) -> None:
+def test_a_longer_list_decodes_only_the_new_images(tmp_path: Path) -> None:
     paths = written(tmp_path / "images", 6)
     before = np.array(read(paths[1:5], tmp_path / "cache"))
     for path in paths[1:5]:

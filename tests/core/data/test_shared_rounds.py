@@ -31,7 +31,7 @@ def read(store: SharedFiles) -> dict[str, str]:
     return {path.name: path.read_text() for path in folder.iterdir() if not path.name.startswith(".")}
 
 
-def test_the_next_attempt_in_another_home_has_the_state_and_nothing_else(
+def test_the_next_attempt_in_another_home_receives_only_the_state(
     homes: tuple[SharedFiles, SharedFiles],
 ) -> None:
     one, other = homes
@@ -46,7 +46,7 @@ def test_the_next_attempt_in_another_home_has_the_state_and_nothing_else(
     assert len(one.remote.list("rounds/1/files")) == 2  # the former checkpoint has gone
 
 
-def test_a_home_goes_on_with_its_own_files_unless_another_has_gone_further(
+def test_a_home_resumes_from_its_own_files_unless_the_shared_state_is_further(
     homes: tuple[SharedFiles, SharedFiles],
 ) -> None:
     one, other = homes
@@ -63,7 +63,7 @@ def test_a_home_goes_on_with_its_own_files_unless_another_has_gone_further(
     assert read(one) == {"student.checkpoint": "3"}
 
 
-def test_a_state_that_is_replaced_while_it_is_fetched_is_fetched_again(
+def test_a_state_replaced_during_a_fetch_is_fetched_again(
     homes: tuple[SharedFiles, SharedFiles], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one, other = homes
@@ -93,7 +93,7 @@ def test_a_lost_object_is_an_error(homes: tuple[SharedFiles, SharedFiles]) -> No
         fetch_state(other, 1, attempt=2)
 
 
-def test_states_go_with_the_end_of_the_work_and_what_it_keeps_stays(homes: tuple[SharedFiles, SharedFiles]) -> None:
+def test_states_are_removed_when_the_work_ends_and_results_stay(homes: tuple[SharedFiles, SharedFiles]) -> None:
     one, other = homes
     fetch_state(one, 1, attempt=1)
     write(one, result_json="{}", student_checkpoint="1")

@@ -13,5 +13,5 @@ from core.types import counted
         (2, ("class", "classes"), "2 classes"),
     ],
 )
-def test_a_count_stands_with_the_form_of_its_noun(count: int, nouns: tuple[str, ...], text: str) -> None:
+def test_a_count_has_the_matching_form_of_its_noun(count: int, nouns: tuple[str, ...], text: str) -> None:
     assert counted(count, *nouns) == text

@@ -75,7 +75,7 @@ def logged(opened: AppContext) -> list[dict[str, object]]:
 
 
 @pytest.mark.parametrize("kept", ["rows", "file"])
-def test_a_large_act_is_one_act_whose_parts_are_right_at_each_moment(filled: AppContext, kept: str) -> None:
+def test_a_large_act_is_one_act_that_is_consistent_after_each_part(filled: AppContext, kept: str) -> None:
     if kept == "file":
         move_into_file(filled, 1)
     done: list[int] = []
@@ -107,7 +107,7 @@ def test_a_large_act_is_one_act_whose_parts_are_right_at_each_moment(filled: App
     assert_projections_hold(filled)
 
 
-def test_verdicts_that_come_between_two_parts_stand(filled: AppContext) -> None:
+def test_verdicts_stored_between_two_parts_are_kept(filled: AppContext) -> None:
     *_, last = open_ids(filled)
     first, *_ = open_ids(filled)
 
@@ -125,7 +125,7 @@ def test_verdicts_that_come_between_two_parts_stand(filled: AppContext) -> None:
     assert_projections_hold(filled)
 
 
-def test_an_act_that_is_undone_between_two_parts_is_taken_back_whole(filled: AppContext) -> None:
+def test_an_act_undone_between_two_parts_is_undone_completely(filled: AppContext) -> None:
     saved = accept(filled, lambda _done: reviews.undo(filled, 1, by="bob"))
     assert by_status(filled) == {Status.OPEN: COUNT}
     assert unfinished(filled) == []
@@ -137,7 +137,7 @@ def test_an_act_that_is_undone_between_two_parts_is_taken_back_whole(filled: App
     assert_projections_hold(filled)
 
 
-def test_another_act_between_two_parts_takes_its_own_share(filled: AppContext) -> None:
+def test_another_act_between_two_parts_decides_its_own_findings(filled: AppContext) -> None:
     some = FindingFilter(round_id=1, kinds=frozenset(), max_confidence=0.6)
     shares: list[int] = []
 
@@ -150,7 +150,7 @@ def test_another_act_between_two_parts_takes_its_own_share(filled: AppContext) -
     assert_projections_hold(filled)
 
 
-def test_no_split_is_protected_and_no_class_merged_between_two_parts(filled: AppContext) -> None:
+def test_protecting_a_split_and_merging_classes_are_refused_between_two_parts(filled: AppContext) -> None:
     def between(_done: int) -> None:
         for act in (lambda: splits.protect(filled, 1, "train"), lambda: splits.draw(filled, 1, share=0.1)):
             with pytest.raises(DatasetError, match=f"bob is accepting {COUNT} labels; wait for its end, or undo"):
@@ -162,7 +162,7 @@ def test_no_split_is_protected_and_no_class_merged_between_two_parts(filled: App
     assert reviews.merge_classes(filled, 1, [3], 2, by="ada").changeset
 
 
-def test_other_pages_hear_of_each_part_and_of_the_end(filled: AppContext) -> None:
+def test_other_pages_are_notified_of_each_part_and_of_the_end(filled: AppContext) -> None:
     heard: list[tuple[int, bool]] = []
 
     def between(_done: int) -> None:
@@ -207,7 +207,7 @@ def killed_in_the_midst(opened: AppContext, url: str, part: int) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("dies", [1, 4, COUNT // PART])
 @pytest.mark.parametrize("by", ["the next start", "the same request"])
-def test_an_act_whose_process_was_killed_is_finished(filled: AppContext, database_url: str, by: str, dies: int) -> None:
+def test_an_act_of_a_killed_process_is_finished(filled: AppContext, database_url: str, by: str, dies: int) -> None:
     killed_in_the_midst(filled, database_url, dies)
     assert by_status(filled)[Status.BULK] == dies * PART
     assert unfinished(filled) == [1]
@@ -230,7 +230,7 @@ def test_an_act_whose_process_was_killed_is_finished(filled: AppContext, databas
     assert by_status(filled) == {Status.OPEN: COUNT - len(kept)} | kept
 
 
-def test_an_act_that_another_process_works_on_is_left_to_it(filled: AppContext) -> None:
+def test_an_act_in_work_by_another_process_is_left_to_it(filled: AppContext) -> None:
     seen: list[int] = []
 
     def between(_done: int) -> None:
@@ -241,7 +241,7 @@ def test_an_act_that_another_process_works_on_is_left_to_it(filled: AppContext) 
     assert seen == [1]
 
 
-def test_the_web_app_finishes_at_its_start_what_was_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_web_app_finishes_interrupted_acts_at_its_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parts, "PART", PART)
     monkeypatch.setenv("OUTFOLD_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("OUTFOLD_DEMO", "false")

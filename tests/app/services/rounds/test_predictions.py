@@ -95,7 +95,7 @@ def test_a_rounds_own_probabilities_give_the_same_findings(
 
 @pytest.mark.parametrize("rows", [7, len(PETS) - 1])
 @pytest.mark.parametrize("suffix", WRITTEN)
-def test_an_export_in_blocks_of_rows_has_the_bits_of_one_with_all_at_once(
+def test_an_export_in_blocks_of_rows_equals_one_in_a_single_block(
     app_context: AppContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, rows: int
 ) -> None:
     names = [f"class {number}" for number in range(14)]
@@ -117,7 +117,7 @@ def test_an_export_in_blocks_of_rows_has_the_bits_of_one_with_all_at_once(
     assert len(ids) == len(PETS)
 
 
-def test_of_very_many_images_the_likeliest_classes_are_exported_and_give_the_same_findings(
+def test_the_exported_likeliest_classes_of_very_many_images_give_the_same_findings(
     app_context: AppContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(likeliest, "_MOST_WHOLE", 0)

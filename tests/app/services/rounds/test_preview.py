@@ -69,7 +69,7 @@ def test_a_trial_runs_in_the_background_and_its_result_is_cached(app_context: Ap
 
 
 @pytest.mark.slow
-def test_a_trial_after_a_round_of_the_same_images_looks_for_what_that_has_kept(
+def test_a_trial_after_a_round_of_the_same_images_looks_up_its_cached_arrays(
     app_context: AppContext, digits_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[dict[str, Any]] = []
@@ -98,9 +98,7 @@ def test_a_trial_after_a_round_of_the_same_images_looks_for_what_that_has_kept(
     assert list(Path(kept["image_cache"]).glob(f"{kept['rows']}-*.embeddings.npy"))
 
 
-def test_a_trial_that_fails_is_logged_and_shows_nothing(
-    app_context: AppContext, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_failed_trial_is_logged_and_shows_nothing(app_context: AppContext, caplog: pytest.LogCaptureFixture) -> None:
     dataset_id = add_dataset(app_context, [0, 1] * 6)  # whose images do not exist
     with caplog.at_level(logging.WARNING, "outfold.timings"):
         known = waited(app_context, dataset_id)

@@ -60,7 +60,7 @@ def test_a_damaged_archive_is_refused(tmp_path: Path) -> None:
         assert "\n" not in str(told.value)
 
 
-def test_two_members_of_one_name_are_refused(tmp_path: Path) -> None:
+def test_two_members_with_the_same_name_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"holds a.b\.png twice"):
         unpack(archive({"a/b.png": b"1", "a\\b.png": b"2"}), tmp_path, *LIMITS)
 

@@ -47,13 +47,13 @@ def test_the_formats_are_named_when_none_fits(tmp_path: Path) -> None:
         detect(tmp_path)
 
 
-def test_an_archive_in_a_folder_is_named_with_what_to_do(tmp_path: Path) -> None:
+def test_an_archive_in_a_folder_is_named_in_the_error_with_a_cure(tmp_path: Path) -> None:
     (tmp_path / "pets.zip").write_bytes(b"PK")
     with pytest.raises(DatasetError, match=r"only the archive pets\.zip, .*import the archive itself"):
         detect(tmp_path)
 
 
-def test_classes_are_ordered_as_people_do() -> None:
+def test_classes_are_in_natural_order() -> None:
     assert sorted(["10", "9", "b2", "b10", "a"], key=natural_order) == ["9", "10", "a", "b2", "b10"]
 
 

@@ -120,19 +120,19 @@ def test_several_labels_per_image_are_refused_with_the_name_of_the_column(cells:
         read(tmp_path / "labels.csv")
 
 
-def test_a_table_without_names_of_columns_is_told_to_name_them(tmp_path: Path) -> None:
+def test_a_table_without_column_names_is_refused_with_a_cure(tmp_path: Path) -> None:
     draw_all(tmp_path, ["1.png", "2.png"])
     with pytest.raises(DatasetError, match=r"its first row names an image.* a row above it .*path,label"):
         read(table(tmp_path, "1.png,cat\n2.png,dog\n"))
 
 
-def test_of_two_columns_of_one_name_none_is_taken_in_silence(tmp_path: Path) -> None:
+def test_two_label_columns_with_the_same_name_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="2 columns are called label; rename all but one"):
         read(table(tmp_path, "path,label,Label\n1.png,cat,dog\n"))
     assert read(table(tmp_path, "path,label,note,note\n1.png,cat,x,y\n")) == {"1.png": "cat"}
 
 
-def test_a_text_far_longer_than_a_name_is_no_class(tmp_path: Path) -> None:
+def test_a_text_too_long_for_a_class_name_is_left_out(tmp_path: Path) -> None:
     path = table(tmp_path, f"path,label\n1.png,cat\n2.png,{'x' * 5_000}\n3.png,cat\n")
     samples, problems = listing(path, FORM, PLAIN)
     assert [one.label for one in samples] == ["cat", "cat"]
@@ -140,7 +140,7 @@ def test_a_text_far_longer_than_a_name_is_no_class(tmp_path: Path) -> None:
     assert len(problems.kept[0].message) < 200
 
 
-def test_few_rows_with_several_labels_are_left_out_by_name(tmp_path: Path) -> None:
+def test_a_few_rows_with_several_labels_are_left_out_and_named(tmp_path: Path) -> None:
     rows = [{"path": f"{n}.png", "label": ["a", "b"] if n == 3 else ["ab"[n % 2]]} for n in range(6)]
     path = table(tmp_path, "".join(f"{json.dumps(row)}\n" for row in rows), "labels.jsonl")
     samples, problems = listing(path, FORM, PLAIN)
