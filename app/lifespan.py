@@ -21,7 +21,7 @@ from app.worker.embedded import EmbeddedWorker
 from core.types import OutfoldError
 
 FAILED = 1  # exit code
-SWITCH_SECONDS = 0.001  # a thread that computes keeps Python from others for so long, by default five times as long
+SWITCH_SECONDS = 0.001  # seconds between thread switches; Python's default is five times as long
 NO_LOGIN = (
     "There is no login: anyone who opens the page can do everything. Add one: python -m app users add NAME --role admin"
 )

@@ -84,7 +84,7 @@ def _draw_split(split: Split, key: str) -> bool:
     with st.container(horizontal=True, vertical_alignment="center"):
         badge = " :blue-badge[:material/shield: evaluation]" if split.protected else ""
         st.markdown(f"{plain(split.name)}, {counted(split.images, 'image')}{badge}", width="content")
-        if split.protected:  # a key for each state: what another person did is never undone by an old page
+        if split.protected:  # a key for each state: an old page never undoes another person's act
             return st.button("Include in training", icon=":material/remove_moderator:", key=f"{key}_off")
         return st.button("Protect", icon=":material/shield:", key=f"{key}_on", help="Use it for evaluation only")
 

@@ -104,7 +104,7 @@ def facts(preview: ImportPreview, joins: str = "") -> str:
     if joins:
         return f"{images} · no labels: they join the classes of <b>{escape(joins)}</b>"
     classes, masks = _classes(preview), [] if preview.masks is None else [_bold(preview.masks, "mask")]
-    known = _bold(classes, "class", "classes") if classes else "no labels: a round can learn nothing from them alone"
+    known = _bold(classes, "class", "classes") if classes else "no labels: a round needs some labels to train on"
     parts = [images, *masks, known]
     if preview.annotators_differ:
         parts.append(

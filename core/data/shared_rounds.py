@@ -1,8 +1,8 @@
 """Folders of rounds behind a URL: the opening files, each finished piece of work, and finally the complete round.
 
-A round opens once, so of several openings the one counts whose hash the round's row has. Of a piece's attempts the
-newest counts: who comes too late publishes an older one, which is never read. `done` has all that a finished round
-keeps; afterwards only its networks may go. The checkpoint of a fold under way lies beside the pieces, in
+A round opens once, so of several openings the one with the hash in the round's row counts. Of a piece's attempts the
+newest counts: a late writer publishes an older one, which is never read. `done` has all files that a finished round
+keeps; afterwards only its networks may be removed. The checkpoint of a running fold lies beside the pieces, in
 `under_way/fold_<k>/`, and is replaced by the next one: any of them leads to the same result. Work that is one piece
 with several stages shows its whole folder as it is under way, as the piece `state.<attempt>`, which only the next
 attempt reads.

@@ -28,7 +28,7 @@ from core.data.storage import save_array
 from core.types import FloatArray, IntArray
 
 NEIGHBOURS = "neighbours.npy"
-KIND = "similarity-1"  # another number where the search changes: what was kept is then searched anew
+KIND = "similarity-1"  # version of the search: stored neighbours of another version are searched anew
 ORDER = "order.npy"  # of a labelling round: the place of each image in the order
 COUNT = 6  # neighbours of an image
 NONE = -1  # instead of a neighbour, if there are fewer images

@@ -45,7 +45,7 @@ export const ACTIONS = [
   ["zoom_out", "zoom out", ["-"]],
   ["fit", "show the whole image", ["z"]],
   ["complete", "complete the polygon", ["Enter"]],
-  ["back", "take the polygon's last corner back", ["Backspace"]],
+  ["back", "remove the polygon's last corner", ["Backspace"]],
   ["save", "save now; every stroke is saved anyway", ["Ctrl+s"]],
   ["close", "drop the polygon; back to the review", ["Escape"]],
   ["help", "all keys", ["?"]],

@@ -73,7 +73,7 @@ export function auditState({ audit, skipped, name, again, leave, accept }) {
   const { certificate, gap } = audit;
   const acceptOpen = certificate !== null && certificate.open > 0 && button(`Accept the ${number(certificate.open)} open…`, accept, "primary lead");
   if (audit.closed) return state("This sample is closed", audit.text, acceptOpen, back);
-  if (skipped > 0) return state(`${number(skipped)} skipped ${skipped === 1 ? "card is" : "cards are"} left`, "Every other card of the sample that is free is judged.", button("Show the skipped ones", again, "primary"), back);
+  if (skipped > 0) return state(`${number(skipped)} skipped ${skipped === 1 ? "card is" : "cards are"} left`, "All other available cards of the sample are judged.", button("Show the skipped ones", again, "primary"), back);
   const left = audit.size - audit.judged - audit.beyond;
   if (left <= 0) return state(`All ${number(audit.size)} judged`, audit.text, acceptOpen, back);
   const cards = left === 1 ? "The remaining card" : `The remaining ${number(left)} cards`;

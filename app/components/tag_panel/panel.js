@@ -322,7 +322,7 @@ export class Panel {
 
   #finished() {
     /** @type {Record<string, [title: string, about: string]>} */
-    const words = { todo: ["Nothing is left to tag", "Every image has tags or a mask."], tagged: ["No more tagged images", ""], masked: ["No more images with a mask alone", ""], all: ["This was the last image", ""] };
+    const words = { todo: ["Nothing is left to tag", "Every image has tags or a mask."], tagged: ["No more tagged images", ""], masked: ["No more images with only a mask", ""], all: ["This was the last image", ""] };
     const [title, about] = words[this.show] ?? words.todo;
     const [other, word] = this.show === "todo" ? ["tagged", "Show tagged images"] : ["todo", "Continue with untagged images"];
     /** @param {string} label @param {string} href @param {string} kind */

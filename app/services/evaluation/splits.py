@@ -1,6 +1,6 @@
 """Evaluation splits: parts of a dataset that judge models, are excluded from training and left out by bulk acts.
 
-Protecting a split takes the write lock, as every bulk act does: such an act sees it protected, or ended before. While
+Protecting a split takes the write lock, as every bulk act does: an act sees it protected, or ended before. While
 one is stored in parts, no split is protected.
 """
 
@@ -132,7 +132,7 @@ def draw(app_context: AppContext, dataset_id: int, *, share: float | None = None
     Raises:
         DatasetError: there is no such dataset, it has such a split already, its images cannot be divided, or a bulk act
             is running.
-        RoundError: a round is at work, which learns from all of them and writes down what splits they were in.
+        RoundError: a round is running, which trains on all of them and records their former splits.
     """
     if share is not None and not 0 < share < 1:
         raise DatasetError(f"the share is {share}, must be between 0 and 1", "a tenth is 0.1")

@@ -110,7 +110,7 @@ def accept_all(
 ) -> Saved:
     """Accept the pseudo label of every open finding of a filter as one act; findings of evaluation splits stay open.
 
-    The act's note keeps what was known of the set's precision at that moment, `certified` or not. A large act is stored
+    The act's note stores the known precision of the set at that moment, `certified` or not. A large act is stored
     in parts (`app.services.reviews.parts`); `report` is called after each with the number accepted and of how many.
 
     Raises:

@@ -286,7 +286,7 @@ def refuse_turn(app_context: AppContext, session: Session, target: decisions.Cha
     """Check that classes allow an act to be undone or redone.
 
     Raises:
-        RefusedError: a class to take back is used, a verdict to bring back names a retired one, a name that would come
+        RefusedError: a class to be retired is used, a verdict to be restored names a retired one, a name to be restored
             back is another class's now, merges would contradict one another, or a bulk act is running.
     """
     info = datasets.get_dataset(session, target.dataset_id)

@@ -349,7 +349,7 @@ def news(
 ) -> News:
     """Return the news of a round after act `after`, for a browser's client and the annotator `by`.
 
-    Without `after` it is the number of the newest act alone. While a bulk act of another client is stored in parts,
+    Without `after`, only the number of the newest act. While a bulk act of another client is stored in parts,
     there is always news, and the state stays before that act, so that its end is news once more.
     """
     with app_context.database.read() as session:

@@ -216,7 +216,7 @@ def _export_labels(
     snapshot = Snapshot.load(folder)
     count, ids = len(snapshot.classes), snapshot.sample_ids.tolist()
     kept = np.array([row for row, one in enumerate(ids) if one in names], np.int64)  # images may have vanished since
-    shown = list(classes.among(count))  # others came after the round
+    shown = list(classes.among(count))  # others were added after the round
     write_probabilities(
         target,
         [names[ids[row]] for row in kept.tolist()],

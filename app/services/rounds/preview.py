@@ -3,7 +3,7 @@
 A child interpreter answers both questions, since it may import torch, which the web process must not
 (`_ask_child`); threads wait for the answers.
 
-Times are estimated by a trial on the dataset's first images. An estimate is kept as JSON below the files' folder, by
+Times are estimated by a trial on the dataset's first images. An estimate is stored as JSON in the folder of files, by
 all that it depends on: content of the images, how many there are, config, device, versions of the libraries, and what
 the cache of arrays may hold of a round of the same images. Only one trial runs at a time, and none beside a round,
 which it would slow down.
@@ -197,7 +197,7 @@ def _trial_question(
 
 
 def _run_trial_behind(app_context: AppContext, dataset_id: int, place: Path, question: dict[str, Any]) -> None:
-    """Run a trial and keep its answer; a failure is logged and shown nowhere."""
+    """Run a trial and store its answer; a failure is only logged."""
     try:
         with _trial_lock:
             _write_estimate(place, _run_trial(app_context, dataset_id, question))

@@ -48,8 +48,8 @@ ONES = ("1", "1.0", "True", "true")
 _BITS = (*ONES, "0", "0.0", "False", "false", "")
 LONGEST_LABEL = 255  # characters, as many as the name of a folder has
 _SHOWN_CHARACTERS = 40
-SURVEYED = 20_000  # rows looked at
-_LEAST_SURVEYED = 8  # labels; with fewer nothing can be told from their number
+SURVEYED = 20_000  # rows examined
+_LEAST_SURVEYED = 8  # labels; fewer are not informative
 _CAPTION_SHARE = 0.8  # of images with a value of their own
 _SEVERAL_SHARE = 2  # at least every second label
 
