@@ -7,14 +7,14 @@ import streamlit as st
 from app.components.chrome import ASSETS, draw_chrome
 from app.components.complaints import complaints
 from app.components.forbidden import forbidden_page
-from app.components.identity import may_open, who_looks
+from app.components.identity import current_viewer, may_open
 from app.components.turns import page_turns
-from db.visibility import ask_who_looks
+from db.visibility import set_viewer_source
 
 PAGES = Path(__file__).parent / "pages"
 NAME = "Outfold"
 
-ask_who_looks(who_looks)
+set_viewer_source(current_viewer)
 st.set_page_config(page_icon=str(ASSETS / "icon.png"), layout="wide", initial_sidebar_state="collapsed")
 pages = {
     "home": st.Page(PAGES / "home.py", title=NAME, default=True, visibility="hidden"),

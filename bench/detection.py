@@ -129,7 +129,7 @@ def simulated_noise(images: Images, scratch: Path, further: dict[str, Member], *
     for noise, share in settings(full=full):
         runs = []
         for seed in range(SEEDS if full else 1):
-            given = spoilt(images.true, images.pixels, noise, share, seed)
+            given = with_wrong_labels(images.true, images.pixels, noise, share, seed)
             runs.append(of_round(images, given, seed, scratch / f"{images.name}-{noise}-{share}-{seed}", further))
         show_mean(f"{images.name}, {noise} {share:.0%}", runs)
 
@@ -192,7 +192,7 @@ def of_round(images: Images, given: IntArray, seed: int, scratch: Path, further:
 
 def of_scenes(scenes: Scenes, noise: str, share: float, seed: int, scratch: Path) -> dict[str, Found]:
     """Return the figures of the objects of drawn scenes, by order."""
-    given = spoilt(scenes.true, scenes.pixels, noise, share, seed)
+    given = with_wrong_labels(scenes.true, scenes.pixels, noise, share, seed)
     orders, seconds = suspicions(scenes, given, seed, scratch)
     found = {order: metrics_of(suspicion, given != scenes.true) for order, suspicion in orders.items()}
     return found | {DEFAULT: replace(found[DEFAULT], seconds=seconds)}
@@ -275,7 +275,7 @@ def settings(*, full: bool) -> Iterator[tuple[str, float]]:
             yield noise, share
 
 
-def spoilt(true: IntArray, pixels: FloatArray, noise: str, share: float, seed: int) -> IntArray:
+def with_wrong_labels(true: IntArray, pixels: FloatArray, noise: str, share: float, seed: int) -> IntArray:
     """Return labels of which this share is wrong."""
     rng = np.random.default_rng(seed)
     count, classes = len(true), int(true.max()) + 1

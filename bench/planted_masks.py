@@ -60,7 +60,7 @@ NAMES = ["Sky", "Building", "Pole", "Road", "Pavement", "Tree", "SignSymbol", "F
 
 
 @dataclass(frozen=True)
-class Spoilt:
+class CorruptedMasks:
     """Given and true masks, and the changes between them, by row."""
 
     paths: list[Path]
@@ -102,10 +102,12 @@ def one_round(root: Path, scratch: Path, seed: int, arguments: argparse.Namespac
     """Plant errors, run a round, and return the scores of its findings."""
     started, cpu = time.perf_counter(), time.process_time()
     folder = scratch / str(seed)
-    spoilt = spoil(root, SEED + seed)
-    snapshot = store(spoilt, folder / "masks")
+    corrupted = spoil(root, SEED + seed)
+    snapshot = store(corrupted, folder / "masks")
     config = replace(propose_settings(arguments, len(set(snapshot.groups))), seed=seed)
-    print(f"{len(spoilt.given)} images, {len(spoilt.planted)} errors, {len(spoilt.jittered)} jittered; {config}")
+    print(
+        f"{len(corrupted.given)} images, {len(corrupted.planted)} errors, {len(corrupted.jittered)} jittered; {config}"
+    )
     judged = run_mask_round(
         snapshot,
         config,
@@ -115,8 +117,8 @@ def one_round(root: Path, scratch: Path, seed: int, arguments: argparse.Namespac
         report=EpochPrinter(),
     )
     figures: dict[str, Any] = {"config": config.to_json()}
-    figures |= measure(spoilt, judged.findings, folder / "round", snapshot)
-    figures |= bulk(spoilt, judged.findings, judged.metrics["proposed_threshold"])
+    figures |= measure(corrupted, judged.findings, folder / "round", snapshot)
+    figures |= bulk(corrupted, judged.findings, judged.metrics["proposed_threshold"])
     figures |= {name: judged.metrics[name] for name in ("wobble_regions", "tiny_regions", "estimated_errors")}
     figures |= {"seconds": time.perf_counter() - started, "cpu_seconds": time.process_time() - cpu}
     print(f"  found in k {figures['found_in_k']:.3f}, mIoU {figures['miou']:.3f}, {figures['cpu_seconds']:.0f} CPU s")
@@ -128,7 +130,7 @@ def numeric(value: object) -> bool:
     return isinstance(value, int | float)
 
 
-def spoil(root: Path, seed: int) -> Spoilt:
+def spoil(root: Path, seed: int) -> CorruptedMasks:
     """Read the training part and make some of its masks wrong, the same ones for each seed."""
     paths = sorted((root / "train" / "images").glob("*.jpg"))
     true = [np.asarray(Image.open(root / "train" / "labels" / f"{path.stem}.png")).astype(np.uint8) for path in paths]
@@ -143,7 +145,7 @@ def spoil(root: Path, seed: int) -> Spoilt:
     jittered = set(order[count : count + round(JITTERED_SHARE * (len(true) - count))])
     for row in sorted(jittered):
         given[row] = jitter(true[row], rng)
-    return Spoilt(paths, given, true, planted, jittered)
+    return CorruptedMasks(paths, given, true, planted, jittered)
 
 
 def jitter(mask: IntArray, rng: np.random.Generator) -> IntArray:
@@ -157,35 +159,37 @@ def jitter(mask: IntArray, rng: np.random.Generator) -> IntArray:
     return np.where((mask == IGNORE) | (shaken == IGNORE), mask, shaken).astype(np.uint8)
 
 
-def store(spoilt: Spoilt, folder: Path) -> Snapshot:
+def store(corrupted: CorruptedMasks, folder: Path) -> Snapshot:
     """Return the snapshot of the given masks, which are put below `folder`."""
     store = MaskStore(folder)
-    names = [store.put(mask, durable=False) for mask in spoilt.given]
-    present = [np.unique(mask[mask != IGNORE]) for mask in spoilt.given]
+    names = [store.put(mask, durable=False) for mask in corrupted.given]
+    present = [np.unique(mask[mask != IGNORE]) for mask in corrupted.given]
     often = np.bincount(np.concatenate(present), minlength=CLASSES)
     return Snapshot(
         sample_ids=np.arange(1, len(names) + 1),
-        paths=[str(path) for path in spoilt.paths],
+        paths=[str(path) for path in corrupted.paths],
         labels=np.array([classes[often[classes].argmin()] for classes in present], np.int32),
-        groups=[sequence_of(path.name) or "" for path in spoilt.paths],
-        content_hashes=[read_facts(path, 1_000_000).content_hash for path in spoilt.paths],
+        groups=[sequence_of(path.name) or "" for path in corrupted.paths],
+        content_hashes=[read_facts(path, 1_000_000).content_hash for path in corrupted.paths],
         classes=NAMES,
-        masks=SnapshotMasks(names, [""] * len(names), np.array([mask.shape for mask in spoilt.given], np.int32)),
+        masks=SnapshotMasks(names, [""] * len(names), np.array([mask.shape for mask in corrupted.given], np.int32)),
     )
 
 
-def measure(spoilt: Spoilt, findings: Sequence[RegionFinding], folder: Path, snapshot: Snapshot) -> dict[str, Any]:
+def measure(
+    corrupted: CorruptedMasks, findings: Sequence[RegionFinding], folder: Path, snapshot: Snapshot
+) -> dict[str, Any]:
     """Return the scores of the findings in their order."""
-    count = len(spoilt.planted)
-    at_k, at_2k = rows_shown(spoilt, findings[:count]), rows_shown(spoilt, findings[: 2 * count])
+    count = len(corrupted.planted)
+    at_k, at_2k = rows_shown(corrupted, findings[:count]), rows_shown(corrupted, findings[: 2 * count])
     kinds = {
-        kind.value: float(np.mean([row in at_k for row, own in spoilt.planted.items() if own is kind]))
+        kind.value: float(np.mean([row in at_k for row, own in corrupted.planted.items() if own is kind]))
         for kind in Planting
     }
-    jitter_made = [one for one in findings[:count] if one.row in spoilt.jittered and is_wrong(spoilt, one)]
+    jitter_made = [one for one in findings[:count] if one.row in corrupted.jittered and is_wrong(corrupted, one)]
     predictions = read_predictions(folder, snapshot.masks.sizes)  # type: ignore[union-attr]
     images = np.argsort(np.load(folder / IMAGE_SCORES), kind="stable")[:count].tolist()
-    scores = cleanlab_scores(predictions, len(spoilt.given))
+    scores = cleanlab_scores(predictions, len(corrupted.given))
     theirs = np.argsort(scores, kind="stable")[:count].tolist()
     by_image = sorted(findings, key=lambda one: (scores[one.row], one.row, -one.region.area))
     return {
@@ -193,28 +197,28 @@ def measure(spoilt: Spoilt, findings: Sequence[RegionFinding], folder: Path, sna
         "findings": len(findings),
         "found_in_k": len(at_k) / count,
         "found_in_2k": len(at_2k) / count,
-        "found": len(rows_shown(spoilt, findings)) / count,
+        "found": len(rows_shown(corrupted, findings)) / count,
         "per_kind": kinds,
         "jitter_false_share": len(jitter_made) / max(1, min(count, len(findings))),
-        "images_found_in_k": len(set(images) & set(spoilt.planted)) / count,
-        "cleanlab_found_in_k": len(set(theirs) & set(spoilt.planted)) / count,
-        "cleanlab_found_in_k_regions": len(rows_shown(spoilt, by_image[:count])) / count,
-        "miou": true_miou(spoilt, predictions),
+        "images_found_in_k": len(set(images) & set(corrupted.planted)) / count,
+        "cleanlab_found_in_k": len(set(theirs) & set(corrupted.planted)) / count,
+        "cleanlab_found_in_k_regions": len(rows_shown(corrupted, by_image[:count])) / count,
+        "miou": true_miou(corrupted, predictions),
     }
 
 
-def rows_shown(spoilt: Spoilt, findings: Sequence[RegionFinding]) -> set[int]:
+def rows_shown(corrupted: CorruptedMasks, findings: Sequence[RegionFinding]) -> set[int]:
     """Return the rows whose planted error these findings show."""
-    covered = dict.fromkeys(spoilt.planted, 0)
+    covered = dict.fromkeys(corrupted.planted, 0)
     for one in findings:
-        if one.row in covered and is_wrong(spoilt, one):
-            covered[one.row] += int(pixels(spoilt.wrong(one.row), one).sum())
-    return {row for row, seen in covered.items() if seen >= SHOWN * spoilt.wrong(row).sum()}
+        if one.row in covered and is_wrong(corrupted, one):
+            covered[one.row] += int(pixels(corrupted.wrong(one.row), one).sum())
+    return {row for row, seen in covered.items() if seen >= SHOWN * corrupted.wrong(row).sum()}
 
 
-def is_wrong(spoilt: Spoilt, finding: RegionFinding) -> bool:
+def is_wrong(corrupted: CorruptedMasks, finding: RegionFinding) -> bool:
     """Return whether most of a finding's pixels were made wrong."""
-    return bool(pixels(spoilt.wrong(finding.row), finding).mean() > 1 / 2)
+    return bool(pixels(corrupted.wrong(finding.row), finding).mean() > 1 / 2)
 
 
 def pixels(values: IntArray | NDArray[np.bool_], finding: RegionFinding) -> IntArray:
@@ -229,21 +233,21 @@ def cleanlab_scores(predictions: PredictionFiles, count: int) -> list[float]:
     return [float(softmin(predictions.of(row)[2].reshape(1, -1) / 255, temperature=0.1)[0]) for row in range(count)]
 
 
-def true_miou(spoilt: Spoilt, predictions: PredictionFiles) -> float | None:
+def true_miou(corrupted: CorruptedMasks, predictions: PredictionFiles) -> float | None:
     """Return the mean IoU of the predictions with the true masks."""
     confusion = np.zeros((CLASSES, CLASSES), np.int64)
-    for row, true in enumerate(spoilt.true):
+    for row, true in enumerate(corrupted.true):
         predicted = predictions.of(row)[0]
         confusion += pixel_confusion(true, predicted, CLASSES)
     return mean_iou(confusion)
 
 
-def bulk(spoilt: Spoilt, findings: Sequence[RegionFinding], threshold: float) -> dict[str, float]:
+def bulk(corrupted: CorruptedMasks, findings: Sequence[RegionFinding], threshold: float) -> dict[str, float]:
     """Return the change of the pixels by accepting everything from the proposed threshold on."""
     accepted = [one for one in findings if one.confidence >= threshold]
     right = changed = mended = 0
     for one in accepted:
-        true = pixels(spoilt.true[one.row], one)
+        true = pixels(corrupted.true[one.row], one)
         changed += len(true)
         mended += int((true == one.pseudo).sum())
         right += int((true == one.pseudo).mean() > 1 / 2)

@@ -20,7 +20,7 @@ from core.config import BACKBONE, DatasetSummary, ProbabilityMethod, RoundConfig
 from core.data.formats.detect import FORMATS, detect
 from core.data.formats.source import Problems, ReadOptions, SourceFormat, existing_root, natural_order
 from core.data.images import read_small
-from core.data.lookalikes import find_alike_within
+from core.data.lookalikes import find_similar_within
 from core.data.predictions import EMBEDDINGS
 from core.data.reading import empty_kinds, find_window, read_many
 from core.data.snapshot import Snapshot
@@ -235,7 +235,7 @@ def check_folder(
         order_by_similarity(place, embeddings, image_cache)
     neighbours = np.load(place / NEIGHBOURS)
     hashes = np.array([fact.look_hash for fact in folder.facts], np.int64)
-    alike, complete = find_alike_within(hashes, snapshot.paths, partial(read_small, window=snapshot.window))
+    alike, complete = find_similar_within(hashes, snapshot.paths, partial(read_small, window=snapshot.window))
     stages.enter(Stage.COMPARING, 0.5)
     empty, isolated = empty_kinds(snapshot.paths, snapshot.window), outliers(likeness(embeddings, neighbours)).tolist()
     images = check_images(

@@ -87,7 +87,7 @@ def run_comparison(
         if not done.exists():
             config = replace(comparison.config, seed=seed, batch_size=min([comparison.config.batch_size, *batches]))
             callbacks = FoldCallbacks(
-                partial(_tell, report, number, len(runs), f"{side} labels, seed {seed}"), should_stop
+                partial(_report, report, number, len(runs), f"{side} labels, seed {seed}"), should_stop
             )
             _learn(plan, side, config, places=places, callbacks=callbacks, task=task, measure=measure, done=done)
         shutil.rmtree(places.folder, ignore_errors=True)
@@ -149,7 +149,7 @@ def _learn(
         np.savez(file, answers=answers, batch_size=np.array(outcome.batch_size))
 
 
-def _tell(report: Report, number: int, runs: int, who: str, progress: Progress) -> None:
+def _report(report: Report, number: int, runs: int, who: str, progress: Progress) -> None:
     message = f"{who}: {progress.message}" if progress.message else who
     report(replace(progress, fold=number, folds=runs, message=message))
 

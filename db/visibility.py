@@ -101,7 +101,7 @@ def everything_seen() -> Any:  # noqa: ANN401  # a context manager
     return seen_by(None)
 
 
-def ask_who_looks(source: Source) -> None:
+def set_viewer_source(source: Source) -> None:
     """Register the function that returns the user outside a request, replacing any former one; None: everything."""
     _SOURCES[:] = [source]
 

@@ -36,11 +36,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for one in vulnerable:
         for advisory in one["vulns"]:
             fixed = ", ".join(advisory["fix_versions"]) or "no version yet"
-            _say(f"{one['name']} {one['version']}: {advisory['id']}, fixed in {fixed}")
+            _print(f"{one['name']} {one['version']}: {advisory['id']}, fixed in {fixed}")
     skipped = [one for one in found if "skip_reason" in one]
     for one in skipped:
-        _say(f"not audited: {one['name']} ({one['skip_reason']})")
-    _say(f"audited {len(found) - len(skipped)} requirements, {len(vulnerable)} with known vulnerabilities")
+        _print(f"not audited: {one['name']} ({one['skip_reason']})")
+    _print(f"audited {len(found) - len(skipped)} requirements, {len(vulnerable)} with known vulnerabilities")
     return FAILED if vulnerable else PASSED
 
 
@@ -66,11 +66,11 @@ def _explain_failure(text: str) -> int:
     if reason is None:
         sys.stderr.write(f"{text}\nerror: pip-audit failed\n")
         return FAILED
-    _say(f"not audited: the advisories cannot be reached ({reason.group().rpartition('.')[2]})")
+    _print(f"not audited: the advisories cannot be reached ({reason.group().rpartition('.')[2]})")
     return PASSED
 
 
-def _say(text: str) -> None:
+def _print(text: str) -> None:
     sys.stdout.write(f"{text}\n")
 
 

@@ -70,7 +70,7 @@ def show(*, dataset: DatasetName, as_json: JsonFlag = False) -> None:
     from app.services.datasets import list_datasets, wrong_labels
     from app.services.members import members_by_dataset
     from app.services.rounds import jobs as rounds
-    from core.data.buckets import shown_place
+    from core.data.buckets import displayed_path
 
     opened = app_context()
     info = get_dataset(opened, dataset)
@@ -83,7 +83,7 @@ def show(*, dataset: DatasetName, as_json: JsonFlag = False) -> None:
         say_json(_card_values(card, wrong) | {"class_counts": classes, "split_counts": splits, "rounds": finished})
         return
     masks = "" if card.masks is None else f", {card.masks:,} with a mask"
-    place = shown_place(info.root)
+    place = displayed_path(info.root)
     names = counted(len(info.classes), "class", "classes")
     say(f"{info.name}: {counted(card.images, 'image')}{masks}, {names}, {info.format}, {place}")
     if (seen_by := members_by_dataset(opened).get(info.id)) is not None:
@@ -255,7 +255,7 @@ def _last_imports(info: "DatasetInfo") -> tuple[int, ...]:
 
 
 def _card_values(card: "DatasetCard", wrong: "WrongLabels | None") -> dict[str, Any]:
-    from core.data.buckets import shown_place
+    from core.data.buckets import displayed_path
 
     newest, found = card.newest, card.reviewable
     judging = card.contradicting if found and found.recipe.proposes else found
@@ -263,7 +263,7 @@ def _card_values(card: "DatasetCard", wrong: "WrongLabels | None") -> dict[str, 
     return {
         "id": card.dataset.id,
         "name": card.dataset.name,
-        "root": shown_place(card.dataset.root),
+        "root": displayed_path(card.dataset.root),
         "format": card.dataset.format,
         "images": card.images,
         "masks": card.masks,

@@ -41,11 +41,11 @@ def delete(
             f"{info.name} has no round {round_}", f"list them: python -m app rounds {shell_quote(info.name)}"
         )
     if found is None:
-        name, held = info.name, deletions.held_by_dataset(opened, info.id)
+        name, held = info.name, deletions.dataset_contents(opened, info.id)
     else:
-        name, held = f"{info.name}, {found.name}", deletions.held_by_round(opened, found.id)
+        name, held = f"{info.name}, {found.name}", deletions.round_contents(opened, found.id)
     if not yes:
-        confirm(f"{name} holds {deletions.held_text(held)}. Delete it?", doing="delete")
+        confirm(f"{name} holds {deletions.contents_text(held)}. Delete it?", doing="delete")
     if found is None:
         gone = deletions.delete_dataset(opened, info.id, person(by))
     else:
@@ -196,7 +196,7 @@ def restore(
     if as_json:
         say_json([{"name": one.name, "held": one.held, "days_left": deletions.days_left(one)} for one in found])
         return
-    rows = [(one.name, deletions.held_text(one.held), one.deleted_by, deletions.days_left(one)) for one in found]
+    rows = [(one.name, deletions.contents_text(one.held), one.deleted_by, deletions.days_left(one)) for one in found]
     say_table(["name", "held", "by", "days left"], rows, numbers=["days left"])
     if not found:
         tell("nothing was deleted in the last week")
@@ -208,5 +208,5 @@ def _say_deleted(gone: "Deletion", word: str, *, as_json: bool) -> None:
     if as_json:
         say_json({word: gone.name, "held": gone.held})
         return
-    say(f"{word} {gone.name}: {deletions.held_text(gone.held)}")
+    say(f"{word} {gone.name}: {deletions.contents_text(gone.held)}")
     tell(f"bring it back within a week: python -m app restore {shell_quote(gone.name)}")

@@ -267,11 +267,11 @@ def _import(opened: "AppContext", request: "ImportRequest", *, as_json: bool) ->
         say_table(["class", "images", "pixels"], counts, numbers=["images", "pixels"])
         if len(counts) < len(report["pixels"]):
             say(f"and {counted(len(report['pixels']) - len(counts), 'class', 'classes')} without a pixel")
-    _tell_differing(report.get("annotators_differ", 0))
+    _report_differing(report.get("annotators_differ", 0))
     if removed := report.get("stays_removed"):
         tell(f"{removed:,} {'image' if removed == 1 else 'images'} removed by hand stay removed, unless --bring-back")
-    _tell_repaired(report.get("mended", {}))
-    _tell_problems(imports.problem_counts(opened, import_id), request.name)
+    _report_corrected(report.get("mended", {}))
+    _report_problems(imports.problem_counts(opened, import_id), request.name)
     tell(f"next: {_next_command(opened, done.dataset_id, shell_quote(request.name))}")
 
 
@@ -284,13 +284,13 @@ def _next_command(opened: "AppContext", dataset_id: int | None, name: str) -> st
     return f"python -m app round {name}"
 
 
-def _tell_differing(count: int) -> None:
+def _report_differing(count: int) -> None:
     """Print the number of images whose annotators differ."""
     if count:
         tell(f"{count:,} images whose annotators disagree: they await a second opinion after the next round")
 
 
-def _tell_repaired(counts: "dict[str, int]") -> None:
+def _report_corrected(counts: "dict[str, int]") -> None:
     """Print the number of masks in the source that differ from those in the dataset."""
     if counts.get("taken"):
         tell(f"{counts['taken']:,} images corrected elsewhere: their masks are your edits now; undo reverts them")
@@ -351,7 +351,7 @@ def _show_preview(seen: "ImportPreview", name: str, *, as_json: bool) -> None:
         say(f"{seen.masks:,} of them with a mask")
         say_table(["split", "images"], seen.split_counts.items(), numbers=["images"])
         _show_masks(seen, seen.table)
-    _tell_differing(seen.annotators_differ)
+    _report_differing(seen.annotators_differ)
     for each in seen.problems[:SHOWN]:
         tell(f"{each.severity}: {each.path}: {each.message}; cure: {each.cure}")
 
@@ -417,7 +417,7 @@ def _question(question: "Question") -> dict[str, Any]:
     return {"kind": question.kind, "text": question.text, "blocking": question.blocking, "answers": options}
 
 
-def _tell_problems(counts: "Sequence[tuple[str, str, int]]", name: str) -> None:
+def _report_problems(counts: "Sequence[tuple[str, str, int]]", name: str) -> None:
     for severity, kind, count in counts:
         tell(f"{severity}: {count:,} x {kind}")
     if counts:

@@ -183,7 +183,7 @@ def rounds_(*, dataset: DatasetName, as_json: JsonFlag = False) -> None:
         say(f"{change.annotator} {change.text} ({change.decided_at:%Y-%m-%d})")
     for gone, restored in deletions.list_removals(opened, info.id):
         back = f", restored {restored:%Y-%m-%d %H:%M}" if restored else ""
-        held = deletions.held_text(gone.held)
+        held = deletions.contents_text(gone.held)
         say(f"{gone.deleted_at:%Y-%m-%d %H:%M} by {gone.deleted_by}: {gone.name} ({held}){back}")
     if not past:
         tell(f"no round yet; start one: python -m app round {shell_quote(info.name)}")

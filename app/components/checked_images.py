@@ -83,7 +83,7 @@ def _groups(shown: CheckedImages, groups: Sequence[Duplicates], nothing: str) ->
         return
     draw = _drawing(shown)
     st.html(f'{_STYLE}<div class="checked">{"".join(_group(group, draw) for group in groups[:_MOST_GROUPS])}</div>')
-    _tell_more(len(groups), _MOST_GROUPS, "groups")
+    _draw_rest(len(groups), _MOST_GROUPS, "groups")
 
 
 def _group(group: Duplicates, draw: Callable[[int, str], str]) -> str:
@@ -101,10 +101,10 @@ def _images(shown: CheckedImages, rows: Sequence[tuple[int, str]], nothing: str)
         return
     draw = _drawing(shown)
     st.html(f'{_STYLE}<div class="checked">{"".join(draw(row, word) for row, word in rows[:_MOST_IMAGES])}</div>')
-    _tell_more(len(rows), _MOST_IMAGES, "images")
+    _draw_rest(len(rows), _MOST_IMAGES, "images")
 
 
-def _tell_more(count: int, most: int, what: str) -> None:
+def _draw_rest(count: int, most: int, what: str) -> None:
     if count > most:
         st.caption(f"{count - most:,} more {what} are not drawn here.")
 

@@ -16,7 +16,7 @@ from app.services.evaluation.split_names import DRAWN
 from app.services.label_kinds import label_kind
 from app.services.rounds.jobs import RoundProgress
 from app.services.rounds.preview import about_time
-from core.data.buckets import shown_place
+from core.data.buckets import displayed_path
 from core.data.formats.detect import FORMATS
 from core.data.formats.source import SourceFormat
 from core.types import counted
@@ -113,7 +113,7 @@ def card_html(
         f'<p class="of-name">{escape(card.dataset.name)}</p>'
         f'<p class="of-sub">{escape(" · ".join(facts))}</p>'
         f'<p class="of-sub" title="{escape(", ".join(offered))}">{escape(names + more) or "no labels"}</p>'
-        f'<p class="of-sub" title="{escape(shown_place(card.dataset.root))}">{escape(_source(card))}</p>'
+        f'<p class="of-sub" title="{escape(displayed_path(card.dataset.root))}">{escape(_source(card))}</p>'
         f"{'' if members is None else _only_for(members)}"
         f"{_state(card, progress)}{_quality(wrong)}</div>"
     )
@@ -124,7 +124,7 @@ def _only_for(members: Sequence[str]) -> str:
 
 
 def _source(card: DatasetCard) -> str:
-    return f"{FORMATS[SourceFormat(card.dataset.format)].title}, {shown_place(card.dataset.root)}"
+    return f"{FORMATS[SourceFormat(card.dataset.format)].title}, {displayed_path(card.dataset.root)}"
 
 
 def _quality(wrong: WrongLabels | None) -> str:
@@ -242,8 +242,8 @@ def _draw_menu(card: DatasetCard, key: str, closed: int, *, has_login: bool) -> 
         name = st.text_input("Name", value=card.dataset.name, key=f"{key}_name")
         if st.button("Rename", icon=":material/edit:", key=f"{key}_rename") and name.strip() != card.dataset.name:
             return Pressed(card.dataset.id, new_name=name)
-        place = st.text_input("Folder or table", value=shown_place(card.dataset.root), key=f"{key}_place").strip()
-        former = shown_place(str(card.dataset.options.get("image_root") or ""))
+        place = st.text_input("Folder or table", value=displayed_path(card.dataset.root), key=f"{key}_place").strip()
+        former = displayed_path(str(card.dataset.options.get("image_root") or ""))
         images = st.text_input("Folder of its images", value=former, key=f"{key}_image_root").strip() if former else ""
         hint = "The images are in another folder now; they are recognised by their content"
         if st.button("Move", icon=":material/drive_file_move:", key=f"{key}_move", help=hint) and place:

@@ -11,7 +11,7 @@ from app.components.complaints import complaints, plain
 from app.components.identity import name_for_record, require
 from app.services import datasets, deletions
 from app.services.app_context import AppContext
-from app.services.deletions import Deletion, days_left, held_text
+from app.services.deletions import Deletion, contents_text, days_left
 from app.services.imports import jobs as import_jobs, undo as import_undo
 from app.services.imports.jobs import ImportInfo
 from app.services.imports.undo import ImportEffect
@@ -58,7 +58,7 @@ def _draw_deletion(
     """Draw the dialog that `ask_deletion` opened; `stays` describes what the deletion leaves untouched."""
     row_id = st.session_state.pop(_DELETION_KEY, None)
     if row_id is not None:
-        _deletion_dialog(row_id, find(row_id).name, held_text(held(row_id)), delete, stays)
+        _deletion_dialog(row_id, find(row_id).name, contents_text(held(row_id)), delete, stays)
     if message := st.session_state.pop(_DELETION_DONE, ""):
         st.toast(plain(message), icon=":material/delete:")
 
@@ -89,7 +89,7 @@ def round_deletion(app_context: AppContext, listed: Sequence[RoundInfo], selecte
     if len(chosen) == 1 and st.button(f"Delete {chosen[0].name.lower()}…", icon=":material/delete:", key=key):
         ask_deletion(chosen[0].id)
     with complaints():
-        found, held = partial(rounds.get_round, app_context), partial(deletions.held_by_round, app_context)
+        found, held = partial(rounds.get_round, app_context), partial(deletions.round_contents, app_context)
         stays = "Its verdicts and accepted labels stay; its findings, predictions and networks are deleted."
         _draw_deletion(found, held, partial(deletions.delete_round, app_context), stays)
     _draw_removals(deletions.list_removals(app_context, listed[0].dataset_id))
@@ -98,7 +98,7 @@ def round_deletion(app_context: AppContext, listed: Sequence[RoundInfo], selecte
 def dataset_deletion(app_context: AppContext) -> None:
     """Draw the dialog that deletes the dataset of `ask_deletion`."""
     with complaints():
-        found, held = partial(datasets.get_dataset, app_context), partial(deletions.held_by_dataset, app_context)
+        found, held = partial(datasets.get_dataset, app_context), partial(deletions.dataset_contents, app_context)
         _draw_deletion(
             found, held, partial(deletions.delete_dataset, app_context), "The image files stay where they are."
         )
@@ -113,7 +113,7 @@ def draw_deleted(found: Sequence[Deletion], restore: Callable[[int], str]) -> No
             left = days_left(one)
             with st.container(horizontal=True, vertical_alignment="center", key=f"deleted_{one.id}"):
                 st.markdown(
-                    f"**{plain(one.name)}** · {plain(held_text(one.held))} · by {plain(one.deleted_by)}, "
+                    f"**{plain(one.name)}** · {plain(contents_text(one.held))} · by {plain(one.deleted_by)}, "
                     f"{left} {'day' if left == 1 else 'days'} left"
                 )
                 if st.button("Restore", icon=":material/restore:", key=f"restore_{one.id}"):
@@ -128,7 +128,7 @@ def _draw_removals(found: Sequence[tuple[Deletion, datetime | None]]) -> None:
         return
     st.markdown("**Images removed and imports undone**")
     lines = [
-        f"{one.deleted_at:%Y-%m-%d %H:%M} by {one.deleted_by}: {one.name} ({held_text(one.held)})"
+        f"{one.deleted_at:%Y-%m-%d %H:%M} by {one.deleted_by}: {one.name} ({contents_text(one.held)})"
         + (f", restored {restored:%Y-%m-%d %H:%M}" if restored else "")
         for one, restored in found
     ]

@@ -63,7 +63,7 @@ def draw_splits(look: ReadProtection, protect: Protect, draw: Callable[[int], ob
             st.rerun()
         for line in shown.lines():
             st.markdown(plain(line))
-        if shown.protected and _draw_alike(shown.alike, key):
+        if shown.protected and _draw_look_alikes(shown.alike, key):
             with st.spinner("Comparing images; with many small drawings this takes a minute"):
                 look(dataset_id, find=True)
             st.rerun()
@@ -91,13 +91,13 @@ def _draw_split(split: Split, key: str) -> bool:
 
 def _draw_drawing(shown: Protection, key: str) -> bool:
     """Draw the button that draws images for evaluation; return whether it was pressed."""
-    wish = shown.drawing
-    source = f" out of {plain(wish.out_of)}" if wish.out_of else ""
-    label = f"Draw {wish.images:,} {'more ' if shown.protected else ''}images{source}"
+    drawing = shown.drawing
+    source = f" out of {plain(drawing.out_of)}" if drawing.out_of else ""
+    label = f"Draw {drawing.images:,} {'more ' if shown.protected else ''}images{source}"
     return st.button(label, icon=":material/casino:", key=key, help=_DRAWING)
 
 
-def _draw_alike(alike: Lookalikes | None, key: str) -> bool:
+def _draw_look_alikes(alike: Lookalikes | None, key: str) -> bool:
     """Draw the look-alikes of the evaluation splits; return whether the search for them was started."""
     if alike is None:
         return st.button("Look for near-duplicates outside of it", icon=":material/compare:", key=f"{key}_find")

@@ -65,7 +65,7 @@ def current_name() -> str | None:
     return name_in_cookie(st.context.cookies.get(COOKIE, ""))
 
 
-def who_looks() -> str | None:
+def current_viewer() -> str | None:
     """Return the name of a user who may be restricted to some datasets, None if everything is visible.
 
     For `db.visibility`, which calls it in every thread: outside a page's own thread nothing is restricted.

@@ -148,7 +148,7 @@ def mask_classes(preview: ImportPreview, table: ClassTable) -> str:
         return legend(table)
     values: dict[str | None, list[str]] = {}
     for decision in preview.meaning.decisions:
-        ground = "" if decision.how is Grounds.TOLD else f" ({decision.how})"
+        ground = "" if decision.how is Grounds.STATED else f" ({decision.how})"
         values.setdefault(decision.name, []).append(f"{decision.value}{ground}")
     listed, colours = shares.listed(table.names, _LEGEND), dict(zip(table.names, table.colours, strict=True))
     rows = [

@@ -88,7 +88,7 @@ def draw_one_class(dataset_id: int | None, find: Callable[[int], Sequence[Simila
         link_to_merge(dataset_id, (one.class_id, one.other_id), f"{plain(one.why)}: merge them")
 
 
-def draw_mended(info: ImportInfo, key: str) -> bool:
+def draw_corrected(info: ImportInfo, key: str) -> bool:
     """Draw the counts of masks changed outside of Outfold, and return whether their import was pressed."""
     counts: dict[str, int] = (info.report or {}).get("mended", {})
     if not any(counts.values()):

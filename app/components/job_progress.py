@@ -93,7 +93,7 @@ def draw_round(progress: RoundProgress, key: str) -> bool:
 def _ask_whether_to_cancel(progress: RoundProgress, asking: str, key: str) -> bool:
     """Draw the one question before a round is cancelled and return whether the answer was yes."""
     with st.container(border=True, key=f"{key}_question"):
-        st.markdown(f"**Cancel {progress.round.name}?** {what_stays(progress)}")
+        st.markdown(f"**Cancel {progress.round.name}?** {cancelled_notice(progress)}")
         with st.container(horizontal=True):
             pressed = st.button("Cancel the round", type="primary", key=f"{key}_cancel_yes")
             st.button("Keep it running", key=f"{key}_cancel_no", on_click=_note, args=(asking,), kwargs={"on": False})
@@ -102,7 +102,7 @@ def _ask_whether_to_cancel(progress: RoundProgress, asking: str, key: str) -> bo
     return pressed
 
 
-def what_stays(progress: RoundProgress) -> str:
+def cancelled_notice(progress: RoundProgress) -> str:
     """Return the notice of a cancelled round: its finished parts stay, and it can be resumed."""
     if progress.shards and progress.shards_done < len(progress.shards):
         kept = "is done and stays" if progress.shards_done == 1 else "are done and stay"

@@ -70,14 +70,14 @@ def remember(parameter: str, chosen: int) -> None:
     st.session_state[f"seen_{parameter}"] = chosen
 
 
-def dataset_at_hand(known: Collection[int]) -> int | None:
+def current_dataset(known: Collection[int]) -> int | None:
     """Return the dataset named in the address if it is known, else the one shown last, else None."""
     return next(
         (one for one in (address_id("dataset"), last_shown("dataset")) if one is not None and one in known), None
     )
 
 
-def wanted_round(known: Sequence[RoundInfo], datasets: Collection[int]) -> RoundInfo | None:
+def selected_round(known: Sequence[RoundInfo], datasets: Collection[int]) -> RoundInfo | None:
     """Return the round named in the address, else the newest finished one of the current dataset, else the newest.
 
     `known` are all rounds, newest first, `datasets` the ids of all datasets. A missing one gets a warning.

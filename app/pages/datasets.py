@@ -11,7 +11,7 @@ from app.components.deletion import ask_deletion, dataset_deletion, draw_deleted
 from app.components.evaluation_panel import draw_splits
 from app.components.identity import current_role, name_for_record
 from app.components.import_questions import gone_classes
-from app.components.import_report import draw_mended, draw_one_class, draw_report, draw_running
+from app.components.import_report import draw_corrected, draw_one_class, draw_report, draw_running
 from app.components.import_wizard import draw_header, import_wizard
 from app.components.members import ask_members, dataset_members
 from app.services import class_lists, datasets, deletions, members
@@ -70,8 +70,8 @@ with st.container(key="datasets_top"), complaints():  # keeps the cards at their
         if draw_report(shown, imports.problem_counts(work, *ids), partial(imports.problems, work, *ids), key):
             del st.query_params[SHOWN]
             st.rerun()
-        draw_one_class(shown.dataset_id, partial(class_lists.alike_by_spelling, work))
-        if shown.dataset_id is not None and draw_mended(shown, f"mended_{shown.id}"):
+        draw_one_class(shown.dataset_id, partial(class_lists.similar_by_spelling, work))
+        if shown.dataset_id is not None and draw_corrected(shown, f"mended_{shown.id}"):
             show(imports.take_masks(work, shown.dataset_id, name_for_record()))
         if (gone := imports.gone_classes(shown)) and (answer := gone_classes(gone, f"gone_{shown.id}")) is not None:
             renamed, kept = answer

@@ -19,7 +19,7 @@ from app.components.insight_sections import (
 from app.components.job_progress import draw_figures
 from app.components.links import IMPORT, NextStep, draw_empty_page
 from app.components.measures import WORDS, headline, settings
-from app.components.picker import dataset_at_hand
+from app.components.picker import current_dataset
 from app.components.random_samples import draw_hints, random_samples
 from app.services import datasets, reviews
 from app.services.app_context import app_context
@@ -39,7 +39,7 @@ def next_step(dataset: int) -> NextStep:
 done = [info for info in rounds.list_rounds(app_context()) if info.is_reviewable and info.recipe.suggests]
 if not done:
     known = datasets.dataset_ids(app_context())
-    nearest = dataset_at_hand(known) or max(known, default=None)
+    nearest = current_dataset(known) or max(known, default=None)
     draw_empty_page("No results yet", NOTHING, [IMPORT if nearest is None else next_step(nearest)])
     st.stop()
 names = {card.dataset.id: card.dataset.name for card in datasets.list_datasets(app_context())}

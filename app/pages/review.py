@@ -8,7 +8,7 @@ from app.components.complaints import complaints, plain
 from app.components.identity import may, may_open, name_for_record, require
 from app.components.job_progress import draw_round
 from app.components.label_images import label_images
-from app.components.picker import dataset_at_hand, remember, wanted_round
+from app.components.picker import current_dataset, remember, selected_round
 from app.components.review_grid import review_grid
 from app.services import datasets
 from app.services.app_context import app_context
@@ -34,7 +34,7 @@ def wait_for(round_id: int) -> None:
 def explain(info: RoundInfo | None) -> None:
     """Draw the reason why there is nothing to review yet, and the next step."""
     known = datasets.dataset_ids(app_context())
-    dataset_id = info.dataset_id if info else dataset_at_hand(known) or max(known, default=None)
+    dataset_id = info.dataset_id if info else current_dataset(known) or max(known, default=None)
     if dataset_id is not None and (info is None or info.status.ended):
         now = labelling.labelling_state(app_context(), dataset_id)
         if now.is_bare and now.unlabelled and may(Right.LEAD):
@@ -61,7 +61,7 @@ def explain(info: RoundInfo | None) -> None:
         st.switch_page(f"pages/{where}.py")
 
 
-chosen = wanted_round(rounds.list_rounds(app_context()), datasets.dataset_ids(app_context()))
+chosen = selected_round(rounds.list_rounds(app_context()), datasets.dataset_ids(app_context()))
 if chosen is not None:
     remember("dataset", chosen.dataset_id)
 if chosen is not None and chosen.is_reviewable:

@@ -81,12 +81,12 @@ def overview(app_context: AppContext, dataset_id: int) -> ClassOverview:
     return ClassOverview(info, known, uses, history, _alike(app_context, known, newest))
 
 
-def alike_by_spelling(app_context: AppContext, dataset_id: int) -> list[SimilarClasses]:
+def similar_by_spelling(app_context: AppContext, dataset_id: int) -> list[SimilarClasses]:
     """Return a dataset's classes whose names differ only in case, blanks, hyphens or the form of letters."""
-    return _spelled_alike(class_list(app_context, dataset_id))
+    return _similar_spellings(class_list(app_context, dataset_id))
 
 
-def _spelled_alike(known: ClassList) -> list[SimilarClasses]:
+def _similar_spellings(known: ClassList) -> list[SimilarClasses]:
     ids = {known.names[number]: number for number in known.offered}
     return [
         SimilarClasses(ids[other], ids[first], f"{first} and {other} differ in spelling alone")
@@ -100,7 +100,7 @@ def _listed(info: DatasetInfo) -> ClassList:
 
 
 def _alike(app_context: AppContext, known: ClassList, round_id: int | None) -> tuple[SimilarClasses, ...]:
-    found = _spelled_alike(known)
+    found = _similar_spellings(known)
     for hint in hints(app_context, round_id) if round_id is not None else ():
         if hint.classes is not None:
             found.append(SimilarClasses(*hint.classes, hint.text))

@@ -18,24 +18,24 @@ from db.queries.deletions import KEPT, Deletion, days_left
 __all__ = [
     "KEPT",
     "Deletion",
+    "contents_text",
+    "dataset_contents",
     "days_left",
     "delete_dataset",
     "delete_round",
     "find",
-    "held_by_dataset",
-    "held_by_round",
-    "held_text",
     "list_removals",
     "purge",
     "restorable",
     "restore",
+    "round_contents",
 ]
 
 CHUNK = 5_000  # rows of one transaction: a verdict waits for it
 log = logging.getLogger("outfold.deletions")
 
 
-def held_by_dataset(app_context: AppContext, dataset_id: int) -> dict[str, int]:
+def dataset_contents(app_context: AppContext, dataset_id: int) -> dict[str, int]:
     """Count a dataset's images, verdicts, bulk-accepted labels, rounds, exports, and bytes of its rounds' files.
 
     Raises:
@@ -43,12 +43,12 @@ def held_by_dataset(app_context: AppContext, dataset_id: int) -> dict[str, int]:
     """
     with app_context.database.read() as session:
         datasets.get_dataset(session, dataset_id)
-        held = deletions.held_by_dataset(session, dataset_id)
+        held = deletions.dataset_contents(session, dataset_id)
         ids = deletions.round_ids(session, dataset_id)
     return held | {"bytes": sum(app_context.round_bytes(one) for one in ids)}
 
 
-def held_by_round(app_context: AppContext, round_id: int) -> dict[str, int]:
+def round_contents(app_context: AppContext, round_id: int) -> dict[str, int]:
     """Count a round's findings and the bytes of its files.
 
     Raises:
@@ -56,11 +56,11 @@ def held_by_round(app_context: AppContext, round_id: int) -> dict[str, int]:
     """
     with app_context.database.read() as session:
         rounds.get_round(session, round_id)
-        held = deletions.held_by_round(session, round_id)
+        held = deletions.round_contents(session, round_id)
     return held | {"bytes": app_context.round_bytes(round_id)}
 
 
-def held_text(held: dict[str, int]) -> str:
+def contents_text(held: dict[str, int]) -> str:
     """Return counts of deleted things in words, e.g. "70,000 images, 214 verdicts, 2 rounds and 1.2 GB of files"."""
     size = [f"{size_text(held['bytes'])} of files"] if held.get("bytes") else []
     return (
@@ -74,7 +74,7 @@ def delete_dataset(app_context: AppContext, dataset_id: int, by: str) -> Deletio
     Raises:
         DatasetError: there is no such dataset, or a round, import or export of it is not finished.
     """
-    held = held_by_dataset(app_context, dataset_id)
+    held = dataset_contents(app_context, dataset_id)
     with app_context.database.write() as session:
         info = datasets.get_dataset(session, dataset_id)
         removals.refuse_working(session, info)
@@ -87,7 +87,7 @@ def delete_round(app_context: AppContext, round_id: int, by: str) -> Deletion:
     Raises:
         RoundError: there is no such round, or it is not finished.
     """
-    held = held_by_round(app_context, round_id)
+    held = round_contents(app_context, round_id)
     with app_context.database.write() as session:
         info = rounds.get_round(session, round_id)
         if not info.status.ended:

@@ -16,7 +16,7 @@ import numpy as np
 
 from app.services.app_context import AppContext
 from core.data.images import read_small
-from core.data.lookalikes import find_alike_within
+from core.data.lookalikes import find_similar_within
 from core.data.predictions import EMBEDDINGS
 from core.data.reading import empty_kinds
 from core.data.snapshot import sample_ids_in
@@ -111,7 +111,7 @@ def _found(state: _DatasetState) -> CheckResults:
     samples = state.samples
     hashed = [row for row, one in enumerate(samples) if one.look_hash is not None]
     hashes = np.array([samples[row].look_hash for row in hashed], np.int64)
-    alike, complete = find_alike_within(
+    alike, complete = find_similar_within(
         hashes, [samples[row].path for row in hashed], partial(read_small, window=state.window)
     )
     return check_images(

@@ -59,7 +59,7 @@ class WorkerState:
 
 
 @dataclass(slots=True)
-class _Look:
+class _Observation:
     """One worker's last heartbeat, and the times when this process first and last saw it."""
 
     beat: tuple[int, datetime]
@@ -68,7 +68,7 @@ class _Look:
     changed: bool = False
 
 
-_looks: dict[tuple[str, str], _Look] = {}  # by database and slot
+_looks: dict[tuple[str, str], _Observation] = {}  # by database and slot
 _looking = Lock()
 
 
@@ -78,7 +78,7 @@ def worker_state(app_context: AppContext) -> WorkerState:
     alive: list[WorkerInfo] = []
     unknown: list[WorkerInfo] = []
     silent: list[float] = []
-    for worker, look in _look(app_context, now):
+    for worker, look in _observe(app_context, now):
         silent.append(now - look.first)
         if silent[-1] >= ALIVE_SECONDS or _is_gone(app_context, worker.slot):
             continue
@@ -101,7 +101,7 @@ def silent_workers(app_context: AppContext, seconds: float) -> list[WorkerInfo]:
     now = time.monotonic()
     return [
         worker
-        for worker, look in _look(app_context, now)
+        for worker, look in _observe(app_context, now)
         if now - look.first >= seconds
         or (now - look.first >= ALIVE_SECONDS and _is_gone(app_context, worker.slot) and _is_of_here(worker.slot))
     ]
@@ -120,7 +120,7 @@ def is_beating(app_context: AppContext, slot: str) -> bool:
 def heartbeat_ages(app_context: AppContext) -> dict[str, float]:
     """Return the seconds since each slot's heartbeat last changed, by this process's clock."""
     now = time.monotonic()
-    return {worker.slot: now - look.first for worker, look in _look(app_context, now)}
+    return {worker.slot: now - look.first for worker, look in _observe(app_context, now)}
 
 
 def beat(app_context: AppContext, worker: WorkerInfo) -> None:
@@ -155,19 +155,19 @@ def device_name() -> str:
     return f"{cores} CPU core" + ("" if cores == 1 else "s")
 
 
-def _look(app_context: AppContext, now: float) -> list[tuple[WorkerInfo, _Look]]:
+def _observe(app_context: AppContext, now: float) -> list[tuple[WorkerInfo, _Observation]]:
     with app_context.database.read() as session:
         known = workers.list_workers(session)
     with _looking:
         return [(worker, _compared(app_context.database.url, worker, now)) for worker in known]
 
 
-def _compared(url: str, worker: WorkerInfo, now: float) -> _Look:
+def _compared(url: str, worker: WorkerInfo, now: float) -> _Observation:
     seen, beat = _looks.get((url, worker.slot)), (worker.pid, worker.heartbeat_at)
     if seen is None or seen.beat != beat:
         # after a long time without a check, a changed heartbeat may have been the last one
         is_recent = seen is not None and now - seen.last < ALIVE_SECONDS
-        seen = _looks[url, worker.slot] = _Look(beat, now, now, changed=is_recent)
+        seen = _looks[url, worker.slot] = _Observation(beat, now, now, changed=is_recent)
     seen.last = now
     return seen
 

@@ -247,7 +247,7 @@ def _show(
     note_file(app_context, writer.transaction, info.id, in_file)
     with writer.transaction() as session:
         agreeing.make_rows(session, agreeing.concerned_samples(session, info.id))  # changes since the last one
-        evaluation.take_round_along(session, info.id)  # images may have moved to another split since
+        evaluation.update_splits_of_round(session, info.id)  # images may have moved to another split since
         findings.open_findings(session, info.id)
         note_round(app_context, session, info.id)
         asked = _ask_second_opinions(session, info)

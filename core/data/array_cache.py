@@ -105,10 +105,10 @@ def run_child(read: Read) -> None:
     """Fill the chunk given on standard input; the main of a child process, see `_in_processes`."""
     target, rows, sources, settings = json.loads(sys.stdin.buffer.read())
     try:
-        problems: list[Any] = _do((target, rows, sources, settings), read, lambda: _say(_DONE))
+        problems: list[Any] = _do((target, rows, sources, settings), read, lambda: _send(_DONE))
     except StorageAwayError as error:
         problems = [[error.message, error.cure]]
-    _say(json.dumps(problems).encode())
+    _send(json.dumps(problems).encode())
 
 
 def _make(path: Path, plan: FillPlan, report: Callable[[int, int], None], should_stop: Callable[[], bool]) -> None:
@@ -241,7 +241,7 @@ def _do(job: FillChunk, read: Read, chunk_done: Callable[[], None] = lambda: Non
     return problems
 
 
-def _say(text: bytes) -> None:
+def _send(text: bytes) -> None:
     """Write everything at once, so that the parent sees each dot immediately."""
     while text:
         text = text[os.write(1, text) :]

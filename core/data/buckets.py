@@ -147,13 +147,13 @@ def list_bucket(bucket: BucketFolder, budget: int) -> Path:
     return folder
 
 
-def shown_place(path: str) -> str:
+def displayed_path(path: str) -> str:
     """Return the URL of a path in a bucket's listing; any other path unchanged."""
     found = _BELOW.fullmatch(path)
     return path if found is None else f"{found[2]}://{found[3]}/{_names(found[4])}"
 
 
-def lies_in_bucket(path: Path) -> bool:
+def is_bucket_copy(path: Path) -> bool:
     """Return whether a file is the copy of an object, which may be removed to make room."""
     return _BELOW.fullmatch(path.as_posix()) is not None
 
@@ -230,7 +230,7 @@ def original(path: Path, files: Path | None = None) -> Path:
 
 def forget_copy(path: Path) -> bool:
     """Remove the copy of an object, so that it is fetched anew; return False if the path is not in a bucket."""
-    if not lies_in_bucket(path):
+    if not is_bucket_copy(path):
         return False
     path.unlink(missing_ok=True)
     return True

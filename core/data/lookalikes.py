@@ -72,7 +72,7 @@ def near_pairs(first: IntArray, second: IntArray, most: int = MOST_BITS) -> Iter
         keys.append((own, other))
 
 
-def find_alike(
+def find_similar(
     first: IntArray, second: IntArray, paths: Sequence[str], others: Sequence[str], read: Read
 ) -> tuple[IntArray, bool]:
     """Return the look-alike pairs of rows of `first` and `second`, (P, 2), and whether all candidates were compared.
@@ -89,8 +89,8 @@ def find_alike(
     return _correlate(near_pairs(first, second), _Looks(paths, read), _Looks(others, read))
 
 
-def find_alike_within(hashes: IntArray, paths: Sequence[str], read: Read) -> tuple[IntArray, bool]:
-    """Return the same of the pairs among these images, each once, the lower row first; see `find_alike`."""
+def find_similar_within(hashes: IntArray, paths: Sequence[str], read: Read) -> tuple[IntArray, bool]:
+    """Return the same of the pairs among these images, each once, the lower row first; see `find_similar`."""
     looks = _Looks(paths, read)
     once = (pairs[pairs[:, 0] < pairs[:, 1]] for pairs in near_pairs(hashes, hashes))
     return _correlate(once, looks, looks)
@@ -145,7 +145,7 @@ class _Looks:
 
 
 def pixels_of(path: str, load: Callable[[Path], NDArray[np.uint8]]) -> Image.Image:
-    """Return a reader for `find_alike` made of a function that loads pixels."""
+    """Return a reader for `find_similar` made of a function that loads pixels."""
     return Image.fromarray(load(Path(path)))
 
 

@@ -166,19 +166,19 @@ def open_store(root: Path, url: str, budget: int) -> SharedFiles:
     store = _stores.get(root)
     if store is None or store.remote.url != url or store.budget != budget:
         store = _stores[root] = SharedFiles(root, Remote(url), budget)
-        _tell_children()
+        _export_stores()
     return store
 
 
 def close_store(root: Path) -> None:
     """Forget a store: `root` is a plain folder again."""
     _stores.pop(Path(os.path.realpath(root)), None)
-    _tell_children()
+    _export_stores()
 
 
 def store_of(path: Path) -> SharedFiles | None:
     """Return the store of a path, None outside folders of shared files."""
-    return next((store for root, store in _known().items() if path.is_relative_to(root)), None)
+    return next((store for root, store in _registered_stores().items() if path.is_relative_to(root)), None)
 
 
 def local(path: Path) -> Path:
@@ -187,22 +187,22 @@ def local(path: Path) -> Path:
     Raises:
         StorageError: the store of shared files cannot be used.
     """
-    for store in _known().values():
+    for store in _registered_stores().values():
         found = store.local(path)
         if found is not path or store.key(path) is not None:
             return found
-    return original(path, next(iter(_known()), None))
+    return original(path, next(iter(_registered_stores()), None))
 
 
 def publish(paths: Iterable[Path]) -> None:
     """Show files of content to other homes, before a row names them; does nothing without a URL."""
     by_store: dict[Path, list[Path]] = {}
-    for path in paths if _known() else ():
+    for path in paths if _registered_stores() else ():
         store = store_of(path)
         if store is not None:
             by_store.setdefault(store.root, []).append(path)
     for root, some in by_store.items():
-        _known()[root].publish(some)
+        _registered_stores()[root].publish(some)
 
 
 def note_fetched(store: SharedFiles, size: int) -> None:
@@ -261,12 +261,12 @@ def variables_of_stores() -> dict[str, str]:
     return {_VARIABLE: os.environ[_VARIABLE]} if _VARIABLE in os.environ else {}
 
 
-def _tell_children() -> None:
+def _export_stores() -> None:
     """Let the processes that this one starts know its stores."""
     os.environ[_VARIABLE] = json.dumps([[str(one.root), one.remote.url, one.budget] for one in _stores.values()])
 
 
-def _known() -> dict[Path, SharedFiles]:
+def _registered_stores() -> dict[Path, SharedFiles]:
     if not _stores and (told := os.environ.get(_VARIABLE)):
         for root, url, budget in json.loads(told):
             _stores[Path(root)] = SharedFiles(Path(root), Remote(url), budget)

@@ -66,12 +66,12 @@ class Link:
     """Folder, queue and event that the ranks share with the process that launched them."""
 
     folder: Path
-    told: Any  # a multiprocessing queue of Progress, OutfoldError and `_OUT_OF_MEMORY`
+    reports: Any  # a multiprocessing queue of Progress, OutfoldError and `_OUT_OF_MEMORY`
     stop: Any  # a multiprocessing event
 
     def report_of(self, rank: Rank) -> Report:
         """Return the function that takes a rank's progress: rank 0 speaks for all."""
-        report: Report = self.told.put if rank.number == 0 else lambda _progress: None
+        report: Report = self.reports.put if rank.number == 0 else lambda _progress: None
         return report
 
 
@@ -180,13 +180,13 @@ def _run(link: Link, train: Callable[..., None], *arguments: Any) -> None:  # no
     try:
         train(link, rank, *arguments)
     except torch.OutOfMemoryError:
-        link.told.put(_OUT_OF_MEMORY)
+        link.reports.put(_OUT_OF_MEMORY)
         raise
     except OutfoldError as error:
-        link.told.put(error)
+        link.reports.put(error)
         raise
     except Exception as error:
-        link.told.put(
+        link.reports.put(
             RoundError(f"{type(error).__name__}: {error}. The worker's log has the details", "start it again")
         )
         raise
@@ -241,8 +241,8 @@ class _Watch:
         return is_done
 
     def _listen(self) -> None:
-        while not self.link.told.empty():
-            heard = self.link.told.get()
+        while not self.link.reports.empty():
+            heard = self.link.reports.get()
             if isinstance(heard, Progress):
                 self._report(heard)
             elif isinstance(heard, OutfoldError):

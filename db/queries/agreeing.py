@@ -52,7 +52,7 @@ _BOUNDED_BY: Mapping[Order, str] = {Order.PAIR: "label"}  # whose bounds are tho
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
+class _RoundFile:
     """A round's file, and the values needed to read its current state."""
 
     round_id: int
@@ -75,7 +75,7 @@ def open_files(session: Session, dataset_id: int, apart_from: int) -> None:
     others = rounds_with_files().where(RoundRow.dataset_id == dataset_id, RoundRow.id != apart_from)
     for round_id in session.scalars(others.order_by(RoundRow.id), execution_options=WITH_DELETED).all():
         try:
-            _kept(session, round_id)
+            _round_file(session, round_id)
         except StorageAwayError:
             raise
         except StorageError:
@@ -84,13 +84,13 @@ def open_files(session: Session, dataset_id: int, apart_from: int) -> None:
 
 def max_rank(session: Session, round_id: int) -> int:
     """Return the largest rank in a round's file, 0 without a file."""
-    kept = _kept(session, round_id)
+    kept = _round_file(session, round_id)
     return 0 if kept is None else int(kept.file.bounds("rank")[1].max())
 
 
 def has_similarity(session: Session, round_id: int) -> bool:
     """Return whether the findings in a round's file have an order by similarity."""
-    kept = _kept(session, round_id)
+    kept = _round_file(session, round_id)
     return kept is not None and bool(kept.file.bounds("similarity_rank")[1].max() >= 0)
 
 
@@ -102,7 +102,7 @@ def columns_of(
     `names` are columns of the file, or `given`, `pseudo` (present classes), `percent` and `id`. With `ranks` only those
     from the first to the last of these ranks.
     """
-    kept = _kept(session, chosen.round_id) if may_lack_rows(chosen) else None
+    kept = _round_file(session, chosen.round_id) if may_lack_rows(chosen) else None
     if kept is None:
         return
     needed, mask = matching_columns(session, chosen, kept.file.splits)
@@ -142,7 +142,7 @@ def count_of_round(session: Session, round_id: int) -> int:
 
 def counts_of_round(session: Session, round_id: int) -> list[dict[str, Any]]:
     """Return the rows of `finding_count` that a round's findings without a row make up."""
-    kept = _kept(session, round_id)
+    kept = _round_file(session, round_id)
     if kept is None:
         return []
     names = ("round_id", "kind", "status", "split", "given", "pseudo", "percent")
@@ -166,7 +166,7 @@ def first_ids(
 
     Parts are read by their bounds, those with the first keys first, until no other can hold an earlier one.
     """
-    kept = _kept(session, chosen.round_id) if may_lack_rows(chosen) else None
+    kept = _round_file(session, chosen.round_id) if may_lack_rows(chosen) else None
     if kept is None:
         return []
     needed, mask = matching_columns(session, chosen, kept.file.splits)
@@ -227,7 +227,7 @@ def stored_by_ids(session: Session, ids: Iterable[int]) -> dict[int, NewFinding]
 
 def findings_of_samples(session: Session, round_id: int, sample_ids: Sequence[int]) -> list[Finding]:
     """Return a round's findings of these samples that have no row."""
-    kept = _kept(session, round_id) if len(sample_ids) else None
+    kept = _round_file(session, round_id) if len(sample_ids) else None
     return [] if kept is None else _findings(session, kept, kept.file.places_of_samples(_array(sample_ids)))
 
 
@@ -240,7 +240,7 @@ def finished_rounds_of(session: Session, sample_id: int) -> list[int]:
 
 def count_of_samples(session: Session, round_id: int, sample_ids: Sequence[int]) -> int:
     """Return how many of these samples are in a round's file."""
-    kept = _kept(session, round_id) if len(sample_ids) else None
+    kept = _round_file(session, round_id) if len(sample_ids) else None
     return 0 if kept is None else len(kept.file.places_of_samples(_array(sample_ids)))
 
 
@@ -250,7 +250,7 @@ def concerned_samples(session: Session, round_id: int) -> IntArray:
     People decided on them in an earlier round, their annotators differ in the source, or they are in another split than
     the file has.
     """
-    kept = _kept(session, round_id)
+    kept = _round_file(session, round_id)
     if kept is None:
         return np.empty(0, np.int64)
     dataset_id = select(_ROUNDS.c.dataset_id).where(_ROUNDS.c.id == round_id).scalar_subquery()
@@ -273,7 +273,7 @@ def make_rows(session: Session, sample_ids: Iterable[int]) -> None:
     dataset_id = select(_SAMPLES.c.dataset_id).where(_SAMPLES.c.id == int(wanted[0])).scalar_subquery()
     of_dataset = rounds_with_files().where(RoundRow.dataset_id == dataset_id)
     for round_id in session.scalars(of_dataset.order_by(RoundRow.id), execution_options=WITH_DELETED).all():
-        if (kept := _kept_or_lost(session, round_id)) is not None:
+        if (kept := _round_file_or_none(session, round_id)) is not None:
             _make(session, kept, kept.file.places_of_samples(wanted))
 
 
@@ -285,13 +285,13 @@ def make_rows_of_ids(session: Session, ids: Iterable[int]) -> None:
 
 def make_rows_of(session: Session, chosen: FindingFilter, ranks: tuple[int, int] | None = None) -> None:
     """Give rows to everything that a filter holds, with `ranks` from the first to the last of these ranks."""
-    kept = _kept(session, chosen.round_id)
+    kept = _round_file(session, chosen.round_id)
     if kept is not None:
         found = columns_of(session, chosen, "place", ranks=ranks)
         _make(session, kept, _joined(columns["place"] for columns in found))
 
 
-def _kept(session: Session, round_id: int) -> _Kept | None:
+def _round_file(session: Session, round_id: int) -> _RoundFile | None:
     """Return a round's file, None if every finding of the round has a row."""
     query = (
         select(RoundRow.first_finding_id, RoundRow.findings_in_file, DatasetRow.merged_classes)
@@ -302,10 +302,10 @@ def _kept(session: Session, round_id: int) -> _Kept | None:
     return None if row is None else _opened(session, round_id, *row)
 
 
-def _kept_or_lost(session: Session, round_id: int) -> _Kept | None:
+def _round_file_or_none(session: Session, round_id: int) -> _RoundFile | None:
     """Return a round's file; also None if the round is deleted and the file is missing, as its cure says."""
     try:
-        return _kept(session, round_id)
+        return _round_file(session, round_id)
     except StorageAwayError:
         raise
     except StorageError:
@@ -314,13 +314,14 @@ def _kept_or_lost(session: Session, round_id: int) -> _Kept | None:
         return None
 
 
-def _opened(session: Session, round_id: int, first_id: int, in_file: int, merged: list[list[int]] | None) -> _Kept:
+def _opened(session: Session, round_id: int, first_id: int, in_file: int, merged: list[list[int]] | None) -> _RoundFile:
     files: AgreeingFiles = session.info[FILES]
     file = files.open(round_id, first_id, in_file, fetch=not session.info.get(WRITES))
-    return _Kept(round_id, first_id, file, read_merges(merged or []), _made(session, files, round_id, first_id))
+    ranks = _ranks_with_rows(session, files, round_id, first_id)
+    return _RoundFile(round_id, first_id, file, read_merges(merged or []), ranks)
 
 
-def _by_round(session: Session, ids: Iterable[int]) -> Iterator[tuple[_Kept, IntArray]]:
+def _by_round(session: Session, ids: Iterable[int]) -> Iterator[tuple[_RoundFile, IntArray]]:
     """Yield the rounds whose block contains some of these ids, with the corresponding ranks."""
     wanted = _array(ids)
     while len(wanted):
@@ -342,7 +343,7 @@ def _by_round(session: Session, ids: Iterable[int]) -> Iterator[tuple[_Kept, Int
         wanted = wanted[wanted >= first_id + reserved]
 
 
-def _made(session: Session, files: AgreeingFiles, round_id: int, first_id: int) -> IntArray:
+def _ranks_with_rows(session: Session, files: AgreeingFiles, round_id: int, first_id: int) -> IntArray:
     """Return the ranks of a round that already have a row, ascending.
 
     Rows of `made_finding` are only ever added, by one writer at a time: rows read by a process stay valid, and only
@@ -368,7 +369,7 @@ def _within(mask: ColumnsCondition, first: int, last: int) -> ColumnsCondition:
     return lambda columns: mask(columns) & (columns["rank"] >= first) & (columns["rank"] <= last)
 
 
-def _read(kept: _Kept, part: int, names: Iterable[str], mask: ColumnsCondition) -> Columns:
+def _read(kept: _RoundFile, part: int, names: Iterable[str], mask: ColumnsCondition) -> Columns:
     """Return columns of those findings of a part that have no row and that a condition holds."""
     wanted = {"rank", *names}
     sources = {"given": "label", "pseudo": "label", "percent": "confidence", "id": "rank"}
@@ -390,7 +391,7 @@ def _read(kept: _Kept, part: int, names: Iterable[str], mask: ColumnsCondition) 
     return {name: values[held] for name, values in columns.items()}
 
 
-def _bounds_of(kept: _Kept, name: str, sign: float) -> tuple[FloatArray, FloatArray]:
+def _bounds_of(kept: _RoundFile, name: str, sign: float) -> tuple[FloatArray, FloatArray]:
     """Return the least and largest first key in each part; merged classes are anywhere."""
     low, high = kept.file.bounds(name)
     if name == "label" and kept.merges:
@@ -408,7 +409,7 @@ def _after(keys: NDArray[np.float64], mark: Sequence[float]) -> NDArray[np.bool_
     return beyond
 
 
-def _findings(session: Session, kept: _Kept, places: IntArray) -> list[Finding]:
+def _findings(session: Session, kept: _RoundFile, places: IntArray) -> list[Finding]:
     """Return findings of a file with their samples; those whose image is removed are left out."""
     taken = _taken(kept, places)
     samples: dict[int, Row[Any]] = {}
@@ -439,7 +440,7 @@ _SAME = (
 _OF_SAMPLE = ("name", "path", "content_hash", "width", "height")
 
 
-def _taken(kept: _Kept, places: IntArray) -> list[NewFinding]:
+def _taken(kept: _RoundFile, places: IntArray) -> list[NewFinding]:
     """Return those findings of a file that have no row, their classes as they are now."""
     found = []
     for one in kept.file.take(places):
@@ -453,7 +454,7 @@ def _taken(kept: _Kept, places: IntArray) -> list[NewFinding]:
     return found
 
 
-def _make(session: Session, kept: _Kept, places: IntArray) -> None:
+def _make(session: Session, kept: _RoundFile, places: IntArray) -> None:
     """Give rows to the findings at these places that have none."""
     for start in range(0, len(places), _CHUNK):
         taken = _taken(kept, places[start : start + _CHUNK])
@@ -468,7 +469,7 @@ def _holds(values: IntArray, value: int) -> bool:
     return place < len(values) and int(values[place]) == value
 
 
-def _moved(session: Session, kept: _Kept, of_dataset: ColumnElement[bool]) -> Iterator[IntArray]:
+def _moved(session: Session, kept: _RoundFile, of_dataset: ColumnElement[bool]) -> Iterator[IntArray]:
     """Yield the samples of a file that are in another split now than the file has."""
     codes = {name: code for code, name in enumerate(kept.file.splits)}
     query = select(_SAMPLES.c.id, _SAMPLES.c.split).where(of_dataset).order_by(_SAMPLES.c.id)

@@ -184,7 +184,7 @@ def rename_counts(session: Session, dataset_id: int, names: Mapping[str, str]) -
 
 def cards(session: Session) -> list[DatasetCard]:
     """Return every dataset's card, newest first, in a fixed number of statements."""
-    reports = _standing_imports(session)
+    reports = _current_problem_imports(session)
     rounds = _rounds(session)
     return [_card(info, reports.get(info.id, []), rounds.get(info.id, [])) for info in datasets(session)]
 
@@ -227,9 +227,9 @@ def _class_counts(state: ClassState, report: Mapping[str, Any]) -> dict[str, int
     return shown | {name: count for name, count in counted.items() if name not in state.names}  # "": no label
 
 
-def _standing_imports(session: Session) -> dict[int, list[ImportRow]]:
+def _current_problem_imports(session: Session) -> dict[int, list[ImportRow]]:
     """Return each dataset's imports with current problems, oldest first; the newest is its last import."""
-    standing = imports.standing_imports(session)
+    standing = imports.current_problem_imports(session)
     ids = [number for numbers in standing.values() for number in numbers]
     rows = {row.id: row for row in session.scalars(select(ImportRow).where(ImportRow.id.in_(ids)))}
     return {dataset_id: [rows[number] for number in numbers] for dataset_id, numbers in standing.items()}

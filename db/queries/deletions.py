@@ -64,7 +64,7 @@ def days_left(deletion: Deletion, now: datetime | None = None) -> int:
     return max(0, -(-left // timedelta(days=1)))
 
 
-def held_by_dataset(session: Session, dataset_id: int) -> dict[str, int]:
+def dataset_contents(session: Session, dataset_id: int) -> dict[str, int]:
     """Return how many images, verdicts of people, labels accepted in bulk, rounds and exports a dataset has."""
     decisions = select(func.count(DecisionRow.id)).join(ChangesetRow, ChangesetRow.id == DecisionRow.changeset_id)
     live = (ChangesetRow.dataset_id == dataset_id, ChangesetRow.live)
@@ -78,7 +78,7 @@ def held_by_dataset(session: Session, dataset_id: int) -> dict[str, int]:
     return {name: session.scalar(query) or 0 for name, query in counts.items()}
 
 
-def held_by_round(session: Session, round_id: int) -> dict[str, int]:
+def round_contents(session: Session, round_id: int) -> dict[str, int]:
     """Return how many findings a round has."""
     rows = session.scalar(select(func.count(FindingRow.id)).where(FindingRow.round_id == round_id)) or 0
     return {"findings": rows + agreeing.count_of_round(session, round_id)}

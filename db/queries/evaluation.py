@@ -80,7 +80,7 @@ def take_along(session: Session, sample_ids: Sequence[int]) -> None:
         projection.count_again(session, round_id)
 
 
-def take_round_along(session: Session, round_id: int) -> None:
+def update_splits_of_round(session: Session, round_id: int) -> None:
     """Move the findings of a round about to be shown into the current splits of its samples; count them afterwards."""
     own = select(SampleRow.split).where(SampleRow.id == FindingRow.sample_id).scalar_subquery()
     moved = update(FindingRow).where(FindingRow.round_id == round_id, FindingRow.split != own).values(split=own)

@@ -193,7 +193,7 @@ def in_scope(session: Session, import_id: int, dataset_id: int) -> ColumnElement
     return ~or_(*map(_below, folders)) if folders else true()
 
 
-def standing_imports(session: Session, dataset_id: int | None = None) -> dict[int, list[int]]:
+def current_problem_imports(session: Session, dataset_id: int | None = None) -> dict[int, list[int]]:
     """Return the imports with current problems by dataset, oldest first: for each source the one that read it last.
 
     The problems of an added folder are current until it, or a folder around it, is read again.

@@ -48,13 +48,13 @@ def restore(
         _refuse_filled_database(chosen)
         unpacked = home / RESTORING
         try:
-            _remove_what_was_left(home)
+            _remove_leftovers(home)
             unpacked.mkdir(parents=True)
             manifest = _unpack(source, unpacked, on_file)
             _prepare_database(unpacked / DATABASE, manifest, chosen)
             _take_place(unpacked, chosen)
         except BaseException:
-            _remove_what_was_left(home)
+            _remove_leftovers(home)
             raise
         shutil.rmtree(unpacked)
     return manifest
@@ -82,7 +82,7 @@ def _refuse_filled_database(chosen: Settings) -> None:
         database.close()
 
 
-def _remove_what_was_left(home: Path) -> None:
+def _remove_leftovers(home: Path) -> None:
     """Remove what an interrupted restoration left; `RESTORING` goes last, for it says whose the rest is."""
     unpacked = home / RESTORING
     if not unpacked.exists():

@@ -14,7 +14,7 @@ import numpy as np
 
 from app.services.app_context import AppContext
 from core.data.images import load_image
-from core.data.lookalikes import find_alike, pixels_of
+from core.data.lookalikes import find_similar, pixels_of
 from core.data.storage import write_atomically
 from core.data.windows import Window, window_option, window_text
 from core.types import OutfoldError, counted, from_json_values, to_json_values
@@ -102,7 +102,9 @@ def _found(splits: Sequence[str], samples: Sequence[Sample], window: Window | No
     hashed = [[one for one in some if one.look_hash is not None] for some in (inside, outside)]
     first, second = (np.array([one.look_hash for one in some], dtype=np.int64) for some in hashed)
     paths, others = ([one.path for one in some] for some in hashed)
-    alike, complete = find_alike(first, second, paths, others, partial(pixels_of, load=partial(_loaded, window=window)))
+    alike, complete = find_similar(
+        first, second, paths, others, partial(pixels_of, load=partial(_loaded, window=window))
+    )
     pairs = {(hashed[0][own].id, hashed[1][other].id) for own, other in alike.tolist()}
     first_of: dict[str, Sample] = {}  # one is enough: thousands of black frames would all pair with each other
     for one in inside:

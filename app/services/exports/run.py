@@ -41,7 +41,7 @@ def run_export(
     with app_context.using_files(), job_lock(app_context, "export", export_id, should_stop):
         info = _found(app_context, export_id)
         if not info.status.ended:
-            _run(app_context, info, _Noted(app_context, export_id, report, should_stop))
+            _run(app_context, info, _ExportProgress(app_context, export_id, report, should_stop))
     return _found(app_context, export_id)
 
 
@@ -57,7 +57,7 @@ def take_back(app_context: AppContext, export_id: int) -> None:
                 clear_remains(target, confirmed=False)
 
 
-def _run(app_context: AppContext, info: ExportInfo, noted: "_Noted") -> None:
+def _run(app_context: AppContext, info: ExportInfo, noted: "_ExportProgress") -> None:
     """Write an export and store its end."""
     try:
         list_again(app_context, info.dataset_id)
@@ -73,7 +73,7 @@ def _run(app_context: AppContext, info: ExportInfo, noted: "_Noted") -> None:
         raise
 
 
-class _Noted:
+class _ExportProgress:
     """Updates an export's row at intervals, and checks for cancellation."""
 
     def __init__(
@@ -101,7 +101,7 @@ class _Noted:
         return self._refused or self._should_stop()
 
 
-def _write(app_context: AppContext, info: ExportInfo, noted: _Noted) -> None:
+def _write(app_context: AppContext, info: ExportInfo, noted: _ExportProgress) -> None:
     """Write an export; it is stored as done while a former one in its place can still be restored."""
     noted.note(0, 0, "reading the labels")
     options = dict(info.request)

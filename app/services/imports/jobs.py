@@ -158,7 +158,7 @@ def imports_with_problems(app_context: AppContext, info: ImportInfo) -> list[int
     if info.dataset_id is None:
         return [info.id]
     with app_context.database.read() as session:
-        current = imports.standing_imports(session, info.dataset_id)[info.dataset_id]
+        current = imports.current_problem_imports(session, info.dataset_id)[info.dataset_id]
     return current if current[-1] == info.id else [info.id]
 
 

@@ -89,7 +89,7 @@ class ImportedMasks:
 
 
 @dataclass(frozen=True, slots=True)
-class MendedMask:
+class CorrectedMask:
     """An image whose mask in the source differs from its current one."""
 
     sample_id: int
@@ -149,9 +149,9 @@ def leave_out_resized(
             incoming.leave_out(session, import_id, [one.new.path for one in resized[start : start + _CHUNK]])
 
 
-def find_mended(
+def find_corrected(
     app_context: AppContext, session: Session, import_id: int, dataset_id: int, classes: Sequence[str]
-) -> list[MendedMask]:
+) -> list[CorrectedMask]:
     """Return the staged masks that differ from their images' current ones; `classes` are those after the import."""
     store = MaskStore(app_context.masks)
     taken = decisions.acts_noting(session, dataset_id, TAKEN)
@@ -175,12 +175,12 @@ def find_mended(
             continue
         edit = RegionDecision(_edit(sample.id, base, new), None, None)
         painted = {} if decided else painted_after(session, history.followed_by(edit), (base, new))
-        found.append(MendedMask(sample.id, base, new, decided, painted))
+        found.append(CorrectedMask(sample.id, base, new, decided, painted))
     return found
 
 
-def take_mended(
-    session: Session, mending: Sequence[MendedMask], *, import_id: int, dataset_id: int, by: str, at: datetime
+def accept_corrected(
+    session: Session, mending: Sequence[CorrectedMask], *, import_id: int, dataset_id: int, by: str, at: datetime
 ) -> None:
     """Store the masks of images without a later decision as edits of a person, in one act."""
     taken = [one for one in mending if not one.decided]

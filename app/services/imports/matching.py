@@ -33,7 +33,7 @@ def match_known(app_context: AppContext, import_id: int, dataset_id: int) -> Non
             incoming.match_unmoved(session, import_id, dataset_id, span)
     with app_context.database.read() as session:
         known, found = incoming.unmatched(session, import_id, dataset_id)
-    left = {content: [one for one in images if _left_its_place(app_context, one)] for content, images in known.items()}
+    left = {content: [one for one in images if _may_have_moved(app_context, one)] for content, images in known.items()}
     pairs = [pair for content, files in found.items() for pair in pair_moved(left[content], files)]
     for start in range(0, len(pairs), _CHUNK):
         with app_context.database.write() as session:
@@ -43,7 +43,7 @@ def match_known(app_context: AppContext, import_id: int, dataset_id: int) -> Non
             incoming.match_changed(session, import_id, dataset_id, span)
 
 
-def _left_its_place(app_context: AppContext, image: Address) -> bool:
+def _may_have_moved(app_context: AppContext, image: Address) -> bool:
     """Return whether an image may have moved. Images of added folders, which are not read, must have disappeared."""
     return image.in_scope or not own_path(app_context.files, Path(image.path)).exists()
 

@@ -10,7 +10,7 @@ import numpy as np
 from sqlalchemy.orm import Session
 
 from app.services.imports.classes import warn_of_spellings
-from app.services.imports.masks import ImportedMasks, MendedMask
+from app.services.imports.masks import CorrectedMask, ImportedMasks
 from app.services.imports.request import ImportRequest
 from core.data.formats.source import Problems
 from core.data.masks.store import mask_hash
@@ -36,11 +36,11 @@ class StagedImport:
     classes: tuple[str, ...]
     problems: Problems
     masks: ImportedMasks | None  # where labels are masks
-    mending: Sequence[MendedMask] | None = None  # if the dataset exists and its labels are masks
+    mending: Sequence[CorrectedMask] | None = None  # if the dataset exists and its labels are masks
     taking: bool = False  # corrected masks are accepted
 
     @cached_property
-    def mended(self) -> Mapping[int, MendedMask]:
+    def mended(self) -> Mapping[int, CorrectedMask]:
         """Return the images whose source has another mask, by the sample's id."""
         return {one.sample_id: one for one in self.mending or ()}
 
@@ -68,7 +68,7 @@ def report_of(staged: StagedImport) -> dict[str, Any]:
         masks["masks"] = incoming.mask_count(session, import_id, staged.dataset_id)
         masks["pixels"] = _warn_of_pixels(staged, staged.masks.pixels)
     if staged.mending is not None:
-        masks["mended"] = mended_counts(staged.mending, taking=staged.taking)
+        masks["mended"] = count_corrected(staged.mending, taking=staged.taking)
     return {
         "images": images,
         **masks,
@@ -182,7 +182,7 @@ def _warn_of_mask(staged: StagedImport, arrival: Arrival) -> None:
     )
 
 
-def mended_counts(mending: Sequence[MendedMask], *, taking: bool) -> dict[str, int]:
+def count_corrected(mending: Sequence[CorrectedMask], *, taking: bool) -> dict[str, int]:
     """Count the corrected masks: accepted, acceptable, and left since people decided on their images."""
     takeable = sum(not one.decided for one in mending)
     counts = {"taken": takeable if taking else 0, "open": 0 if taking else takeable}

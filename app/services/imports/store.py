@@ -17,9 +17,9 @@ from sqlalchemy.orm import Session
 from app.services.annotators import clean_name
 from app.services.app_context import AppContext
 from app.services.imports.classes import refuse_gone, source_names
-from app.services.imports.masks import ImportedMasks, MendedMask, find_mended, leave_out_resized, take_mended
+from app.services.imports.masks import CorrectedMask, ImportedMasks, accept_corrected, find_corrected, leave_out_resized
 from app.services.imports.matching import match_known, refuse_other_content
-from app.services.imports.report import StagedImport, mended_counts, report_of, whole_report
+from app.services.imports.report import StagedImport, count_corrected, report_of, whole_report
 from app.services.imports.request import ImportRequest, merge_options, request_addition
 from app.services.removals import show
 from core.data.formats.source import Problems, SourceFormat, natural_order
@@ -96,9 +96,9 @@ def store(
     number, classes = content.target.dataset_id, content.classes
     with app_context.database.read() as session:
         acts = decisions.newest_changeset(session)
-        mending: list[MendedMask] | None = None
+        mending: list[CorrectedMask] | None = None
         if content.masks is not None and number:
-            mending = find_mended(app_context, session, import_id, number, classes)
+            mending = find_corrected(app_context, session, import_id, number, classes)
         seen = StagedImport(
             session, import_id, number, classes, content.problems, content.masks, mending, request.take_masks
         )
@@ -117,15 +117,17 @@ def store(
                 "import it once more",
             )
         if mending is not None and acts != decisions.newest_changeset(session):  # people may have acted meanwhile
-            mending = find_mended(app_context, session, import_id, number, classes)
-            report["mended"] = mended_counts(mending, taking=request.take_masks)
+            mending = find_corrected(app_context, session, import_id, number, classes)
+            report["mended"] = count_corrected(mending, taking=request.take_masks)
         before = _columns(session, number) if number else None
         dataset_id = _dataset(session, request, content)
         now = datetime.now(UTC)
         if number:
             _bring_back(app_context, session, import_id, number, now)
         if mending is not None and request.take_masks:
-            take_mended(session, mending, import_id=import_id, dataset_id=dataset_id, by=clean_name(request.by), at=now)
+            accept_corrected(
+                session, mending, import_id=import_id, dataset_id=dataset_id, by=clean_name(request.by), at=now
+            )
         evaluation.take_along(session, incoming.merge(session, import_id, dataset_id, now))
         tags.take_over(session, import_id, dataset_id, now)
         report = whole_report(session, dataset_id, request, report)

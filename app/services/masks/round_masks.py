@@ -113,7 +113,7 @@ def opened_mask(app_context: AppContext, round_id: int, sample: MaskedSample) ->
         RoundError: the round's folder is gone.
         NotFoundError: the round did not see this image.
     """
-    seen = _seen(app_context.round_folder(round_id))
+    seen = _snapshot_masks(app_context.round_folder(round_id))
     name = seen.labels[seen.row(sample.id)]
     store = MaskStore(app_context.masks)
     mask = widen(store.get(name), len(sample.classes)) if name else MaskHistory(store, sample, ()).given()
@@ -131,7 +131,7 @@ def predicted_mask(app_context: AppContext, round_id: int, sample_id: int) -> In
         sample = masks.find_sample(session, sample_id)
     if sample is None or not (folder / "predicted.npy").is_file():
         raise NotFoundError("this round keeps no predicted masks", "run another round")
-    seen = _seen(folder)
+    seen = _snapshot_masks(folder)
     row = seen.row(sample_id)
     with app_context.database.read() as session:
         proposes = rounds.get_round(session, round_id).recipe.proposes
@@ -145,7 +145,7 @@ def predicted_mask(app_context: AppContext, round_id: int, sample_id: int) -> In
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Seen:
+class _SnapshotMasks:
     """The masks of a round's snapshot, by their names in the store, and the position of each image in its arrays."""
 
     rows: Mapping[int, int]
@@ -159,20 +159,20 @@ class _Seen:
         return self.rows[sample_id]
 
 
-def _seen(folder: Path) -> _Seen:
+def _snapshot_masks(folder: Path) -> _SnapshotMasks:
     file = folder / "snapshot.npz"
     return _read_seen(folder, file.stat().st_mtime_ns if file.is_file() else 0)
 
 
 @lru_cache(maxsize=8)
-def _read_seen(folder: Path, _written: int) -> _Seen:
+def _read_seen(folder: Path, _written: int) -> _SnapshotMasks:
     snapshot = Snapshot.load(folder)
     if snapshot.masks is None:
         raise NotFoundError("this round is not about masks", "choose another round")
     sizes = snapshot.masks.sizes.astype(np.int64)
     offsets = np.cumsum(sizes.prod(axis=1)) - sizes.prod(axis=1)
     rows = {sample: row for row, sample in enumerate(snapshot.sample_ids.tolist())}
-    return _Seen(rows, snapshot.masks.labels, sizes, offsets)
+    return _SnapshotMasks(rows, snapshot.masks.labels, sizes, offsets)
 
 
 def _card(app_context: AppContext, finding_id: int) -> _Card:

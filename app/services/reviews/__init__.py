@@ -30,7 +30,7 @@ from app.services.reviews.classes import (
     reorder_classes,
 )
 from app.services.reviews.evidence import AuditView, Certificate, Share
-from app.services.reviews.precision import Known, Recalibration, WrongLabels, recalibration, share_text
+from app.services.reviews.precision import KnownPrecision, Recalibration, WrongLabels, recalibration, share_text
 from app.services.reviews.reading import (
     MOST_ALIKE,
     BulkPreview,
@@ -78,7 +78,7 @@ __all__ = [
     "Counts",
     "DeletedError",
     "Hint",
-    "Known",
+    "KnownPrecision",
     "ListedClass",
     "MergePreview",
     "News",

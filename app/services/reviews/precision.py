@@ -34,7 +34,7 @@ _JUDGED = (FindingKind.SUSPICIOUS, FindingKind.AGREEING)
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class KnownPrecision:
     """Known precision of accepting a set.
 
     `precision` and `certificate` rest on random samples of people's verdicts; `model` is the model's own estimate,
@@ -196,7 +196,9 @@ class Recalibration:
         }
 
 
-def known_precision(app_context: AppContext, session: Session, in_round: ReviewedRound, chosen: FindingFilter) -> Known:
+def known_precision(
+    app_context: AppContext, session: Session, in_round: ReviewedRound, chosen: FindingFilter
+) -> KnownPrecision:
     """Return the known precision of accepting every open finding of a filter."""
     fixed = evidence.fixed_set(chosen, in_round.evaluation_splits)
     why_not = evidence.sampling_problem(chosen)
@@ -211,7 +213,7 @@ def known_precision(app_context: AppContext, session: Session, in_round: Reviewe
     needed = None
     if not (why_not or seen):
         needed = evidence.cards_to_certify(size, number=_next_number(session, in_round.id, fixed))
-    return Known(precision, seen.certificate if seen else None, model, seen, size, needed, why_not)
+    return KnownPrecision(precision, seen.certificate if seen else None, model, seen, size, needed, why_not)
 
 
 def recalibration(app_context: AppContext, round_id: int) -> Recalibration | None:

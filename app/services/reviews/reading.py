@@ -18,7 +18,7 @@ from app.services.app_context import AppContext
 from app.services.evaluation.split_names import splits_in_words
 from app.services.reviews import audits, evidence, precision
 from app.services.reviews.acts import open_part
-from app.services.reviews.precision import Known
+from app.services.reviews.precision import KnownPrecision
 from app.services.reviews.store import NotFoundError, RefusedError, refuse_deleted, refuse_without_suggestions
 from core.data.predictions import EMBEDDINGS
 from core.data.snapshot import sample_ids_in
@@ -102,7 +102,7 @@ class BulkPreview:
     changes: list[tuple[int, int, int]]
     sample: list[Finding]
     threshold: float | None
-    known: Known
+    known: KnownPrecision
     left_out: int = 0
     evaluation_splits: tuple[str, ...] = ()
 
@@ -390,7 +390,7 @@ def _first_of_order(
     session: Session,
     chosen: FindingFilter,
     in_round: finding_queries.ReviewedRound,
-    known: Known,
+    known: KnownPrecision,
 ) -> list[int]:
     """Return the first ids of a set's random order, whether or not its audit has started."""
     if known.audit:

@@ -17,7 +17,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
-from core.data.buckets import lies_in_bucket
+from core.data.buckets import is_bucket_copy
 from core.data.export.items import Link
 from core.data.storage import size_text
 from core.data.store import local
@@ -132,7 +132,7 @@ def bring(placement: Placement, link: Link, *, copy_if_needed: bool) -> Link:
         OSError: the file is gone, or the disk full.
     """
     source = local(placement.source)
-    if link is Link.SYMLINK and lies_in_bucket(source):
+    if link is Link.SYMLINK and is_bucket_copy(source):
         raise ExportError(
             f"{placement.source}: it is fetched from a bucket and goes again, so a link to it would lead nowhere",
             "choose hard links or copies",

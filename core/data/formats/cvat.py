@@ -108,15 +108,15 @@ def _photos(file: _File, images: ImageIndex) -> Iterator[tuple[str, tuple[int, i
 def _find(source: Path) -> list[Path]:
     """Return the files that look like this format."""
     if source.is_file():
-        return [source] if source.suffix.lower() == ".xml" and _looks_so(source) else []
+        return [source] if source.suffix.lower() == ".xml" and _is_cvat(source) else []
     for base in bases(source):
         files = [path for path in sorted(base.glob("*.xml"))[:_LOOKED_AT] if path.is_file()]
-        if found := [path for path in files if not is_ignored(path.name) and _looks_so(path)]:
+        if found := [path for path in files if not is_ignored(path.name) and _is_cvat(path)]:
             return found
     return []
 
 
-def _looks_so(path: Path) -> bool:
+def _is_cvat(path: Path) -> bool:
     try:
         with path.open("rb") as file:
             head = file.read(_HEAD).decode("utf-8", "replace")

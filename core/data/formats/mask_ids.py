@@ -155,13 +155,13 @@ class _SurveyedIds:
     def decisions(self, declared: Declared, code: PixelCode) -> Iterator[ValueMeaning]:
         """Yield the meaning of every value found."""
         by_id = declared.by_id
-        grounds = Grounds.TOLD if self.source.declared is not None else Grounds.CONVENTION
+        grounds = Grounds.STATED if self.source.declared is not None else Grounds.CONVENTION
         usual = {IGNORE} if len(declared.table) <= IGNORE else set()
         for value in sorted(self.found.values):
             share, files = self.share({value}), self.found.value_files[value]
             how = self.how.get(value, grounds)
             if value == self.source.options.ignore_id:
-                yield ValueMeaning(str(value), "", Grounds.TOLD, share, files)
+                yield ValueMeaning(str(value), "", Grounds.STATED, share, files)
             elif value in by_id:
                 number = by_id[value]
                 name = "" if number == IGNORED else declared.table.names[number]
@@ -169,7 +169,7 @@ class _SurveyedIds:
             elif value in usual | {WIDE_IGNORE}:
                 yield ValueMeaning(str(value), "", Grounds.CONVENTION, share, files)
             else:
-                yield ValueMeaning(str(value), "" if code.others_ignored else None, Grounds.TOLD, share, files)
+                yield ValueMeaning(str(value), "" if code.others_ignored else None, Grounds.STATED, share, files)
 
     def _ask_of_floats(self) -> None:
         if not self.found.floats or self.source.options.float_masks:
@@ -240,7 +240,7 @@ def _binary(surveyed: _SurveyedIds, ramp: tuple[int, int]) -> MaskEncoding:
     declared = source.declared
     if declared is None or len(declared.table) != 2:  # noqa: PLR2004
         declared = declare([(BACKGROUND, None), ("object", None)])
-    how = Grounds.GUESSED if surveyed.questions else Grounds.TOLD
+    how = Grounds.GUESSED if surveyed.questions else Grounds.STATED
     low = {value for value in found.values if value <= ramp[0]}
     high = {value for value in found.values if ramp[1] <= value <= IGNORE}
     parts = [
@@ -282,7 +282,7 @@ def _in_order(surveyed: _SurveyedIds, declared: Declared, unnamed: set[int]) -> 
         return replace(declared, values=((IGNORE, 1),))
     background = declared.table.names[0].strip().lower() in _BACKGROUNDS or 0 in dict(declared.values)
     if not background and (unnamed == {count} and (0 not in found.values or options.ignore_id == 0)):
-        surveyed.how |= dict.fromkeys(surveyed.ids, Grounds.GUESSED if options.ignore_id is None else Grounds.TOLD)
+        surveyed.how |= dict.fromkeys(surveyed.ids, Grounds.GUESSED if options.ignore_id is None else Grounds.STATED)
         return _shift_ids(declared, 1)
     if not background and options.ignore_id == 0 and surveyed.ids and not unnamed:
         surveyed.ask(

@@ -159,11 +159,11 @@ def _shown_colours(declared: Declared, found: Survey, *, others_ignored: bool) -
     for colour, number in declared.colours:
         name = "" if number == IGNORED else declared.table.names[number]
         yield ValueMeaning(
-            text_of(colour), name, Grounds.TOLD, found.colour_pixels[colour] / total, found.colour_files[colour]
+            text_of(colour), name, Grounds.STATED, found.colour_pixels[colour] / total, found.colour_files[colour]
         )
     known = dict(declared.colours)
     others = [colour for colour in found.colour_pixels if colour not in known]
     if others:
         share = sum(found.colour_pixels[colour] for colour in others) / total
         files = max(found.colour_files[colour] for colour in others)
-        yield ValueMeaning("other colours", "" if others_ignored else None, Grounds.TOLD, share, files)
+        yield ValueMeaning("other colours", "" if others_ignored else None, Grounds.STATED, share, files)

@@ -45,7 +45,7 @@ _OFF = 0.01  # by which a row's sum may differ from 1: probabilities are often w
 _Find = Callable[[Sequence[str], Sequence[SourceSample]], IntArray]
 
 
-def rows_of(ids: Sequence[str], images: Sequence[SourceSample], thing: str = "row") -> IntArray:
+def rows_of(ids: Sequence[str], images: Sequence[SourceSample], noun: str = "row") -> IntArray:
     """Return the index of each row's image, (N,); `thing` names a row in messages.
 
     It is the image of the same name or path; else the only one whose path ends in it (`cat/1.png` of
@@ -54,7 +54,7 @@ def rows_of(ids: Sequence[str], images: Sequence[SourceSample], thing: str = "ro
     Raises:
         DatasetError: a row does not match exactly one image, or an image not exactly one row.
     """
-    return _check_matches(_in_any_form(_places, ids, images), ids, images, thing)
+    return _check_matches(_in_any_form(_places, ids, images), ids, images, noun)
 
 
 def rows_of_files(files: Sequence[str], images: Sequence[SourceSample]) -> IntArray:
@@ -102,22 +102,22 @@ def some_names(names: Sequence[str]) -> str:
     return ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
 
 
-def _check_matches(place: IntArray, ids: Sequence[str], images: Sequence[SourceSample], thing: str) -> IntArray:
+def _check_matches(place: IntArray, ids: Sequence[str], images: Sequence[SourceSample], noun: str) -> IntArray:
     if not images:
         raise DatasetError("the dataset has no images", "import some first")
     unknown = [ids[row] for row in np.flatnonzero(place == _NONE).tolist()]
     if unknown:
         raise DatasetError(
-            f"{len(unknown):,} {thing}s name no image of the dataset, or several ({some_names(unknown)})",
+            f"{len(unknown):,} {noun}s name no image of the dataset, or several ({some_names(unknown)})",
             f"call them as the dataset does, for example {images[0].name}",
         )
     times = np.bincount(place, minlength=len(images))
     if (times > 1).any():
         twice = [images[row].name for row in np.flatnonzero(times > 1).tolist()]
-        raise DatasetError(f"{len(twice):,} images have several {thing}s ({some_names(twice)})", "leave one of each")
+        raise DatasetError(f"{len(twice):,} images have several {noun}s ({some_names(twice)})", "leave one of each")
     if (times == 0).any():
         missing = [images[row].name for row in np.flatnonzero(times == 0).tolist()]
-        raise DatasetError(f"{len(missing):,} images have no {thing} ({some_names(missing)})", "predict them too")
+        raise DatasetError(f"{len(missing):,} images have no {noun} ({some_names(missing)})", "predict them too")
     return place
 
 

@@ -51,7 +51,7 @@ Unpack = Callable[[Iterable[SourceSample]], Iterator[SourceSample]]
 class Grounds(StrEnum):
     """Grounds of a decision."""
 
-    TOLD = "told"  # by an option, a file of classes or the annotations
+    STATED = "told"  # by an option, a file of classes or the annotations
     CONVENTION = "usual"  # the common meaning of such files, as 255 in palettes
     GUESSED = "guessed"
 

@@ -41,6 +41,6 @@ def test_a_viewer_is_restricted_unless_admin_or_without_login(
 ) -> None:
     headers = {} if role is None else {identity.ROLE: role}
     monkeypatch.setattr(identity.st, "context", SimpleNamespace(cookies={COOKIE: cookie}, headers=headers))
-    assert identity.who_looks() is None  # outside a page's thread
+    assert identity.current_viewer() is None  # outside a page's thread
     monkeypatch.setattr(identity, "get_script_run_ctx", lambda **_options: object())
-    assert identity.who_looks() == looks
+    assert identity.current_viewer() == looks

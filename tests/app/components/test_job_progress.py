@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from app.components.job_progress import fold_strip, headline, what_stays
+from app.components.job_progress import cancelled_notice, fold_strip, headline
 from app.services.app_context import AppContext
 from app.services.rounds import jobs as rounds
 from app.services.rounds.jobs import RoundProgress, ShardRun
@@ -30,8 +30,8 @@ def test_a_round_shows_its_finished_shards_and_those_kept_on_cancel(app_context:
     done, running, queued = JobStatus.DONE, JobStatus.RUNNING, JobStatus.QUEUED
     seen = at_work(app_context, done, running, running, queued)
     assert headline(seen) == "embedding, 1 of 4 shards done, 2 running"
-    assert what_stays(seen) == "1 of 4 shards is done and stays; you can resume it."
+    assert cancelled_notice(seen) == "1 of 4 shards is done and stays; you can resume it."
     assert "1 of 4 shards done" in fold_strip(seen.folds, Recipe.CROSS_FOLD, seen.shards)
     after = replace(seen, shards=[replace(one, status=done) for one in seen.shards])
-    assert what_stays(after) == "No fold is done yet; you can resume it."
+    assert cancelled_notice(after) == "No fold is done yet; you can resume it."
     assert "shard" not in fold_strip(seen.folds, Recipe.CROSS_FOLD)

@@ -58,7 +58,7 @@ def test_names_that_differ_only_in_spelling_are_reported_as_one_class(client: Te
     (one,) = shown(client)["alike"]
     assert one["classes"] == [CLASSES + 1, CLASSES]
     assert one["why"] == "Ink blot and ink-blot differ in spelling alone"
-    assert [(two.class_id, two.other_id) for two in class_lists.alike_by_spelling(digits, 1)] == [(11, 10)]
+    assert [(two.class_id, two.other_id) for two in class_lists.similar_by_spelling(digits, 1)] == [(11, 10)]
 
 
 def test_a_merge_is_previewed_and_an_order_must_name_every_class(client: TestClient) -> None:

@@ -49,12 +49,12 @@ def test_the_contents_of_a_dataset_are_counted_before_deletion(digits: AppContex
     (digits.round_folder(1)).mkdir(parents=True, exist_ok=True)
     agreeing = sum(path.stat().st_size for path in digits.round_folder(1).iterdir())
     (digits.round_folder(1) / "probabilities.npy").write_bytes(bytes(2_500))
-    held = deletions.held_by_dataset(digits, 1)
+    held = deletions.dataset_contents(digits, 1)
     assert (held["verdicts"], held["rounds"], held["bytes"]) == (2, 1, 2_500 + agreeing)
     assert held["images"] == datasets.list_datasets(digits)[0].images
-    text = deletions.held_text({"images": 1, "verdicts": 1_200, "exports": 0, "bytes": 2_500})
+    text = deletions.contents_text({"images": 1, "verdicts": 1_200, "exports": 0, "bytes": 2_500})
     assert text == "1 image, 1,200 verdicts and 2.5 kB of files"
-    assert deletions.held_text({"images": 0, "bytes": 0}) == "nothing"
+    assert deletions.contents_text({"images": 0, "bytes": 0}) == "nothing"
 
 
 def test_a_deleted_dataset_is_hidden_everywhere_and_restored_unchanged(digits: AppContext, digits_folder: Path) -> None:

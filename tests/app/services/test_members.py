@@ -15,7 +15,7 @@ from app.services.people import PersonError
 from app.services.rounds import jobs as rounds
 from core.types import DatasetError, LoggedAct, Role
 from db.models import DatasetMemberRow, SampleRow
-from db.visibility import ask_who_looks, everything_seen, seen_by
+from db.visibility import everything_seen, seen_by, set_viewer_source
 
 PASSWORD = "correct horse battery"
 
@@ -140,9 +140,9 @@ def test_running_imports_and_deletions_of_hidden_datasets_are_hidden(opened: App
 def asked() -> Iterator[list[str | None]]:
     """Return the list whose last entry looks where no request says who."""
     looking: list[str | None] = [None]
-    ask_who_looks(lambda: looking[-1])
+    set_viewer_source(lambda: looking[-1])
     yield looking
-    ask_who_looks(lambda: None)
+    set_viewer_source(lambda: None)
 
 
 def test_the_viewer_is_taken_from_the_fallback_outside_a_request(opened: AppContext, asked: list[str | None]) -> None:

@@ -253,7 +253,7 @@ def test_the_files_of_a_deleted_round_are_removed_from_the_store(
     one, other = homes
     round_id = add_round(one, add_scenes(one, tmp_path / "scenes"))
     publish_files(one.settings, lambda _done, _name: None)
-    assert deletions.held_by_round(other, round_id)["bytes"] > 0
+    assert deletions.round_contents(other, round_id)["bytes"] > 0
     other.remove_round(round_id)
     assert one.round_bytes(round_id) == 0
 

@@ -9,12 +9,12 @@ from hypothesis import given, strategies as st
 from core.data.arrays import decode_squares
 from core.data.buckets import (
     bucket_of,
+    displayed_path,
     fetch_labels,
     list_bucket,
     original,
     prune_originals,
     reading_labels,
-    shown_place,
 )
 from core.data.masks.pixels import PixelCode
 from core.data.masks.reading import read_masks
@@ -188,9 +188,9 @@ def test_a_place_is_shown_as_its_url(files: Path) -> None:
     source = "s3://photos/pets/..%2F/cats"
     bucket = bucket_of(files, source)
     assert bucket is not None
-    assert shown_place(str(bucket.folder)) == source
-    assert shown_place("/files/buckets/s3/photos/pets") == "s3://photos/pets"
-    assert shown_place("/data/pets") == "/data/pets"
+    assert displayed_path(str(bucket.folder)) == source
+    assert displayed_path("/files/buckets/s3/photos/pets") == "s3://photos/pets"
+    assert displayed_path("/data/pets") == "/data/pets"
 
 
 def test_an_empty_prefix_is_refused(bucket: ObjectStore, files: Path) -> None:

@@ -10,7 +10,7 @@ from PIL import Image
 
 from core.data import lookalikes
 from core.data.images import read_facts
-from core.data.lookalikes import find_alike, find_alike_within, look_hash, near_pairs
+from core.data.lookalikes import find_similar, find_similar_within, look_hash, near_pairs
 
 FLIPS = st.lists(st.sets(st.integers(0, 63), max_size=7), max_size=12)
 HASHES = st.lists(st.integers(-(2**63), 2**63 - 1), max_size=12)
@@ -66,7 +66,7 @@ def test_a_smaller_brighter_or_compressed_copy_is_found_and_no_other_image(tmp_p
     }
     everything = pictures | copies
     hashes = {name: look_hash(image) for name, image in everything.items()}
-    alike, complete = find_alike(
+    alike, complete = find_similar(
         np.array([hashes[name] for name in pictures]), np.array([hashes[name] for name in copies]),
         list(pictures), list(copies), everything.__getitem__,
     )  # fmt: skip
@@ -88,9 +88,9 @@ def test_equal_hashes_of_plain_images_are_verified_by_their_pixels(monkeypatch: 
             raise OSError("gone")
         return Image.fromarray(drawings[name])
 
-    assert find_alike(same, same, names, names, read)[0].tolist() == [[0, 0], [1, 1], [2, 2]]
+    assert find_similar(same, same, names, names, read)[0].tolist() == [[0, 0], [1, 1], [2, 2]]
     monkeypatch.setattr(lookalikes, "_MOST_COMPARED", 10)
-    assert not find_alike(same, same, names, names, read)[1]
+    assert not find_similar(same, same, names, names, read)[1]
 
 
 def test_an_imported_file_is_hashed_as_people_see_it(tmp_path: Path) -> None:
@@ -114,6 +114,6 @@ def test_pairs_within_a_set_are_found_once_and_no_image_pairs_with_itself(tmp_pa
     for image, path in zip(images, paths, strict=True):
         image.save(path)
     hashes = np.array([look_hash(image) for image in images])
-    found, complete = find_alike_within(hashes, paths, Image.open)
+    found, complete = find_similar_within(hashes, paths, Image.open)
     assert sorted(map(tuple, found.tolist())) == [(2, 6), (4, 7)]
     assert complete

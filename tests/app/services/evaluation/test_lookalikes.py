@@ -60,7 +60,7 @@ def test_pairs_are_listed_with_names_and_searched_once(leaking: AppContext, monk
     assert found is not None
     assert [(one.protected, one.other, one.kind) for one in found.pairs] == PAIRS
     assert "2 images outside look like images of the evaluation split (2 pairs)" in found.lines()[0]
-    monkeypatch.setattr(lookalikes, "find_alike", None)
+    monkeypatch.setattr(lookalikes, "find_similar", None)
     assert evaluation.protection(leaking, 1).alike == found
     assert lookalikes.find(leaking, 1) == found
     with leaking.database.write() as session:

@@ -65,7 +65,7 @@ def test_255_is_the_second_of_two_named_classes(tmp_path: Path) -> None:
     assert (source.masks["images/0.png"] == BASE).all()
     assert (source.masks["images/3.png"] == 1).all()
     assert [(one.value, one.name, one.how) for one in meaning(root, class_names="ground,thing").decisions] == [
-        ("0", "ground", Grounds.TOLD),
+        ("0", "ground", Grounds.STATED),
         ("255", "thing", Grounds.CONVENTION),
     ]
 

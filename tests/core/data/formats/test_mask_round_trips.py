@@ -14,7 +14,7 @@ from tests.core.data.formats.drawn_masks import Source, assert_equal, masks, tab
 
 MODULES = {"camvid": camvid, "mask-pairs": mask_pairs, "voc": voc, "coco": coco, "label-studio": label_studio}
 MOST = {"voc": 255}
-TOLD = {"label-studio": {"tasks.json": "nothing drawn"}}  # where a mask is all IGNORE
+EXPECTED_KINDS = {"label-studio": {"tasks.json": "nothing drawn"}}  # where a mask is all IGNORE
 NAMES = ["a.png", "sub/a.jpg", "ü b.png", "CON.png", "日本.PNG", "a_mask.png", "x.y.png"]
 
 
@@ -31,7 +31,7 @@ def test_masks_classes_and_colours_survive_a_round_trip(name: str, data: st.Data
         source = Source(root, module)
         assert source.table == table
         assert source.faults == source.warnings == {}
-        assert source.kinds in ({}, TOLD.get(name, {}))
+        assert source.kinds in ({}, EXPECTED_KINDS.get(name, {}))
         assert {sample.split for sample in source.samples.values()} == {"train", "val"} if len(drawn) > 1 else {"train"}
         for file, mask in zip(files, drawn.values(), strict=True):
             assert_equal(source.masks[file], mask)
