@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from app.commands.console import JsonFlag, progress_bar, say, say_json
+from app.commands.console import JsonFlag, echo, echo_json, progress_bar
 
 
 def backup(
@@ -26,9 +26,9 @@ def backup(
     with progress_bar("Back up", quiet=as_json) as show:
         made = make(app_context(), file, lambda done, name: show(0, 0, f"{size_text(done)} {name}"))
     if as_json:
-        say_json({"file": file, "files": len(made.files), "bytes": made.bytes, "made_at": made.made_at})
+        echo_json({"file": file, "files": len(made.files), "bytes": made.bytes, "made_at": made.made_at})
         return
-    say(f"{size_text(made.bytes)} in {file}, files: {len(made.files):,}")
+    echo(f"{size_text(made.bytes)} in {file}, files: {len(made.files):,}")
 
 
 def restore_backup(
@@ -51,9 +51,9 @@ def restore_backup(
     with progress_bar("Restore", quiet=as_json) as show:
         restored = restore(settings(), file, lambda done, name: show(0, 0, f"{size_text(done)} {name}"))
     if as_json:
-        say_json({"home": settings().folder, "files": len(restored.files), "bytes": restored.bytes})
+        echo_json({"home": settings().folder, "files": len(restored.files), "bytes": restored.bytes})
         return
-    say(
+    echo(
         f"restored {size_text(restored.bytes)} of {restored.made_at[:16]} into {settings().folder}, "
         f"files: {len(restored.files):,}"
     )

@@ -11,13 +11,13 @@ from app.commands.console import (
     DatasetName,
     JsonFlag,
     confirm,
+    echo,
+    echo_json,
+    echo_table,
     fail,
     help_of,
-    say,
-    say_json,
-    say_table,
+    inform,
     shell_quote,
-    tell,
 )
 
 if TYPE_CHECKING:
@@ -39,10 +39,10 @@ def list_(*, dataset: DatasetName, as_json: JsonFlag = False) -> None:
     info = get_dataset(opened, dataset)
     found = reviews.list_classes(opened, info.id)
     if as_json:
-        say_json([asdict(one) for one in found])
+        echo_json([asdict(one) for one in found])
         return
     rows = [(one.id, one.name, one.given, _state(one, info.classes)) for one in found]
-    say_table(["id", "class", "given", ""], rows, numbers=["id", "given"])
+    echo_table(["id", "class", "given", ""], rows, numbers=["id", "given"])
 
 
 def add(
@@ -66,9 +66,9 @@ def add(
     if added.saved is None:
         fail(f"{added.name} is a class of {info.name} already")
     if as_json:
-        say_json({"class": added.id, "name": added.name, "changeset": added.saved.changeset})
+        echo_json({"class": added.id, "name": added.name, "changeset": added.saved.changeset})
         return
-    _say_done(f"added the class {added.name}", info.name, added.saved)
+    _echo_done(f"added the class {added.name}", info.name, added.saved)
 
 
 def rename(
@@ -93,9 +93,9 @@ def rename(
     if saved.changeset is None:
         fail(f"the class is called {old} already")
     if as_json:
-        say_json({"changeset": saved.changeset})
+        echo_json({"changeset": saved.changeset})
         return
-    _say_done(f"renamed {old}", info.name, saved)
+    _echo_done(f"renamed {old}", info.name, saved)
 
 
 def merge(
@@ -130,19 +130,19 @@ def merge(
             (one.name, one.images, one.decided, one.regions, one.tagged, one.open_findings)
             for one in (*seen.merged, seen.into)
         ]
-        say_table(columns, rows, numbers=columns[1:])
-        say(f"{seen.settled_findings:,} open findings between these classes would leave the queue")
+        echo_table(columns, rows, numbers=columns[1:])
+        echo(f"{seen.settled_findings:,} open findings between these classes would leave the queue")
     if dry_run:
         if as_json:
-            say_json(asdict(seen))
+            echo_json(asdict(seen))
         return
     if not yes:
         confirm(f"Merge {', '.join(merged)} into {into}?", doing="merge")
     saved = reviews.merge_classes(opened, info.id, ids, target, by=person(by))
     if as_json:
-        say_json({"changeset": saved.changeset, **asdict(seen)})
+        echo_json({"changeset": saved.changeset, **asdict(seen)})
         return
-    _say_done(f"merged {', '.join(merged)} into {into}", info.name, saved)
+    _echo_done(f"merged {', '.join(merged)} into {into}", info.name, saved)
 
 
 def order(
@@ -170,14 +170,14 @@ def order(
     if saved.changeset is None:
         fail("the classes are in this order already")
     if as_json:
-        say_json({"changeset": saved.changeset})
+        echo_json({"changeset": saved.changeset})
         return
-    _say_done("reordered the classes", info.name, saved)
+    _echo_done("reordered the classes", info.name, saved)
 
 
-def _say_done(what: str, dataset: str, saved: "Saved") -> None:
-    say(f"{what} (changeset {saved.changeset})")
-    tell(f"take it back: python -m app undo {shell_quote(dataset)} --changeset {saved.changeset}")
+def _echo_done(what: str, dataset: str, saved: "Saved") -> None:
+    echo(f"{what} (changeset {saved.changeset})")
+    inform(f"take it back: python -m app undo {shell_quote(dataset)} --changeset {saved.changeset}")
 
 
 def _state(one: "ListedClass", names: Sequence[str]) -> str:

@@ -42,10 +42,10 @@ class Commands(TyperGroup):
             with file_errors():
                 return super().invoke(ctx)
         except OutfoldError as error:
-            tell(f"error: {error}")
+            inform(f"error: {error}")
             raise typer.Exit(FAILED) from None
         except KeyboardInterrupt:
-            tell("interrupted")
+            inform("interrupted")
             raise typer.Exit(INTERRUPTED) from None
 
 
@@ -61,18 +61,18 @@ class ShowProgress(Protocol):
         """Move the bar."""
 
 
-def say(text: str) -> None:
+def echo(text: str) -> None:
     """Print an answer for people; cures are named by their options."""
     typer.echo(command_text(text))
 
 
-def say_hints(hints: "Iterable[Hint]") -> None:
+def echo_hints(hints: "Iterable[Hint]") -> None:
     """Print the hints on a round, each with its reason and advice."""
     for hint in hints:
-        say(f"Hint: {hint.text} {hint.advice}")
+        echo(f"Hint: {hint.text} {hint.advice}")
 
 
-def tell(text: str) -> None:
+def inform(text: str) -> None:
     """Print beside the answer, on standard error: errors, hints, progress; cures are named by their options."""
     typer.echo(command_text(text), err=True)
 
@@ -83,16 +83,16 @@ def fail(message: str, cure: str = "") -> NoReturn:
     Raises:
         typer.Exit: always.
     """
-    tell(f"error: {message}" + (f"; {cure}" if cure else ""))
+    inform(f"error: {message}" + (f"; {cure}" if cure else ""))
     raise typer.Exit(FAILED)
 
 
-def say_json(value: object) -> None:
+def echo_json(value: object) -> None:
     """Print one JSON value."""
     typer.echo(command_text(json.dumps(value, ensure_ascii=False, indent=2, default=_plain)))
 
 
-def say_table(columns: Sequence[str], rows: Iterable[Sequence[object]], numbers: Iterable[str] = ()) -> None:
+def echo_table(columns: Sequence[str], rows: Iterable[Sequence[object]], numbers: Iterable[str] = ()) -> None:
     """Print a table, or nothing without rows; the columns in `numbers` are aligned to the right."""
     from rich.console import Console
     from rich.table import Table
@@ -151,7 +151,7 @@ def confirm(question: str, *, doing: str) -> None:
     if not can_ask():
         raise typer.BadParameter(f"there is no terminal to ask in; add --yes to {doing}")
     if not typer.confirm(question, default=False, err=True):
-        tell("nothing was changed")
+        inform("nothing was changed")
         raise typer.Exit(1)
 
 

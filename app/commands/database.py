@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from app.commands.console import JsonFlag, help_of, progress_bar, say, say_json, say_table
+from app.commands.console import JsonFlag, echo, echo_json, echo_table, help_of, progress_bar
 
 database = typer.Typer(name="database", rich_markup_mode=None, no_args_is_help=True)
 Source = Annotated[str, typer.Argument(metavar="FROM", help="SQLAlchemy URL of the database to read.")]
@@ -30,12 +30,12 @@ def copy(*, source: Source, target: Target, as_json: JsonFlag = False) -> None:
     with progress_bar("Copy", quiet=as_json) as show:
         done = database_copy.copy(settings(), source, target, lambda table: show(0, 0, table.table))
     if as_json:
-        say_json(done)
+        echo_json(done)
         return
-    say_table(
+    echo_table(
         ["table", "rows", "hash"], [(one.table, f"{one.rows:,}", one.hash[:HASH_DIGITS]) for one in done], ["rows"]
     )
-    say(f"{sum(one.rows for one in done):,} rows are in {name_of(target)}; counts and hashes are equal")
+    echo(f"{sum(one.rows for one in done):,} rows are in {name_of(target)}; counts and hashes are equal")
 
 
 database.callback(help="The database as a whole: copy it to another place.")(lambda: None)

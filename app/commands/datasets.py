@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.commands.console import ByName, DatasetName, JsonFlag, help_of, say, say_json, say_table, tell
+from app.commands.console import ByName, DatasetName, JsonFlag, echo, echo_json, echo_table, help_of, inform
 from app.commands.imports import move
 from core.types import counted
 
@@ -39,7 +39,7 @@ def list_(ctx: typer.Context, *, as_json: JsonFlag = False) -> None:
     wrong = wrong_labels(opened, cards)
     if as_json:
         seen_by = members_by_dataset(opened)
-        say_json(
+        echo_json(
             [
                 _card_values(card, wrong.get(card.dataset.id)) | {"members": seen_by.get(card.dataset.id)}
                 for card in cards
@@ -55,9 +55,9 @@ def list_(ctx: typer.Context, *, as_json: JsonFlag = False) -> None:
         known = wrong.get(card.dataset.id)
         values = _card_values(card, known) | {"wrong_labels": known.short if known else None}
         rows.append([values[column.replace(" ", "_")] for column in columns])
-    say_table(columns, rows, numbers={*columns} - {"name", "newest round"})
+    echo_table(columns, rows, numbers={*columns} - {"name", "newest round"})
     if not cards:
-        tell("no dataset yet; import one: python -m app import FOLDER")
+        inform("no dataset yet; import one: python -m app import FOLDER")
 
 
 def show(*, dataset: DatasetName, as_json: JsonFlag = False) -> None:
@@ -80,22 +80,22 @@ def show(*, dataset: DatasetName, as_json: JsonFlag = False) -> None:
     if as_json:
         finished = [{"number": each.number, "status": each.status, "accuracy": each.accuracy} for each in done]
         splits, classes = dict(card.split_counts), dict(card.class_counts)
-        say_json(_card_values(card, wrong) | {"class_counts": classes, "split_counts": splits, "rounds": finished})
+        echo_json(_card_values(card, wrong) | {"class_counts": classes, "split_counts": splits, "rounds": finished})
         return
     masks = "" if card.masks is None else f", {card.masks:,} with a mask"
     place = displayed_path(info.root)
     names = counted(len(info.classes), "class", "classes")
-    say(f"{info.name}: {counted(card.images, 'image')}{masks}, {names}, {info.format}, {place}")
+    echo(f"{info.name}: {counted(card.images, 'image')}{masks}, {names}, {info.format}, {place}")
     if (seen_by := members_by_dataset(opened).get(info.id)) is not None:
-        say(_seen_by(seen_by))
+        echo(_seen_by(seen_by))
     if info.evaluation_splits:
-        say(f"for evaluation only: {', '.join(info.evaluation_splits)}")
-    say_table(["class", "images"], card.class_counts.items(), numbers=["images"])
+        echo(f"for evaluation only: {', '.join(info.evaluation_splits)}")
+    echo_table(["class", "images"], card.class_counts.items(), numbers=["images"])
     if done:
         shown = [(each.name, each.status, "" if each.accuracy is None else f"{each.accuracy:.1%}") for each in done]
-        say_table(["round", "status", "out-of-fold accuracy"], shown, numbers=["out-of-fold accuracy"])
+        echo_table(["round", "status", "out-of-fold accuracy"], shown, numbers=["out-of-fold accuracy"])
     if wrong:
-        say(wrong.text)
+        echo(wrong.text)
 
 
 def problems(
@@ -120,16 +120,16 @@ def problems(
     chosen = (import_id,) if import_id else _last_imports(get_dataset(opened, dataset))
     found = imports.problems(opened, *chosen, limit=None)
     if as_json:
-        say_json(found)
+        echo_json(found)
     elif as_csv:
         writer = csv.writer(sys.stdout, lineterminator="\n")
         writer.writerow(["severity", "kind", "path", "message", "cure"])
         writer.writerows(asdict(each).values() for each in found)
     else:
-        say_table(
+        echo_table(
             ["", "path", "problem", "cure"], [(each.severity, each.path, each.message, each.cure) for each in found]
         )
-        tell({0: "no problems", 1: "1 problem"}.get(len(found), f"{len(found):,} problems"))
+        inform({0: "no problems", 1: "1 problem"}.get(len(found), f"{len(found):,} problems"))
 
 
 def protect(
@@ -164,15 +164,15 @@ def protect(
         evaluation.protect(opened, info.id, split, on=not off)
     seen = evaluation.protection(opened, info.id, find=True)
     if as_json:
-        say_json(seen)
+        echo_json(seen)
         return
     rows = [(one.name or "(none)", one.images, "evaluation" if one.protected else "") for one in seen.splits]
-    say_table(["split", "images", "for"], rows, numbers=["images"])
+    echo_table(["split", "images", "for"], rows, numbers=["images"])
     for line in seen.lines():
-        say(line)
+        echo(line)
     if seen.alike and seen.alike.pairs:
         pairs = [(one.protected, one.other, one.kind) for one in seen.alike.pairs]
-        say_table(["for evaluation", "outside", "which"], pairs)
+        echo_table(["for evaluation", "outside", "which"], pairs)
 
 
 def window(
@@ -201,9 +201,9 @@ def window(
         info = get_dataset(opened, dataset)
     now = window_text(window_option(info.options))
     if as_json:
-        say_json({"dataset": info.name, "window": now})
+        echo_json({"dataset": info.name, "window": now})
         return
-    say(f"{info.name}: greys of more than 8 bits become black and white from {now}")
+    echo(f"{info.name}: greys of more than 8 bits become black and white from {now}")
 
 
 def members(
@@ -235,11 +235,11 @@ def members(
         kept = [name for name in (*(now.members or ()), *(add or ())) if name.casefold() not in gone]
         now = service.set_members(opened, info.id, None if everybody else kept, by=person(by))
     if as_json:
-        say_json({"dataset": info.name, "members": now.members})
+        echo_json({"dataset": info.name, "members": now.members})
     elif now.members is None:
-        say(f"everybody who is signed in sees {info.name}")
+        echo(f"everybody who is signed in sees {info.name}")
     else:
-        say(f"{info.name} is {_seen_by(now.members)}")
+        echo(f"{info.name} is {_seen_by(now.members)}")
 
 
 def _seen_by(members: Sequence[str]) -> str:

@@ -4,7 +4,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.commands.console import ByName, DatasetName, JsonFlag, confirm, say, say_json, say_table, shell_quote, tell
+from app.commands.console import (
+    ByName,
+    DatasetName,
+    JsonFlag,
+    confirm,
+    echo,
+    echo_json,
+    echo_table,
+    inform,
+    shell_quote,
+)
 
 if TYPE_CHECKING:
     from app.services.app_context import AppContext
@@ -50,7 +60,7 @@ def delete(
         gone = deletions.delete_dataset(opened, info.id, person(by))
     else:
         gone = deletions.delete_round(opened, found.id, person(by))
-    _say_deleted(gone, "deleted", as_json=as_json)
+    _echo_deleted(gone, "deleted", as_json=as_json)
 
 
 def remove_images(
@@ -104,7 +114,7 @@ def remove_images(
     if removal.ids and not yes:
         confirm(f"{info.name}: {removal.text} ({what}). Remove them?", doing="remove")
     gone = removals.remove(opened, info.id, chosen, person(by), what=what, expected=len(removal.ids) or None)
-    _say_deleted(gone, "removed", as_json=as_json)
+    _echo_deleted(gone, "removed", as_json=as_json)
 
 
 def _checked_images(opened: "AppContext", chosen: "RemovalFilter", found: str) -> list[int]:
@@ -153,9 +163,9 @@ def undo_import(
         ]
         columns = ["import", "at", "source", "undo"]
         if as_json:
-            say_json([dict(zip(columns, row, strict=True)) for row in rows])
+            echo_json([dict(zip(columns, row, strict=True)) for row in rows])
         else:
-            say_table(columns, rows, numbers=["import"])
+            echo_table(columns, rows, numbers=["import"])
         return
     chosen = next((one.id for one, _ in found if number in (None, one.id)), None)
     if chosen is None:
@@ -166,7 +176,7 @@ def undo_import(
     effect = import_undo.preview_undo(opened, chosen)
     if not yes:
         confirm(f"import {chosen} into {info.name}: {effect.text}. Undo it?", doing="undo it")
-    _say_deleted(import_undo.undo(opened, chosen, person(by)), "undone", as_json=as_json)
+    _echo_deleted(import_undo.undo(opened, chosen, person(by)), "undone", as_json=as_json)
 
 
 def restore(
@@ -188,25 +198,25 @@ def restore(
     if name is not None:
         restored = deletions.restore(opened, deletions.find(opened, name).id)
         if as_json:
-            say_json({"restored": restored})
+            echo_json({"restored": restored})
         else:
-            say(f"restored {restored}")
+            echo(f"restored {restored}")
         return
     found = deletions.restorable(opened)
     if as_json:
-        say_json([{"name": one.name, "held": one.held, "days_left": deletions.days_left(one)} for one in found])
+        echo_json([{"name": one.name, "held": one.held, "days_left": deletions.days_left(one)} for one in found])
         return
     rows = [(one.name, deletions.contents_text(one.held), one.deleted_by, deletions.days_left(one)) for one in found]
-    say_table(["name", "held", "by", "days left"], rows, numbers=["days left"])
+    echo_table(["name", "held", "by", "days left"], rows, numbers=["days left"])
     if not found:
-        tell("nothing was deleted in the last week")
+        inform("nothing was deleted in the last week")
 
 
-def _say_deleted(gone: "Deletion", word: str, *, as_json: bool) -> None:
+def _echo_deleted(gone: "Deletion", word: str, *, as_json: bool) -> None:
     from app.services import deletions
 
     if as_json:
-        say_json({word: gone.name, "held": gone.held})
+        echo_json({word: gone.name, "held": gone.held})
         return
-    say(f"{word} {gone.name}: {deletions.contents_text(gone.held)}")
-    tell(f"bring it back within a week: python -m app restore {shell_quote(gone.name)}")
+    echo(f"{word} {gone.name}: {deletions.contents_text(gone.held)}")
+    inform(f"bring it back within a week: python -m app restore {shell_quote(gone.name)}")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.commands.console import DatasetName, JsonFlag, fail, help_of, progress_bar, say, say_json, say_table, tell
+from app.commands.console import DatasetName, JsonFlag, echo, echo_json, echo_table, fail, help_of, inform, progress_bar
 from core.data.export.items import ExportFormat, ExportOptions, Link, UnusablePolicy
 from core.data.masks.items import Per
 from core.types import counted
@@ -101,7 +101,7 @@ def export(
         }  # fmt: skip
         _show(seen.counts, seen.known, whole, as_json=as_json)
         for note in () if as_json else seen.notes:
-            say(f"{note}.")
+            echo(f"{note}.")
         return
     queued = exports.add_export(opened, request)
     try:
@@ -122,7 +122,7 @@ def export(
     _show(done.manifest["counts"], done.manifest["known"], whole, as_json=as_json)
     if not as_json:
         placed = ", ".join(f"{count:,} by {how}" for how, count in done.manifest["files"]["placed"].items())
-        say(f"wrote {done.path}" + (f" ({placed})" if placed else ""))
+        echo(f"wrote {done.path}" + (f" ({placed})" if placed else ""))
 
 
 def apply_(*, patch_file: PatchFile, target: Target, as_json: JsonFlag = False) -> None:
@@ -153,7 +153,7 @@ def revert_(*, patch_file: PatchFile, target: Target, as_json: JsonFlag = False)
 
 def _show(counts: dict[str, Any], known: dict[str, Any], whole: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
-        say_json(whole)
+        echo_json(whole)
         return
     aside = {"left out": sum(counts["left_out"].values()), "apart": sum(counts["apart"].values())}
     parts = [counted(counts["items"], "image")]
@@ -167,31 +167,31 @@ def _show(counts: dict[str, Any], known: dict[str, Any], whole: dict[str, Any], 
     else:
         parts.append(f"{counted(counts['changed'], 'label')} changed")
         nothing, unit = "(none)", "labels"
-    say(", ".join(parts + [f"{count:,} {what}" for what, count in aside.items() if count]))
+    echo(", ".join(parts + [f"{count:,} {what}" for what, count in aside.items() if count]))
     pairs = [(each["given"] or nothing, each["label"] or nothing, each["count"]) for each in counts["by_pair"][:SHOWN]]
     if pairs:
-        say_table(["from", "to", unit], pairs, numbers=[unit])
+        echo_table(["from", "to", unit], pairs, numbers=[unit])
     wrong = known["wrong_labels"]
-    say(wrong["text"] if wrong else "Wrong labels: unknown; no round has judged them.")
+    echo(wrong["text"] if wrong else "Wrong labels: unknown; no round has judged them.")
     for act in known["bulk_acts"]:
-        say(f"accepted in bulk: {act['size']:,} ({act['set']}). {act['text']}")
+        echo(f"accepted in bulk: {act['size']:,} ({act['set']}). {act['text']}")
 
 
 def _show_applied(applied: "Applied", word: str, *, as_json: bool) -> None:
     if as_json:
-        say_json(applied)
+        echo_json(applied)
         return
     if applied.already and not applied.changed:
-        say(f"it is applied already, nothing was changed; its {applied.already:,} labels are as it says")
+        echo(f"it is applied already, nothing was changed; its {applied.already:,} labels are as it says")
     else:
         before = f", {applied.already:,} were before" if applied.already else ""
-        say(f"{counted(applied.changed, 'label')} {word}{before}")
+        echo(f"{counted(applied.changed, 'label')} {word}{before}")
     if applied.unchecked:
-        tell(f"{applied.unchecked:,} of them were found by their path alone: neither hash nor file was there")
+        inform(f"{applied.unchecked:,} of them were found by their path alone: neither hash nor file was there")
     for path in applied.missing[:SHOWN]:
-        tell(f"not there: {path}")
+        inform(f"not there: {path}")
     if len(applied.missing) > SHOWN:
-        tell(f"and {len(applied.missing) - SHOWN:,} more were not there")
+        inform(f"and {len(applied.missing) - SHOWN:,} more were not there")
 
 
 for name, command in {"apply": apply_, "revert": revert_}.items():

@@ -2,7 +2,7 @@
 
 import typer
 
-from app.commands.console import JsonFlag, help_of, progress_bar, say, say_json
+from app.commands.console import JsonFlag, echo, echo_json, help_of, progress_bar
 
 files = typer.Typer(name="files", rich_markup_mode=None, no_args_is_help=True)
 
@@ -24,9 +24,9 @@ def publish(*, as_json: JsonFlag = False) -> None:
         count = publish_files(settings(), lambda done, name: show(done, 0, name))
     where = shown_url(settings().files_url)
     if as_json:
-        say_json({"files": count, "url": where})
+        echo_json({"files": count, "url": where})
         return
-    say(f"files: {count:,} of this home are behind {where}")
+    echo(f"files: {count:,} of this home are behind {where}")
 
 
 files.callback(help="Files that several homes share behind a URL.")(lambda: None)

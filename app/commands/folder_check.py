@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.commands.console import progress_bar, say, say_table, shell_quote, tell, whole_percent
+from app.commands.console import echo, echo_table, inform, progress_bar, shell_quote, whole_percent
 from core.data.formats.source import SourceFormat, existing_root
 from core.data.storage import is_within
 from core.types import DatasetError, ExportError, counted
@@ -105,9 +105,9 @@ def check(
             values = findings(found) | {"seconds": seconds}
             write_atomically(json_to.expanduser().absolute(), json.dumps(values, ensure_ascii=False, indent=2).encode())
         prune(chosen.files / "images", chosen.cache_bytes)
-        _say(found, stages, report)
+        _echo_result(found, stages, report)
         if not open_:
-            tell(f"go on in the app with these findings: python -m app check {shell_quote(str(source))} --open")
+            inform(f"go on in the app with these findings: python -m app check {shell_quote(str(source))} --open")
             return
         address = _import(open_app(chosen), request, found, place, port)
     _serve(address, port)
@@ -156,12 +156,12 @@ def _serve(address: str, port: int) -> None:
     is_served = serves_home(port, settings())
     if not is_served:
         refuse_unusable_port("127.0.0.1", port)
-    say(f"review it at {address}")
+    echo(f"review it at {address}")
     subprocess.Popen(  # noqa: S603  own module
         [sys.executable, "-m", "app.commands.installation", address, str(port)], start_new_session=True
     )
     if is_served:
-        tell(f"{user_of(port)} serves it already")
+        inform(f"{user_of(port)} serves it already")
         return
     serve(address="127.0.0.1", port=port)
 
@@ -185,14 +185,14 @@ def _progress_stages() -> "Iterator[Stages]":
         yield Stages(show)
 
 
-def _say(found: "FolderCheck", stages: "Stages", report: Path) -> None:
+def _echo_result(found: "FolderCheck", stages: "Stages", report: Path) -> None:
     """Print the counts of findings, the first suspects, and the path of the report."""
     from app.commands.check_report import findings
     from core.types import Severity
 
     values, images = findings(found), found.images
     spent = sum(stages.seconds.values())
-    say(f"{values['source']}: {counted(values['images'], 'image')}, checked in {spent:.0f} s")
+    echo(f"{values['source']}: {counted(values['images'], 'image')}, checked in {spent:.0f} s")
     outlying = len(images.outliers or ())
     rows = [
         (len(values["suspects"]), "labels that the model contradicts") if found.judgement is not None else None,
@@ -201,20 +201,20 @@ def _say(found: "FolderCheck", stages: "Stages", report: Path) -> None:
         (outlying, "outliers"),
         (len(images.empty), "images without content"),
     ]
-    say_table(["found", ""], [(f"{row[0]:,}", row[1]) for row in rows if row], numbers=["found"])
+    echo_table(["found", ""], [(f"{row[0]:,}", row[1]) for row in rows if row], numbers=["found"])
     if found.judgement is None:
-        say(found.unjudged)
+        echo(found.unjudged)
     else:
-        say("How many labels are wrong: unknown, until people judge a random sample.")
+        echo("How many labels are wrong: unknown, until people judge a random sample.")
         first = values["suspects"][:_SHOWN]
         columns = ("most suspicious", "given", "suggested", "model's own estimate")
-        say_table(columns, [(one["path"], one["given"], one["suggested"], _percent(one)) for one in first])
+        echo_table(columns, [(one["path"], one["given"], one["suggested"], _percent(one)) for one in first])
     left_out = [one for one in found.folder.problems.kept if one.severity is Severity.ERROR]
     count = sum(count for (severity, _), count in found.folder.problems.counts.items() if severity is Severity.ERROR)
-    say_table(("left out", "problem", "cure"), [(one.path, one.message, one.cure) for one in left_out[:_SHOWN]])
+    echo_table(("left out", "problem", "cure"), [(one.path, one.message, one.cure) for one in left_out[:_SHOWN]])
     if count > _SHOWN:
-        tell(f"left out: {counted(count, 'file')}; the report names them")
-    say(f"report: {report}")
+        inform(f"left out: {counted(count, 'file')}; the report names them")
+    echo(f"report: {report}")
 
 
 def _percent(suspect: dict[str, Any]) -> str:

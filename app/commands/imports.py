@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.commands.console import DatasetName, JsonFlag, fail, progress_bar, say, say_json, say_table, shell_quote, tell
+from app.commands.console import (
+    DatasetName,
+    JsonFlag,
+    echo,
+    echo_json,
+    echo_table,
+    fail,
+    inform,
+    progress_bar,
+    shell_quote,
+)
 from core.data.formats.source import SourceFormat
 from core.types import counted
 
@@ -243,19 +253,19 @@ def _import(opened: "AppContext", request: "ImportRequest", *, as_json: bool) ->
         raise
     if done.status is not JobStatus.DONE:
         for each in imports.problems(opened, import_id, limit=FIRST):
-            tell(f"{each.severity}: {each.path}: {each.message}; cure: {each.cure}")
+            inform(f"{each.severity}: {each.path}: {each.message}; cure: {each.cure}")
         for gone in imports.gone_classes(done):
-            tell(f"{gone.name}: {_class_options(gone)}")
+            inform(f"{gone.name}: {_class_options(gone)}")
         for question in imports.open_questions(done):
-            tell(f"question: {_question_text(question)}")
+            inform(f"question: {_question_text(question)}")
         fail(done.message)
     if as_json:
-        say_json({"import": import_id, "dataset": done.dataset_id, "name": request.name, "report": done.report})
+        echo_json({"import": import_id, "dataset": done.dataset_id, "name": request.name, "report": done.report})
         return
     report = done.report or {}
     classes = counted(sum(name != "" for name in report.get("classes", {})), "class", "classes")
     masks = f", {report['masks']:,} of them with a mask" if "masks" in report else ""
-    say(f"{request.name}: {counted(report.get('images', done.done), 'image')} in {classes}{masks}")
+    echo(f"{request.name}: {counted(report.get('images', done.done), 'image')} in {classes}{masks}")
     if report.get("pixels"):
         total = max(sum(report["pixels"].values()), 1)
         every = len(report["pixels"]) <= CLASSES_SHOWN
@@ -264,15 +274,15 @@ def _import(opened: "AppContext", request: "ImportRequest", *, as_json: bool) ->
             for name, pixels in report["pixels"].items()
             if pixels or every
         ]
-        say_table(["class", "images", "pixels"], counts, numbers=["images", "pixels"])
+        echo_table(["class", "images", "pixels"], counts, numbers=["images", "pixels"])
         if len(counts) < len(report["pixels"]):
-            say(f"and {counted(len(report['pixels']) - len(counts), 'class', 'classes')} without a pixel")
+            echo(f"and {counted(len(report['pixels']) - len(counts), 'class', 'classes')} without a pixel")
     _report_differing(report.get("annotators_differ", 0))
     if removed := report.get("stays_removed"):
-        tell(f"{removed:,} {'image' if removed == 1 else 'images'} removed by hand stay removed, unless --bring-back")
+        inform(f"{removed:,} {'image' if removed == 1 else 'images'} removed by hand stay removed, unless --bring-back")
     _report_corrected(report.get("mended", {}))
     _report_problems(imports.problem_counts(opened, import_id), request.name)
-    tell(f"next: {_next_command(opened, done.dataset_id, shell_quote(request.name))}")
+    inform(f"next: {_next_command(opened, done.dataset_id, shell_quote(request.name))}")
 
 
 def _next_command(opened: "AppContext", dataset_id: int | None, name: str) -> str:
@@ -287,17 +297,17 @@ def _next_command(opened: "AppContext", dataset_id: int | None, name: str) -> st
 def _report_differing(count: int) -> None:
     """Print the number of images whose annotators differ."""
     if count:
-        tell(f"{count:,} images whose annotators disagree: they await a second opinion after the next round")
+        inform(f"{count:,} images whose annotators disagree: they await a second opinion after the next round")
 
 
 def _report_corrected(counts: "dict[str, int]") -> None:
     """Print the number of masks in the source that differ from those in the dataset."""
     if counts.get("taken"):
-        tell(f"{counts['taken']:,} images corrected elsewhere: their masks are your edits now; undo reverts them")
+        inform(f"{counts['taken']:,} images corrected elsewhere: their masks are your edits now; undo reverts them")
     if counts.get("open"):
-        tell(f"{counts['open']:,} images have other masks in the source than here; take these with --take-masks")
+        inform(f"{counts['open']:,} images have other masks in the source than here; take these with --take-masks")
     if counts.get("left"):
-        tell(f"{counts['left']:,} images with other masks in the source were decided on here, and left as they are")
+        inform(f"{counts['left']:,} images with other masks in the source were decided on here, and left as they are")
 
 
 def _url_of(opened: "AppContext", named: Path) -> str:
@@ -320,7 +330,7 @@ def _absolute(text: str) -> str:
 def _show_preview(seen: "ImportPreview", name: str, *, as_json: bool) -> None:
     classes = {label or "(no label)": count for label, count in seen.class_counts.items()}
     if as_json:
-        say_json(
+        echo_json(
             {
                 "name": name,
                 "format": seen.format,
@@ -343,17 +353,17 @@ def _show_preview(seen: "ImportPreview", name: str, *, as_json: bool) -> None:
         return
     why = f" ({seen.detection.why})" if seen.detection else ""
     if seen.remembered:
-        tell(f"as in earlier imports: {_as_options(seen.remembered)}; --forget-answers reads it anew")
-    say(f"{name}: {counted(seen.images, 'image')}{'' if seen.complete else ' or more'} as {seen.format}{why}")
+        inform(f"as in earlier imports: {_as_options(seen.remembered)}; --forget-answers reads it anew")
+    echo(f"{name}: {counted(seen.images, 'image')}{'' if seen.complete else ' or more'} as {seen.format}{why}")
     if seen.table is None:
-        say_table(["class", "images"], classes.items(), numbers=["images"])
+        echo_table(["class", "images"], classes.items(), numbers=["images"])
     else:
-        say(f"{seen.masks:,} of them with a mask")
-        say_table(["split", "images"], seen.split_counts.items(), numbers=["images"])
+        echo(f"{seen.masks:,} of them with a mask")
+        echo_table(["split", "images"], seen.split_counts.items(), numbers=["images"])
         _show_masks(seen, seen.table)
     _report_differing(seen.annotators_differ)
     for each in seen.problems[:SHOWN]:
-        tell(f"{each.severity}: {each.path}: {each.message}; cure: {each.cure}")
+        inform(f"{each.severity}: {each.path}: {each.message}; cure: {each.cure}")
 
 
 def _as_options(remembered: "Mapping[str, Any]") -> str:
@@ -377,10 +387,10 @@ def _show_masks(seen: "ImportPreview", table: "ClassTable") -> None:
     if shares is not None:
         rows.append(("(unlabelled)", "", "", f"{shares.unlabelled:.1%}"))
         left = f", {shares.left_out:,} of them left out" if shares.left_out else ""
-        say(f"counted in {counted(shares.read, 'mask')}{left}:")
-    say_table(["class", "colour", "masks", "pixels"], rows, numbers=["masks", "pixels"])
+        echo(f"counted in {counted(shares.read, 'mask')}{left}:")
+    echo_table(["class", "colour", "masks", "pixels"], rows, numbers=["masks", "pixels"])
     if len(listed) < len(table):
-        say(f"and {len(table) - len(listed):,} more classes")
+        echo(f"and {len(table) - len(listed):,} more classes")
     if seen.meaning.decisions:
         meanings = [
             (
@@ -391,9 +401,9 @@ def _show_masks(seen: "ImportPreview", table: "ClassTable") -> None:
             )
             for each in seen.meaning.decisions
         ]
-        say_table(["value", "means", "ground", "pixels"], meanings, numbers=["pixels"])
+        echo_table(["value", "means", "ground", "pixels"], meanings, numbers=["pixels"])
     for question in seen.meaning.questions:
-        tell(f"{'question' if question.blocking else 'note'}: {_question_text(question)}")
+        inform(f"{'question' if question.blocking else 'note'}: {_question_text(question)}")
 
 
 def _class_options(gone: "GoneClass") -> str:
@@ -419,6 +429,6 @@ def _question(question: "Question") -> dict[str, Any]:
 
 def _report_problems(counts: "Sequence[tuple[str, str, int]]", name: str) -> None:
     for severity, kind, count in counts:
-        tell(f"{severity}: {count:,} x {kind}")
+        inform(f"{severity}: {count:,} x {kind}")
     if counts:
-        tell(f"see them with: python -m app datasets problems {shell_quote(name)}")
+        inform(f"see them with: python -m app datasets problems {shell_quote(name)}")

@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from app.commands.console import FAILED, JsonFlag, fail, say, say_json
+from app.commands.console import FAILED, JsonFlag, echo, echo_json, fail
 
 SCRIPT = Path(__file__).parents[2] / "streamlit_app.py"
 _SERVE_SECONDS = 60.0
@@ -55,7 +55,7 @@ def _check_worker() -> None:
     slot = slot_name(opened.settings)
     if not is_beating(opened, slot):
         fail(f"worker {slot} is silent; start it, and see {opened.settings.worker_log}")
-    say(f"worker {slot} is alive")
+    echo(f"worker {slot} is alive")
 
 
 def serve(
@@ -130,10 +130,10 @@ def doctor(
         found.append(check)
         if not as_json:
             cure = f"\n                 -> {check.cure}" if check.cure else ""
-            say(f"{MARKS[check.state]}  {check.name}: {check.text}{cure}")
+            echo(f"{MARKS[check.state]}  {check.name}: {check.text}{cure}")
     faults = sum(check.state is State.FAULT for check in found)
     if as_json:
-        say_json(found)
+        echo_json(found)
     elif faults:
-        say(f"{faults} {'fault' if faults == 1 else 'faults'}")
+        echo(f"{faults} {'fault' if faults == 1 else 'faults'}")
     raise typer.Exit(FAILED if faults else 0)

@@ -13,13 +13,13 @@ from app.commands.console import (
     DatasetName,
     JsonFlag,
     can_ask,
+    echo,
+    echo_json,
+    echo_table,
     fail,
+    inform,
     progress_bar,
-    say,
-    say_json,
-    say_table,
     shell_quote,
-    tell,
 )
 from core.types import counted
 
@@ -111,7 +111,7 @@ def predict(
     values |= _count_values(tally, len(images), names) | {"problems": problems.kept}
     values |= {"seconds": round(time.monotonic() - started, 2)}
     if as_json:
-        say_json(values)
+        echo_json(values)
     else:
         _show(values, chosen, problems.kept)
 
@@ -130,7 +130,7 @@ def models(*, dataset: DatasetName, as_json: JsonFlag = False) -> None:
     info = get_dataset(opened, dataset)
     found = [_facts(of_round, kept) for of_round in networks_of(opened, info.id) for kept in of_round.networks]
     if as_json:
-        say_json(found)
+        echo_json(found)
         return
     columns = ("round", "network", "model", "hash", "MB", "accuracy", "mIoU", "asked")
     rows = [
@@ -147,10 +147,10 @@ def models(*, dataset: DatasetName, as_json: JsonFlag = False) -> None:
         for each in found
     ]
     if found:
-        say_table(columns, rows, numbers=("round", "MB", "accuracy", "mIoU"))
-        tell(f"ask them: python -m app predict {shell_quote(info.name)} FOLDER --to NEW")
+        echo_table(columns, rows, numbers=("round", "MB", "accuracy", "mIoU"))
+        inform(f"ask them: python -m app predict {shell_quote(info.name)} FOLDER --to NEW")
     else:
-        tell(f"no network is kept; start a round: python -m app round {shell_quote(info.name)}")
+        inform(f"no network is kept; start a round: python -m app round {shell_quote(info.name)}")
 
 
 def import_predictions(
@@ -240,12 +240,14 @@ def export_predictions(
     else:
         count = predictions.export(opened, found.id, target, archives=npz)
     if as_json:
-        say_json({"round": found.number, "images": count, "path": target})
+        echo_json({"round": found.number, "images": count, "path": target})
         return
     what = "issues" if issues else "predictions"
-    say(f"{found.name} of {found.dataset}: {what} of {counted(count, 'image')} in {target}")
+    echo(f"{found.name} of {found.dataset}: {what} of {counted(count, 'image')} in {target}")
     if not issues and predictions.exports_likeliest(opened, found.id):
-        say("kept are the five likeliest classes and the given one of each image: the others share evenly what is left")
+        echo(
+            "kept are the five likeliest classes and the given one of each image: the others share evenly what is left"
+        )
 
 
 def _facts(of_round: "RoundNetworks", kept: "KeptNetwork") -> dict[str, Any]:
@@ -276,31 +278,31 @@ def _count_values(tally: "PredictionCounts", images: int, classes: tuple[str, ..
 
 def _show_plan(values: dict[str, Any], problems: "list[Problem]", *, as_json: bool) -> None:
     if as_json:
-        say_json(values)
+        echo_json(values)
         return
     networks, images = _networks(len(values["networks"])), counted(values["images"], "image")
-    say(f"would ask {networks} of round {values['round']} about {images}")
+    echo(f"would ask {networks} of round {values['round']} about {images}")
     _show_problems(problems)
 
 
 def _show(values: dict[str, Any], chosen: "RoundNetworks", problems: "list[Problem]") -> None:
     count, unit = _networks(len(chosen.predicting)), "images" if not values["path"].is_dir() else "pixels"
-    say(
+    echo(
         f"{counted(values['images'], 'image')} predicted by {count} of {chosen.round.name} in {values['seconds']:.0f} s"
     )
-    say_table(["class", unit], values["by_class"].items(), numbers=[unit])
+    echo_table(["class", unit], values["by_class"].items(), numbers=[unit])
     if values["unsure"]:
-        say(f"{values['unsure']:,} {unit} without a label: not sure enough")
+        echo(f"{values['unsure']:,} {unit} without a label: not sure enough")
     _show_problems(problems)
-    say(f"wrote {values['path']}")
-    tell(f"import it: python -m app import {shell_quote(str(values['path']))}")
+    echo(f"wrote {values['path']}")
+    inform(f"import it: python -m app import {shell_quote(str(values['path']))}")
 
 
 def _show_problems(problems: "list[Problem]") -> None:
     if not problems:
         return
-    say_table(["path", "problem", "cure"], [(one.path, one.message, one.cure) for one in problems[:SHOWN]])
-    tell(f"{len(problems):,} files were left out" if len(problems) > 1 else "one file was left out")
+    echo_table(["path", "problem", "cure"], [(one.path, one.message, one.cure) for one in problems[:SHOWN]])
+    inform(f"{len(problems):,} files were left out" if len(problems) > 1 else "one file was left out")
 
 
 def _networks(count: int) -> str:

@@ -14,14 +14,14 @@ from app.commands.console import (
     DatasetName,
     JsonFlag,
     confirm,
+    echo,
+    echo_hints,
+    echo_json,
+    echo_table,
     fail,
+    inform,
     progress_bar,
-    say,
-    say_hints,
-    say_json,
-    say_table,
     shell_quote,
-    tell,
     whole_percent,
 )
 from core.types import Finding, FindingFilter, FindingKind, Order, Status
@@ -155,7 +155,7 @@ def findings(
     several = _several_networks(opened, chosen.round_id)
     _print([_finding_values(finding, info, several=several) for finding in found], Form.JSON if as_json else form)
     if form is Form.TABLE and not as_json:
-        tell(f"{len(found):,} of {reviews.count(opened, chosen):,}" if found else "nothing fits")
+        inform(f"{len(found):,} of {reviews.count(opened, chosen):,}" if found else "nothing fits")
 
 
 def _several_networks(opened: "AppContext", round_id: int) -> bool:
@@ -196,7 +196,7 @@ def _place(finding: Finding) -> dict[str, int | None]:
 
 def _print(found: list[dict[str, Any]], form: Form) -> None:
     if form is Form.JSON:
-        say_json(found)
+        echo_json(found)
     elif form is Form.CSV:
         written = io.StringIO()
         writer = csv.DictWriter(written, list(found[0]) if found else ["finding"], lineterminator="\n")
@@ -207,7 +207,7 @@ def _print(found: list[dict[str, Any]], form: Form) -> None:
         regions = ("box", "area") if any(each["area"] is not None for each in found) else ()
         columns = ("name", *regions, "given", "suggested", "confidence", "status", "label", "by")
         rows = [[_cell(each[name]) for name in columns] for each in found]
-        say_table(columns, rows, numbers=["confidence", "area"])
+        echo_table(columns, rows, numbers=["confidence", "area"])
 
 
 def _cell(value: object) -> object:
@@ -259,28 +259,28 @@ def audit(
     if as_json:
         listed = [_card(place, card, info) for place, card in enumerate(cards)]
         more = {"recalibration": recalibration.as_json() if recalibration else None, "hints": hints, "cards": listed}
-        say_json(seen.as_json() | more)
+        echo_json(seen.as_json() | more)
         return
     order = "" if seen.audit.number == 1 else f", set {seen.audit.number} of its round: {1 - seen.audit.alpha:.4g} sure"
-    say(f"Audit {seen.audit.id} of {seen.audit.size:,} findings{order}: {seen.text}")
-    say(f"{reviews.share_text(seen.estimate)}." if seen.estimate else "Precision unknown: too few random verdicts.")
+    echo(f"Audit {seen.audit.id} of {seen.audit.size:,} findings{order}: {seen.text}")
+    echo(f"{reviews.share_text(seen.estimate)}." if seen.estimate else "Precision unknown: too few random verdicts.")
     if recalibration:
-        _say_recalibration(recalibration)
-    say_hints(hints)
+        _echo_recalibration(recalibration)
+    echo_hints(hints)
     rows = [
         (place + 1, card.name, class_name(info, card.given), class_name(info, card.pseudo), card.status.name.lower())
         for place, card in enumerate(cards)
     ]
-    say_table(["place", "name", "given", "suggested", "status"], rows, numbers=["place"])
-    tell(f"judge them in the browser: review?round={seen.audit.round_id}&audit={seen.audit.id}")
+    echo_table(["place", "name", "given", "suggested", "status"], rows, numbers=["place"])
+    inform(f"judge them in the browser: review?round={seen.audit.round_id}&audit={seen.audit.id}")
 
 
-def _say_recalibration(found: Any) -> None:  # noqa: ANN401  app.services.reviews.Recalibration, imported lazily
-    say(f"Threshold: {found.proposed_threshold or 'none proposed'} ({found.reason}).")
+def _echo_recalibration(found: Any) -> None:  # noqa: ANN401  app.services.reviews.Recalibration, imported lazily
+    echo(f"Threshold: {found.proposed_threshold or 'none proposed'} ({found.reason}).")
     if found.warning:
-        say(found.warning)
+        echo(found.warning)
     if found.wrong:
-        say(found.wrong.text)
+        echo(found.wrong.text)
 
 
 def _card(place: int, card: "Finding", info: "DatasetInfo") -> dict[str, Any]:
@@ -351,7 +351,7 @@ def accept(
     hints = reviews.hints(opened, chosen.round_id)
     if not as_json:
         _show_changes(seen, info)
-        say_hints(hints)
+        echo_hints(hints)
     if seen.left_out and not seen.count:
         fail(seen.left_out_words)
     if certified and seen.known.certificate is None:
@@ -360,7 +360,7 @@ def accept(
         )
     if dry_run or not seen.count:
         if as_json:
-            say_json({"accepted": 0, "would_change": seen.count, **_bulk_values(seen, info), "hints": hints})
+            echo_json({"accepted": 0, "would_change": seen.count, **_bulk_values(seen, info), "hints": hints})
         return
     if not yes:
         confirm(f"Accept {seen.count:,} suggestions?", doing="accept, or --dry-run to look")
@@ -370,11 +370,11 @@ def accept(
             report=lambda done, size: draw(done, size, f"accepted {done:,}"),
         )  # fmt: skip
     if as_json:
-        say_json({"accepted": saved.size, "changeset": saved.changeset, **_bulk_values(seen, info), "hints": hints})
+        echo_json({"accepted": saved.size, "changeset": saved.changeset, **_bulk_values(seen, info), "hints": hints})
         return
     word = "certified" if saved.known and saved.known["certified"] else "not certified"
-    say(f"accepted {saved.size:,} (changeset {saved.changeset}, {word})")
-    tell(f"take it back: python -m app undo {shell_quote(info.name)} --changeset {saved.changeset}")
+    echo(f"accepted {saved.size:,} (changeset {saved.changeset}, {word})")
+    inform(f"take it back: python -m app undo {shell_quote(info.name)} --changeset {saved.changeset}")
 
 
 def undo(
@@ -398,7 +398,9 @@ def undo(
     opened = app_context()
     info = get_dataset(opened, dataset)
     saved = reviews.undo(opened, info.id, by=person(by), changeset_id=changeset)
-    _say_undone(saved, "undone", f"{person(by)} has nothing to undo in {info.name}; --by names another person", as_json)
+    _echo_undone(
+        saved, "undone", f"{person(by)} has nothing to undo in {info.name}; --by names another person", as_json
+    )
 
 
 def redo(*, dataset: DatasetName, by: ByName = "", as_json: JsonFlag = False) -> None:
@@ -413,16 +415,18 @@ def redo(*, dataset: DatasetName, by: ByName = "", as_json: JsonFlag = False) ->
     opened = app_context()
     info = get_dataset(opened, dataset)
     saved = reviews.redo(opened, info.id, by=person(by))
-    _say_undone(saved, "redone", f"{person(by)} has nothing to redo in {info.name}; --by names another person", as_json)
+    _echo_undone(
+        saved, "redone", f"{person(by)} has nothing to redo in {info.name}; --by names another person", as_json
+    )
 
 
-def _say_undone(saved: "Saved", word: str, nothing: str, as_json: bool) -> None:  # noqa: FBT001  passed on unchanged
+def _echo_undone(saved: "Saved", word: str, nothing: str, as_json: bool) -> None:  # noqa: FBT001  passed on unchanged
     if saved.undone is None:
         fail(nothing)
     if as_json:
-        say_json({word: saved.undone, "changeset": saved.changeset})
+        echo_json({word: saved.undone, "changeset": saved.changeset})
     else:
-        say(f"{word}: {saved.undone.text}")
+        echo(f"{word}: {saved.undone.text}")
 
 
 def _show_changes(seen: "BulkPreview", info: "DatasetInfo") -> None:
@@ -431,14 +435,14 @@ def _show_changes(seen: "BulkPreview", info: "DatasetInfo") -> None:
         if seen.threshold is None
         else f"at {seen.threshold:.2f} and above"
     )
-    say(f"{seen.count:,} labels would change {where}. {seen.known.text}")
+    echo(f"{seen.count:,} labels would change {where}. {seen.known.text}")
     if seen.known.precision is None and seen.known.model is not None:
-        say(f"The model's own estimate, unverified: {whole_percent(seen.known.model)} of them right.")
+        echo(f"The model's own estimate, unverified: {whole_percent(seen.known.model)} of them right.")
     if seen.left_out:
-        say(seen.left_out_words)
+        echo(seen.left_out_words)
     rows = [(each["from"], each["to"], each["count"]) for each in _changes(seen, info)]
     if rows:
-        say_table(["from", "to", "labels"], rows, numbers=["labels"])
+        echo_table(["from", "to", "labels"], rows, numbers=["labels"])
 
 
 def _bulk_values(seen: "BulkPreview", info: "DatasetInfo") -> dict[str, Any]:

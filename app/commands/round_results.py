@@ -10,14 +10,14 @@ from app.commands.console import (
     DatasetName,
     JsonFlag,
     can_ask,
+    echo,
+    echo_hints,
+    echo_json,
+    echo_table,
     fail,
+    inform,
     progress_bar,
-    say,
-    say_hints,
-    say_json,
-    say_table,
     shell_quote,
-    tell,
 )
 from core.types import JobStatus, counted
 
@@ -67,9 +67,9 @@ def show_round(opened: "AppContext", chosen: "RoundInfo", *, as_json: bool) -> N
 
     info = rounds.get_round(opened, chosen.id)
     if as_json:
-        say_json(info)
+        echo_json(info)
     else:
-        say(f"{info.name} of {info.dataset}: {info.status}")
+        echo(f"{info.name} of {info.dataset}: {info.status}")
 
 
 def finish_round(opened: "AppContext", ended: "RoundInfo", *, as_json: bool) -> None:
@@ -81,11 +81,11 @@ def finish_round(opened: "AppContext", ended: "RoundInfo", *, as_json: bool) -> 
     if ended.status is not JobStatus.DONE:
         fail(ended.message or f"{ended.name} of {ended.dataset} was {ended.status}")
     if not ended.recipe.finds:
-        say_impact(opened, ended, as_json=as_json)
+        echo_impact(opened, ended, as_json=as_json)
         return
     compared, hints = rounds.compare(opened, [ended.id])[0], reviews.hints(opened, ended.id)
     if as_json:
-        say_json(
+        echo_json(
             {
                 "round": ended,
                 "suspicious": compared.suspicious,
@@ -99,29 +99,29 @@ def finish_round(opened: "AppContext", ended: "RoundInfo", *, as_json: bool) -> 
         )
         return
     if not ended.recipe.suggests:
-        say(f"{ended.name} of {ended.dataset}: {counted(compared.proposed, 'image')} to label")
-        tell("label them in the browser: python -m app serve")
+        echo(f"{ended.name} of {ended.dataset}: {counted(compared.proposed, 'image')} to label")
+        inform("label them in the browser: python -m app serve")
         return
     proposed = f"{compared.proposed:,} proposed for unlabelled data"
     suspicious = f"{compared.suspicious:,} suspicious {label_kind(ended.task).reviewed}"
     found, show = suspicious + f", {proposed}," * bool(compared.proposed), ""
     if ended.recipe.proposes:
         found, show = proposed, " --show unlabelled"
-    say(f"{ended.name} of {ended.dataset}: {found} in {compared.seconds or 0:.0f} s")
+    echo(f"{ended.name} of {ended.dataset}: {found} in {compared.seconds or 0:.0f} s")
     for name, value in compared.numbers.items():
         number = f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
-        say(f"  {_NUMBERS.get(name, name.replace('_', ' '))}: {number}")
+        echo(f"  {_NUMBERS.get(name, name.replace('_', ' '))}: {number}")
     for network in compared.metrics.get("networks", ()):
         weight = f"weight {network['weight']:.2f}, " if "weight" in network else ""
         agreement, likelihood = network["agreement"], network["log_likelihood"]
-        say(f"  {network['model']}: {weight}agreement {agreement:.4g}, log likelihood {likelihood:.4g}")
+        echo(f"  {network['model']}: {weight}agreement {agreement:.4g}, log likelihood {likelihood:.4g}")
     if compared.wrong:
-        say(compared.wrong.text)
-    say_hints(hints)
-    tell(f"next: python -m app findings {shell_quote(ended.dataset)}{show}, or in the browser: python -m app serve")
+        echo(compared.wrong.text)
+    echo_hints(hints)
+    inform(f"next: python -m app findings {shell_quote(ended.dataset)}{show}, or in the browser: python -m app serve")
 
 
-def say_impact(opened: "AppContext", ended: "RoundInfo", *, as_json: bool) -> None:
+def echo_impact(opened: "AppContext", ended: "RoundInfo", *, as_json: bool) -> None:
     """Print the result of a finished comparison."""
     from app.services.evaluation import impact as comparing
 
@@ -129,14 +129,14 @@ def say_impact(opened: "AppContext", ended: "RoundInfo", *, as_json: bool) -> No
     if impact is None:
         fail(f"{ended.name} of {ended.dataset} kept no result", "start it again")
     if as_json:
-        say_json({"round": ended, "worth": impact})
+        echo_json({"round": ended, "worth": impact})
         return
-    say(f"{ended.name} of {ended.dataset}. {impact['sentence']}")
+    echo(f"{ended.name} of {ended.dataset}. {impact['sentence']}")
     for line in comparing.remarks(impact):
-        say(line)
+        echo(line)
     words = comparing.class_words(impact)
-    say_table(["class", "images", "original", "cleaned", "difference", words.interval, words.p], _impact_rows(impact))
-    tell(words.note)
+    echo_table(["class", "images", "original", "cleaned", "difference", words.interval, words.p], _impact_rows(impact))
+    inform(words.note)
 
 
 def rounds_(*, dataset: DatasetName, as_json: JsonFlag = False) -> None:
@@ -160,33 +160,33 @@ def rounds_(*, dataset: DatasetName, as_json: JsonFlag = False) -> None:
     info = get_dataset(opened, dataset)
     past = history(opened, rounds.list_rounds(opened, info.id))
     if as_json:
-        say_json([_past_values(one, info) for one in past])
+        echo_json([_past_values(one, info) for one in past])
         return
     columns = (
         "round", "recipe", "status", "result", "suspicious", "decided", "wrong labels", "changed", "from given",
         "settings",
     )  # fmt: skip
-    say_table(
+    echo_table(
         columns, [_past_row(one) for one in past], numbers=("result", "suspicious", "decided", "changed", "from given")
     )
     newest = next((one for one in past if one.before is not None), None)
     if newest is not None and newest.before is not None and newest.before["pairs"]:
         unit = "labels" if newest.before["pixels"] is None else "pixels"
-        say(f"\n{newest.round.name} opened with these changes since round {newest.before['round']}:")
-        say_table(["from", "to", unit], _with_class_names(newest.before["pairs"][:_SHOWN], info), numbers=[unit])
+        echo(f"\n{newest.round.name} opened with these changes since round {newest.before['round']}:")
+        echo_table(["from", "to", unit], _with_class_names(newest.before["pairs"][:_SHOWN], info), numbers=[unit])
         if newest.verdicts:
             decided = [f"{newest.verdicts[name]:,} {name}" for name in _DECIDED if name in newest.verdicts]
-            say(f"decided in between: {', '.join(decided)}")
+            echo(f"decided in between: {', '.join(decided)}")
     for act in (act for one in reversed(past) for act in one.bulk_acts):
-        say(f"accepted in bulk in round {act.round}: {act.size:,} ({act.set}; {act.annotator}). {act.text}")
+        echo(f"accepted in bulk in round {act.round}: {act.size:,} ({act.set}; {act.annotator}). {act.text}")
     for change in reviews.class_history(opened, info.id):
-        say(f"{change.annotator} {change.text} ({change.decided_at:%Y-%m-%d})")
+        echo(f"{change.annotator} {change.text} ({change.decided_at:%Y-%m-%d})")
     for gone, restored in deletions.list_removals(opened, info.id):
         back = f", restored {restored:%Y-%m-%d %H:%M}" if restored else ""
         held = deletions.contents_text(gone.held)
-        say(f"{gone.deleted_at:%Y-%m-%d %H:%M} by {gone.deleted_by}: {gone.name} ({held}){back}")
+        echo(f"{gone.deleted_at:%Y-%m-%d %H:%M} by {gone.deleted_by}: {gone.name} ({held}){back}")
     if not past:
-        tell(f"no round yet; start one: python -m app round {shell_quote(info.name)}")
+        inform(f"no round yet; start one: python -m app round {shell_quote(info.name)}")
 
 
 def _leave_round(opened: "AppContext", started: "RoundInfo", *, goes_on: bool) -> None:
@@ -194,12 +194,12 @@ def _leave_round(opened: "AppContext", started: "RoundInfo", *, goes_on: bool) -
 
     if can_ask() and typer.confirm(f"\nCancel {started.name} of {started.dataset}?", default=False, err=True):
         rounds.cancel_round(opened, started.id)
-        tell("cancelled")
+        inform("cancelled")
         return
     name = shell_quote(started.dataset)
     how = "it continues in its worker" if goes_on else "it resumes as soon as a worker runs"
-    tell(f"left {started.name} of {started.dataset} as it is: {how}")
-    tell(f"watch it: python -m app round {name} --watch; cancel it: python -m app round {name} --cancel")
+    inform(f"left {started.name} of {started.dataset} as it is: {how}")
+    inform(f"watch it: python -m app round {name} --watch; cancel it: python -m app round {name} --cancel")
 
 
 def _words(seen: "RoundProgress") -> str:

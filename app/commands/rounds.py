@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.commands.console import ByName, DatasetName, JsonFlag, fail, progress_bar, say, say_json, shell_quote, tell
-from app.commands.round_results import finish_round, say_impact, show_round, watch_round
+from app.commands.console import ByName, DatasetName, JsonFlag, echo, echo_json, fail, inform, progress_bar, shell_quote
+from app.commands.round_results import echo_impact, finish_round, show_round, watch_round
 from core.config import ProbabilityMethod
 from core.types import ConfigError, JobStatus, Recipe, counted
 
@@ -119,7 +119,7 @@ def round_(
             config = _config(opened, info.id, recipe, options, networks or [])
             if dry_run:
                 own = _parse_settings(settings or [])
-                _say_plan(opened, info.id, recipe, config, own, as_json=as_json)
+                _echo_plan(opened, info.id, recipe, config, own, as_json=as_json)
                 return
             started = rounds.start_round(
                 opened, info.id, config, person(""), recipe=recipe, recipe_config=_parse_settings(settings or [])
@@ -163,7 +163,7 @@ def label(
     info = get_dataset(opened, dataset)
     if masks:
         labelling.use_masks(opened, info.id, classes or ())
-        say(f"the labels of {info.name} are masks; paint some in the browser: python -m app serve")
+        echo(f"the labels of {info.name} are masks; paint some in the browser: python -m app serve")
         return
     started = labelling.start_labelling(opened, info.id, person(""), classes=classes or ())
     if not detach and not started.status.ended:
@@ -173,8 +173,8 @@ def label(
     show_round(opened, started, as_json=as_json)
     if not as_json and started.status is JobStatus.DONE:
         left = labelling.labelling_state(opened, info.id).unlabelled
-        say(f"{counted(left, 'image')} without a label")
-        tell(f"label them in the browser: python -m app serve; then: python -m app round {shell_quote(info.name)}")
+        echo(f"{counted(left, 'image')} without a label")
+        inform(f"label them in the browser: python -m app serve; then: python -m app round {shell_quote(info.name)}")
 
 
 def impact(
@@ -205,7 +205,7 @@ def impact(
         found = comparing.newest(comparing.comparisons(opened, info.id))
         if found is None:
             fail(f"no comparison of {info.name} is done", f"start one: python -m app impact {shell_quote(info.name)}")
-        say_impact(opened, found.round, as_json=as_json)
+        echo_impact(opened, found.round, as_json=as_json)
         return
     started = comparing.start(opened, info.id, person(by), seeds=seeds)
     if detach:
@@ -266,7 +266,7 @@ def _parse_network(text: str) -> dict[str, Any]:
     return values
 
 
-def _say_plan(
+def _echo_plan(
     opened: "AppContext",
     dataset_id: int,
     recipe: Recipe,
@@ -291,12 +291,14 @@ def _say_plan(
         except ConfigError as error:
             why = str(error)
     if as_json:
-        say_json({"recipe": recipe, "config": config.to_json(), "seconds": seconds} | ({} if seconds else {"why": why}))
+        echo_json(
+            {"recipe": recipe, "config": config.to_json(), "seconds": seconds} | ({} if seconds else {"why": why})
+        )
         return
     epochs = f", {config.epochs} epochs" if config.method is ProbabilityMethod.FINE_TUNE else ""
     way = f"{config.folds} folds" if recipe.in_folds else recipe.goal
-    say(f"{config.method} of {config.model} at {config.seen_size} pixels, {way}{epochs}")
-    say(why if seconds is None else f"{preview.about_time(seconds)} on this machine")
+    echo(f"{config.method} of {config.model} at {config.seen_size} pixels, {way}{epochs}")
+    echo(why if seconds is None else f"{preview.about_time(seconds)} on this machine")
 
 
 def _parse_numbers(option: str, text: str | None) -> list[float] | None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from app.commands.console import DatasetName, JsonFlag, fail, help_of, say, say_json, say_table, tell
+from app.commands.console import DatasetName, JsonFlag, echo, echo_json, echo_table, fail, help_of, inform
 from core.types import counted
 
 tags = typer.Typer(name="tags", rich_markup_mode=None, no_args_is_help=True)
@@ -37,15 +37,15 @@ def import_(
     opened = app_context()
     done = import_tags(opened, get_dataset(opened, dataset).id, table, over_people=over_people)
     if as_json:
-        say_json(done)
+        echo_json(done)
     else:
-        say(f"{counted(done.stored, 'image')} tagged, {done.unchanged:,} were already")
+        echo(f"{counted(done.stored, 'image')} tagged, {done.unchanged:,} were already")
         if done.kept:
-            tell(f"{done.kept:,} images are as people tagged them; --over-people lets the table outweigh them")
+            inform(f"{done.kept:,} images are as people tagged them; --over-people lets the table outweigh them")
         for problem in done.problems[:_SHOWN]:
-            tell(f"{problem.path}: {problem.message}; {problem.cure}")
+            inform(f"{problem.path}: {problem.message}; {problem.cure}")
         for kind, count in Counter(problem.kind for problem in done.problems).items():
-            tell(f"{count:,} x {kind}")
+            inform(f"{count:,} x {kind}")
     if done.problems and not done.stored + done.unchanged + done.kept:
         fail(f"no row of {table.name} was used", "" if as_json else "see above")
 
@@ -65,11 +65,11 @@ def list_(*, dataset: DatasetName, from_masks: FromMasks = False, as_json: JsonF
     found = known_tags(opened, info.id, from_masks=from_masks)
     rows = [(one.name, [info.classes[number] for number in one.classes], one.by) for one in found]
     if as_json:
-        say_json([{"path": name, "tags": classes, "by": by} for name, classes, by in rows])
+        echo_json([{"path": name, "tags": classes, "by": by} for name, classes, by in rows])
         return
-    say_table(["path", "tags", "by"], [(name, "; ".join(classes), by) for name, classes, by in rows])
+    echo_table(["path", "tags", "by"], [(name, "; ".join(classes), by) for name, classes, by in rows])
     if not rows:
-        tell("no image has tags yet; import a table, or tag images on the Tags page")
+        inform("no image has tags yet; import a table, or tag images on the Tags page")
 
 
 def export(
@@ -91,9 +91,9 @@ def export(
     opened = app_context()
     count = export_tags(opened, get_dataset(opened, dataset).id, table, from_masks=from_masks)
     if as_json:
-        say_json({"rows": count, "table": str(table)})
+        echo_json({"rows": count, "table": str(table)})
     else:
-        say(f"{counted(count, 'image')} in {table}")
+        echo(f"{counted(count, 'image')} in {table}")
 
 
 def missing(*, dataset: DatasetName, as_json: JsonFlag = False) -> None:
@@ -118,11 +118,11 @@ def missing(*, dataset: DatasetName, as_json: JsonFlag = False) -> None:
         for one in find_doubts(opened, info.id)
     ]
     if as_json:
-        say_json(rows)
+        echo_json(rows)
         return
     columns = ("path", "class", "contradiction", "in", "pixels")
-    say_table(columns, [[one[column] for column in columns] for one in rows], numbers=["pixels"])
-    tell(f"{len(rows):,} contradictions" if rows else "tags and masks agree")
+    echo_table(columns, [[one[column] for column in columns] for one in rows], numbers=["pixels"])
+    inform(f"{len(rows):,} contradictions" if rows else "tags and masks agree")
 
 
 tags.callback(help="Classes that images show: import, list, export, and contradictions with masks.")(lambda: None)

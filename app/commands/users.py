@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.commands.console import ByName, JsonFlag, fail, help_of, say, say_json, say_table
+from app.commands.console import ByName, JsonFlag, echo, echo_json, echo_table, fail, help_of
 from core.types import LoggedAct, Role
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def add(
     opened = app_context()
     password = None if email and not password_stdin else _password(from_input=password_stdin)
     kept = people.add_user(opened, name, password, role, by=person(by), email=email or None)
-    say(f"added {kept} as {role}")
+    echo(f"added {kept} as {role}")
 
 
 def list_(*, as_json: JsonFlag = False) -> None:
@@ -59,7 +59,7 @@ def list_(*, as_json: JsonFlag = False) -> None:
 
     found = people.list_users(app_context())
     if as_json:
-        say_json(
+        echo_json(
             [
                 {"name": one.name, "role": one.role, "created_at": one.created_at, "signs_in_by": _ways(one)}
                 for one in found
@@ -67,7 +67,7 @@ def list_(*, as_json: JsonFlag = False) -> None:
         )
         return
     rows = [(one.name, one.role, f"{one.created_at:%Y-%m-%d}", ", ".join(_ways(one))) for one in found]
-    say_table(["name", "role", "since", "signs in by"], rows)
+    echo_table(["name", "role", "since", "signs in by"], rows)
 
 
 def remove(*, name: UserName, by: ByName = "") -> None:
@@ -80,7 +80,7 @@ def remove(*, name: UserName, by: ByName = "") -> None:
     from app.services import people
 
     people.remove_user(app_context(), name, by=person(by))
-    say(f"removed {name}")
+    echo(f"removed {name}")
 
 
 def password(*, name: UserName, password_stdin: FromInput = False, by: ByName = "") -> None:
@@ -94,7 +94,7 @@ def password(*, name: UserName, password_stdin: FromInput = False, by: ByName = 
 
     opened = app_context()
     people.set_password(opened, name, _password(from_input=password_stdin), by=person(by))
-    say(f"{name} has a new password")
+    echo(f"{name} has a new password")
 
 
 def email(
@@ -112,7 +112,7 @@ def email(
     from app.services import people
 
     people.set_email(app_context(), name, address or None, by=person(by))
-    say(f"{name} signs in by OpenID Connect as {address}" if address else f"{name} has no address now")
+    echo(f"{name} signs in by OpenID Connect as {address}" if address else f"{name} has no address now")
 
 
 def role(
@@ -130,7 +130,7 @@ def role(
     from app.services import people
 
     people.set_role(app_context(), name, new, by=person(by))
-    say(f"{name} is {new} now")
+    echo(f"{name} is {new} now")
 
 
 def log(
@@ -150,13 +150,13 @@ def log(
 
     found = people.log_entries(app_context(), act or [], limit)
     if as_json:
-        say_json(found)
+        echo_json(found)
         return
     rows = [
         (f"{one.happened_at:%Y-%m-%d %H:%M:%S}", one.act, one.actor, one.subject, one.address, _in_words(one.details))
         for one in found
     ]
-    say_table(["time", "act", "by", "of", "from", ""], rows)
+    echo_table(["time", "act", "by", "of", "from", ""], rows)
 
 
 def _ways(user: "User") -> list[str]:

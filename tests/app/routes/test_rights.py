@@ -80,7 +80,7 @@ OPS = {  # of POST /outfold/acts
     "redo": DECIDE, "note": DECIDE, "decide": DECIDE,
 }  # fmt: skip
 _SIGN_OUT = {"/outfold/sign_out", "/outfold/sign_out_everywhere", "/outfold/password"}  # would end the session
-TOLD = re.compile(r"the role (annotator|lead|admin) may not do this")
+REFUSAL = re.compile(r"the role (annotator|lead|admin) may not do this")
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +135,7 @@ def test_a_route_answers_only_users_with_its_right(
         return
     for role in Role:
         answer = clients[role].request(method, filled, json={})
-        refused = answer.status_code == 403 and TOLD.search(answer.text)
+        refused = answer.status_code == 403 and REFUSAL.search(answer.text)
         assert bool(refused) == (right is not ANYBODY and not role.may(right)), (role, answer.text)
 
 
@@ -145,7 +145,7 @@ def test_an_act_requires_its_own_right(op: str, clients: dict[Role | None, TestC
         body = {"client": f"{role}-{op}", "seq": 1, "round": 1, "op": op, "decisions": [], "name": "x"}
         for sent in (body, {"client": body["client"], "acts": [body]}):
             answer = clients[role].post("/outfold/acts", json=sent)
-            assert bool(TOLD.search(answer.text)) != role.may(OPS[op]), (role, answer.text)
+            assert bool(REFUSAL.search(answer.text)) != role.may(OPS[op]), (role, answer.text)
 
 
 def test_an_annotator_does_not_undo_the_bulk_act_of_a_lead(
