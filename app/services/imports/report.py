@@ -15,7 +15,7 @@ from app.services.imports.request import ImportRequest
 from core.data.formats.source import Problems
 from core.data.masks.store import mask_hash
 from core.data.windows import FULL, Window, window_text
-from core.types import Cure, FOLDS, counted, mask_dtype, widen
+from core.types import FOLDS, Cure, counted, mask_dtype, widen
 from db.queries import datasets, imports, incoming
 from db.queries.datasets import merges_of
 from db.queries.incoming import Arrival
