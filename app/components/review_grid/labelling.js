@@ -91,7 +91,7 @@ export class LabellingBar {
     const names = few.slice(0, NAMED).map((id) => className(this.classes, id));
     const more = few.length > NAMED ? ` and ${number(few.length - NAMED)} more` : "";
     fill(this.text, h("b", {}, number(total)), ` of ${number(goal)} labels for a first round`);
-    fill(this.few, few.length > 0 && `fewer than ${EACH}: ${names.join(", ")}${more}`);
+    fill(this.few, few.length > 0 && `fewer than ${EACH} labels: ${names.join(", ")}${more}`);
     this.start.hidden = !ready;
   }
 

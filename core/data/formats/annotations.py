@@ -16,7 +16,7 @@ from core.data.formats.mask_folders import bases, image_files
 from core.data.formats.source import READING, SPLITS, Problems, Question, ReadOptions, ask
 from core.data.formats.walk import folders_in, is_ignored
 from core.data.masks.colours import IGNORED
-from core.types import Cure, DatasetError
+from core.types import Cure, DatasetError, counted
 
 Value = TypeVar("Value")
 
@@ -146,7 +146,7 @@ class ImageIndex:
             self.problems.warn(
                 "not in the annotations",
                 ".",
-                f"{count:,} images are in no annotation file; they are left out",
+                f"in no annotation file, and left out: {counted(count, 'image')}",
                 f"nothing, if that is right; to have all images without labels: {Cure.FORMAT_UNLABELLED}",
             )
 
@@ -213,8 +213,8 @@ def boxes_question(count: int, options: ReadOptions) -> list[Question]:
         ask(
             "boxes",
             "boxes without a shape",
-            f"{count:,} annotations have a box and no shape, so their images come without a mask. Are the pixels of "
-            "these boxes to be ignored instead?",
+            f"Boxes without a shape: {counted(count, 'annotation')}, whose images come without a mask. Are the "
+            "pixels of these boxes to be ignored instead?",
             {"yes, ignore the boxes' pixels": "ignore", "no, skip these annotations": "skip"},
             blocking=False,
         )

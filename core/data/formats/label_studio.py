@@ -43,7 +43,7 @@ from core.data.masks.items import MaskItem, place_in
 from core.data.masks.runs import encode_brush
 from core.data.masks.segments import segments
 from core.data.storage import atomic_path, write_atomically
-from core.types import ClassTable, DatasetError, SourceSample, ignore_of
+from core.types import ClassTable, DatasetError, SourceSample, counted, ignore_of
 
 _TASKS, _CONFIG = "tasks.json", "label_config.xml"
 _LOCAL = "/data/local-files/?d="
@@ -267,7 +267,7 @@ def _note_undrawn(tasks: list[_Task], problems: Problems) -> None:
         problems.warn(
             "nothing drawn",
             tasks[0].path.name,
-            f"{count:,} tasks were submitted with nothing drawn; all of their image is background",
+            f"submitted with nothing drawn: {counted(count, 'task')}; the whole image is background",
             "nothing if that is right; else draw the objects, or cancel them in Label Studio",
         )
 
@@ -335,7 +335,7 @@ def _samples(tasks: list[_Task], images: ImageIndex, ids: dict[str, int], base: 
         images.problems.warn(
             "not a mask",
             kind,
-            f"{count:,} results are {kind}; only brush, polygon, rectangle and ellipse labels are read",
+            f"{counted(count, 'result')} of kind {kind}; only brush, polygon, rectangle and ellipse labels are read",
             "nothing",
         )
     images.note_unnamed()
@@ -344,7 +344,7 @@ def _samples(tasks: list[_Task], images: ImageIndex, ids: dict[str, int], base: 
 def _shape(result: dict[str, Any], ids: dict[str, int]) -> list[Any]:
     value, name, kind = result.get("value"), _label(result), _kind(result)
     if name is None or not isinstance(value, dict):
-        message = f"the result {result.get('id')}, a {result.get('type')}, has no label"
+        message = f"the result {result.get('id')} ({result.get('type')}) has no label"
         return [0, "fault", ["no label", message, "give it a label in Label Studio, or remove it"]]
     if kind == "percent":
         return [ids[name], kind, value.get("points")]

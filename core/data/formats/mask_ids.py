@@ -24,7 +24,7 @@ from core.data.masks.colours import IGNORED, class_table
 from core.data.masks.files import Survey, survey
 from core.data.masks.pixels import PixelCode
 from core.data.reading import spread
-from core.types import IGNORE, WIDE_IGNORE, ClassTable, Cure, DatasetError
+from core.types import IGNORE, WIDE_IGNORE, ClassTable, Cure, DatasetError, counted
 
 SAMPLED = 200  # masks examined if classes are named
 _SCANNED = 5_000  # masks whose ids are collected, spread over all, if classes are not named
@@ -225,8 +225,8 @@ def _ramp(surveyed: _SurveyedIds) -> tuple[int, int] | None:
     lost = ", stored as JPEG" if found.lossy else ""
     surveyed.ask(
         "smoothed masks",
-        f"{len(between):,} greys between 0 and 255, {surveyed.share(between):.1%} of the pixels: this looks like black "
-        f"and white masks with smoothed edges{lost}. Is it so?",
+        f"{counted(len(between), 'grey')} between 0 and 255, {surveyed.share(between):.1%} of the pixels: this looks "
+        f"like black and white masks with smoothed edges{lost}. Is it so?",
         Answer("yes, and what lies between is unlabelled", "threshold_masks", "ignore"),
         Answer("yes, cut them at 128", "threshold_masks", "half"),
         *(() if found.lossy else (Answer("no, every grey is a class of its own", "threshold_masks", "off"),)),

@@ -164,7 +164,7 @@ def test_tasks_with_nothing_drawn_are_counted(tmp_path: Path) -> None:
     draw_all(tmp_path, ["a.png", "b.png"])
     source = Source(save(tmp_path, task("a.png"), task("b.png", brush("cat"))), label_studio)
     assert source.kinds == {"project-1.json": "nothing drawn"}
-    assert "1 tasks" in source.problems.kept[0].message
+    assert "with nothing drawn: 1 task;" in source.problems.kept[0].message
 
 
 def test_json_min_is_refused_with_the_export_to_use(tmp_path: Path) -> None:
