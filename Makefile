@@ -14,12 +14,15 @@ bytecode := $(if $(PYTHONDONTWRITEBYTECODE),--compile-bytecode,)
 
 unit := $(addprefix tests/core/,config data judge learn) tests/db tests/tools tests/test_house.py tests/test_glossary.py
 
-.PHONY: run test check lint audit bench install programs compile clean
+.PHONY: run test pytest check lint audit bench install programs compile clean
 
 run: $(VENV)/installed ## serve at http://localhost:8501 with the demo dataset
 	$(python) -m app serve --port $(PORT)
 
-test: $(VENV)/installed-dev programs lint ## everything: ruff, mypy, import-linter, all tests
+test: $(VENV)/installed-dev programs ## everything: ruff, mypy, import-linter, all tests
+	@$(MAKE) --no-print-directory --jobs=2 lint pytest
+
+pytest: $(VENV)/installed-dev
 	$(python) -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 check: $(VENV)/installed-dev lint ## before a commit: lint and the quick unit tests

@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 
 from app.services.evaluation import impact, splits as evaluation
 from tests.e2e.conftest import Server, open_home
-from tests.e2e.review_home import add_copy, prepare
+from tests.e2e.review_home import add_copy, prepare, serve_reviewed
 
 DATASET = 1
 JUDGED = 30
@@ -53,14 +53,17 @@ def test_a_person_measures_the_impact_of_cleaning(page: Page, served: Server) ->
     assert (said.impact["count"], len(said.impact["seeds"])) == (JUDGED, 3)
 
 
-def test_the_evaluation_splits_of_a_dataset_far_below_are_scrolled_into_view(page: Page, served: Server) -> None:
-    opened = open_home(served.home)
-    for number in range(16):
-        add_copy(opened, f"copy {number:02}", 20)
-    opened.database.close()
+def test_the_evaluation_splits_of_a_dataset_far_below_are_scrolled_into_view(page: Page, digits_folder: Path, tmp_path: Path) -> None:
+    with serve_reviewed(tmp_path / "home", digits_folder) as (server, opened):
+        for number in range(16):
+            add_copy(opened, f"copy {number:02}", 20)
+        _open_the_lowest_splits(page, server)
+
+
+def _open_the_lowest_splits(page: Page, server: Server) -> None:
     page.set_viewport_size({"width": 1024, "height": 700})
     page.set_default_timeout(STEP_MS)
-    page.goto(f"{served.url}/datasets")
+    page.goto(f"{server.url}/datasets")
     menus = [page.locator(f".st-key-cards_{dataset}_menu button").first for dataset in (DATASET, DATASET + 16)]
     for menu in menus:
         expect(menu).to_be_visible()
