@@ -53,7 +53,9 @@ def test_a_person_measures_the_impact_of_cleaning(page: Page, served: Server) ->
     assert (said.impact["count"], len(said.impact["seeds"])) == (JUDGED, 3)
 
 
-def test_the_evaluation_splits_of_a_dataset_far_below_are_scrolled_into_view(page: Page, digits_folder: Path, tmp_path: Path) -> None:
+def test_the_evaluation_splits_of_a_dataset_far_below_are_scrolled_into_view(
+    page: Page, digits_folder: Path, tmp_path: Path
+) -> None:
     with serve_reviewed(tmp_path / "home", digits_folder) as (server, opened):
         for number in range(16):
             add_copy(opened, f"copy {number:02}", 20)
