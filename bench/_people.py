@@ -242,7 +242,7 @@ def count_lost(app_context: AppContext, people: list[Person]) -> int:
 
 
 def count_doubled(app_context: AppContext) -> int:
-    """Return how many acts are stored more than once, or hold more than one decision on a card."""
+    """Count the acts that are stored more than once or have more than one decision on a card."""
     act = select(ChangesetRow.client_id, ChangesetRow.client_seq).where(ChangesetRow.client_id.is_not(None))
     decided = select(DecisionRow.changeset_id, DecisionRow.finding_id)
     with app_context.database.read() as session:

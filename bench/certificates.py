@@ -5,7 +5,7 @@
 DATA is accepted as by the other benchmarks and not used: sets of N cards are drawn with a known count of wrong ones.
 An audit judges them in uniform order and stops at the first moment at which its method certifies that 95 % are right.
 Beside the certificate of the app: the same with a uniform prior; and the Clopper-Pearson bound (naive), which holds for
-one look at a sample of fixed size, looked at after each verdict. A certificate is false where the share of right cards
+one look at a sample of fixed size, looked at after each verdict. A certificate is false if the share of right cards
 lies just under the target: with one wrong card less the promise would hold.
 
 Each rule of an audit is simulated with and without, on 2,000 cards just under the target. Without a rule:

@@ -87,7 +87,7 @@ def measure(folder: Path, home: Path) -> dict[str, float]:
 
 
 def sequential_images_per_second(folder: Path) -> float:
-    """Return how many images one plain loop opens, decodes and hashes in a second."""
+    """Return the number of images that one plain loop opens, decodes and hashes per second."""
     paths = [path for path in sorted(folder.rglob("*")) if path.suffix in {".png", ".jpg", ".jpeg"}][:SEQUENTIAL_SAMPLE]
     start = time.perf_counter()
     for path in paths:

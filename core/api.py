@@ -58,7 +58,7 @@ class Round:
     Attributes
     ----------
     images : DataFrame, N rows in the order of the source
-        `path`; `given` and `suggested` class (`given` is None where an image has no label); `label_quality`, the
+        `path`; `given` and `suggested` class (`given` is None if an image has no label); `label_quality`, the
         network's own probability of the given class; `margin`, normalized: (p(given) - largest other p + 1) / 2;
         `confidence`, the estimated probability that `suggested` is right; `is_issue`; `rank`, 0 for the most
         suspicious.

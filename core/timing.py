@@ -50,7 +50,7 @@ _CLUSTERS, _DIRECTIONS = 1000, 48  # of drawn embeddings
 class TimingTrial:
     """First n of `count` images of a dataset, with the names of their masks, if any, in the store `mask_store`.
 
-    `rows` is the name of the list of all images in the cache of arrays (`core.data.array_cache`), "" where nothing of
+    `rows` is the name of the list of all images in the cache of arrays (`core.data.array_cache`), "" if nothing of
     them is kept there.
     """
 
@@ -146,7 +146,7 @@ def _refuse_download(model: str) -> None:
 
 
 def _kept_embeddings(trial: TimingTrial, config: RoundConfig, images: ImageBatches) -> FloatArray | None:
-    """Return the embeddings of all images by a round's network, (N, D), None where they are not kept."""
+    """Return the embeddings of all images by a round's network, (N, D), None if they are not kept."""
     if not trial.rows:
         return None
     kind = probe.embeddings_kind(config, images.scaling)

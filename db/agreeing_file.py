@@ -55,7 +55,7 @@ class FindingsAwayError(StorageAwayError):
 
 
 def again_once_fetched(act: Callable[P, T]) -> Callable[P, T]:
-    """Let a use case of one transaction run again after each round's files that it needed were fetched."""
+    """Repeat a use case of one transaction after fetching the files of each round that it needed."""
 
     @wraps(act)
     def run(*arguments: P.args, **named: P.kwargs) -> T:

@@ -195,7 +195,7 @@ def _write(table: Table, connection: Connection, batches: Rows, url: str) -> Non
 
 
 def _set_sequence(table: Table, connection: Connection) -> None:
-    """Let the next row's id follow the largest one there is."""
+    """Make the next row's id follow the largest existing one."""
     if table.autoincrement_column is None:
         return  # its key is of other tables
     quote = connection.dialect.identifier_preparer.quote

@@ -59,7 +59,7 @@ class FairLock:
             raise QueueTimeoutError(f"no turn within {timeout_seconds:.0f} s")
 
     def _leave(self, turn: "_Turn") -> bool:
-        """Leave the queue; False where the turn has come meanwhile."""
+        """Leave the queue; False if the turn has come meanwhile."""
         with self._guard:
             if turn not in self._queue:
                 return False

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from core.types import ClassTable
 
 SHOWN = 20  # problems of a dry run
-CLASSES_SHOWN = 60  # in a table; of more only those that a mask has
+CLASSES_SHOWN = 60  # in a table; beyond that only those present in a mask
 FIRST = 5  # problems of an import that failed
 
 
@@ -286,7 +286,7 @@ def _import(opened: "AppContext", request: "ImportRequest", *, as_json: bool) ->
 
 
 def _next_command(opened: "AppContext", dataset_id: int | None, name: str) -> str:
-    """Return the command that follows an import: a round learns from labels, so a dataset without any is labelled."""
+    """Return the command to run after an import: `label` without labels, because a round needs some."""
     from app.services.rounds.labelling import labelling_state
 
     if dataset_id is not None and labelling_state(opened, dataset_id).is_bare:

@@ -82,7 +82,7 @@ def _title(info: ExportInfo) -> str:
 
 
 def _size(files: Mapping[str, Any]) -> str | None:
-    """Return the size of images and tables; None where only tables of unknown size were written."""
+    """Return the size of images and tables; None if only tables of unknown size were written."""
     size = files["bytes"] + files.get("table_bytes", 0)
     return size_text(size) if size else None
 

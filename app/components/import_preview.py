@@ -206,7 +206,7 @@ def bars(counts: Mapping[str, int]) -> str:
 
 
 def problem_table(problems: Sequence[Problem], key: str, height: int = 320, widths: Mapping[str, int] = _WIDE) -> None:
-    """Draw problems as a table; columns without a width take what their texts need."""
+    """Draw problems as a table; columns without a width fit their texts."""
     st.dataframe(
         {
             " ": [_MEANINGS[problem.severity] for problem in problems],

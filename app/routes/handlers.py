@@ -43,7 +43,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class JsonPost:
-    """Content of a POST: the JSON object, the annotator's name ("" where none is needed), the role of the user.
+    """Content of a POST: the JSON object, the annotator's name ("" if none is needed), the role of the user.
 
     The role is None without login, when every user has all rights.
     """

@@ -28,7 +28,7 @@ def is_wildcard(address: str | None) -> bool:
 
 
 def host_name(text: str) -> str | None:
-    """Return a host's name or address as browsers send it, without port; None where it is none."""
+    """Return a host's name or address as browsers send it, without port; None if it is none."""
     name = text.strip().lower().rstrip(".")
     found = _as_ip(name)
     if found is not None:

@@ -41,7 +41,7 @@ class AppContext:
 
     @property
     def shared(self) -> SharedFiles | None:
-        """Return the store that several homes share, None where the files are this home's alone."""
+        """Return the store that several homes share, None if the files are this home's alone."""
         url = self.settings.files_url
         return open_store(self.files, url, self.settings.cache_bytes) if url else None
 

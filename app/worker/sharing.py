@@ -30,8 +30,8 @@ from db.queries import rounds, snapshots
 from db.queries.rounds import RoundInfo
 
 log = logging.getLogger("outfold.worker")
-CHECKPOINT_SECONDS = 180.0  # from one published state of a piece to the next
-CHECKPOINT_SHARE = 0.05  # of the time for it, at most
+CHECKPOINT_SECONDS = 180.0  # between two published states of a piece
+CHECKPOINT_SHARE = 0.05  # greatest share of time spent publishing
 
 
 def ready_folder(app_context: AppContext, round_id: int) -> Path:

@@ -33,7 +33,7 @@ class About:
     mean: tuple[float, ...]  # of each channel of the images, in [0, 1]
     std: tuple[float, ...]
     canvas: tuple[int, int]  # height, width of its input, in pixels
-    colours: tuple[str, ...] = ()  # of masks, `#rrggbb` each; empty where unknown
+    colours: tuple[str, ...] = ()  # of masks, `#rrggbb` each; empty if unknown
     temperature: float = 1.0  # divisor of its logits
     weight: float = 1.0  # of several networks of a round: its weight in the mix
     sharpening: float = 1.0  # of several: the mix is taken to the power 1 / sharpening

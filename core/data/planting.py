@@ -108,7 +108,7 @@ def _shift(item: _Object, _known: IntArray, random: np.random.Generator) -> IntA
 
 
 def _dilate(item: _Object, _known: IntArray, random: np.random.Generator) -> IntArray:
-    """Let it grow on all sides by a sixth to a third of its size, at least 6 pixels."""
+    """Grow it on all sides by a sixth to a third of its size, at least 6 pixels."""
     reach = max(6, round(random.uniform(1 / 6, 1 / 3) * item.size))
     return _paint(item.mask, (_distance(item.inside) <= reach) & item.free, item.label)
 

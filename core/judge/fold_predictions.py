@@ -268,7 +268,7 @@ def _calibrate(logits: NetworkLogits, taught: IntArray) -> NetworkLogits:
 
 
 def _find_logits(folder: Path, folds: int, snapshot: Snapshot) -> NetworkLogits:
-    """Return where the logits of a network are; all temperatures are 1."""
+    """Return the path of a network's logits; all temperatures are 1."""
     unseen, count = snapshot.is_unseen(), len(snapshot)
     lines, fold = np.full((folds, count), -1, np.int32), np.full(count, EVERY_FOLD, np.int64)
     for number in range(folds):

@@ -73,9 +73,9 @@ def check_images(
         splits: of the N images.
         content_hashes: of the N images.
         alike: pairs of rows that look alike, (P, 2).
-        empty: N kinds, None where an image has content.
+        empty: N kinds, None if an image has content.
         isolated: rows of `outliers`, the most isolated first; None without embeddings.
-        complete: true where every pair was compared.
+        complete: true if every pair was compared.
     """
     blank = {row for row, kind in enumerate(empty) if kind is not None}
     pairs = [(one, other) for one, other in alike.tolist() if one not in blank and other not in blank]

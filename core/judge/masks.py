@@ -66,13 +66,13 @@ def edited_pixels(given: IntArray, decisions: Iterable[RegionDecision], read: Re
 
 
 def is_painted(region: Region, edited: ByteArray) -> bool:
-    """Return True where every pixel of a region is marked in `edited`, (H, W)."""
+    """Return True if every pixel of a region is marked in `edited`, (H, W)."""
     window, inside = _window(region)
     return bool((edited[window][inside] != 0).all())
 
 
 def is_touched(region: Region, changed: NDArray[np.bool_]) -> bool:
-    """Return True where any pixel of a region is marked in `changed`, (H, W)."""
+    """Return True if any pixel of a region is marked in `changed`, (H, W)."""
     window, inside = _window(region)
     return bool(changed[window][inside].any())
 

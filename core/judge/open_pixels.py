@@ -42,7 +42,7 @@ def open_share(given: IntArray, settled: IntArray | None = None) -> float:
 
 
 def is_begun(given: IntArray, settled: IntArray | None = None) -> bool:
-    """Return True where the mask, (H, W), of an image that came without one is unfinished."""
+    """Return True if the mask, (H, W), of an image that came without one is unfinished."""
     return open_share(given, settled) > _OPEN_SHARE
 
 

@@ -34,7 +34,7 @@ class DifferenceInterval:
 
     @property
     def contains_zero(self) -> bool:
-        """Return True where the interval contains zero."""
+        """Return True if the interval contains zero."""
         return self.low <= 0 <= self.high
 
 

@@ -277,7 +277,7 @@ def _thick(runs: Runs, source: IntArray, target: IntArray, part: IntArray, side:
 
 
 def _is_boundary_difference(region: Region, given: IntArray, predicted: IntArray, boundary: int) -> bool:
-    """Return True where a shift of the borders by at most `boundary` pixels explains most of a region."""
+    """Return True if a shift of the borders by at most `boundary` pixels explains most of a region."""
     left, top, width, height = region.box
     y, x, _ = region.runs[0].tolist()
     rows = slice(max(0, top - boundary), top + height + boundary)

@@ -90,7 +90,7 @@ class _CandidateScore:
     agreement: float
 
     def is_behind(self, other: "_CandidateScore", least: tuple[float, float]) -> bool:
-        """Return True where another one is significantly better, and by this least gain in agreement."""
+        """Return True if another one is significantly better, and by this least gain in agreement."""
         gains = other.given - self.given
         z = float(gains.mean() / max(gains.std(), 1e-12) * np.sqrt(len(gains)))
         return z >= least[0] and other.agreement - self.agreement >= least[1]

@@ -102,7 +102,7 @@ def for_inference(network: nn.Module, device: torch.device, channels: int, size:
 
 
 def has_bfloat16() -> bool:
-    """Return True where this CPU multiplies bfloat16 faster than float32."""
+    """Return True if this CPU multiplies bfloat16 faster than float32."""
     able = torch.cpu.get_capabilities()
     return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
 

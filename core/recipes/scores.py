@@ -46,7 +46,7 @@ class Score:
         return cls(value=accuracy, per_class=[right / of if of else None for right, of in rows], accuracy=accuracy)
 
     def beats(self, other: "Score") -> bool:
-        """Return True where the value is higher than that of another score, or as high and its labels are likelier.
+        """Return True if the value is higher than that of another score, or as high and its labels are likelier.
 
         Few images that choose often give two networks the same accuracy.
         """

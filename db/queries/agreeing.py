@@ -118,7 +118,7 @@ def columns_of(
 
 
 def count(session: Session, chosen: FindingFilter) -> int:
-    """Return how many findings without a row a filter holds."""
+    """Count the findings without a row that match a filter."""
     return sum(len(columns["rank"]) for columns in columns_of(session, chosen))
 
 
@@ -134,7 +134,7 @@ def grouped(session: Session, chosen: FindingFilter, names: Sequence[str]) -> Co
 
 
 def count_of_round(session: Session, round_id: int) -> int:
-    """Return how many findings of a round have no row; the file itself may be missing."""
+    """Count the findings of a round that have no row; the file itself may be missing."""
     in_file = session.scalar(select(RoundRow.findings_in_file).where(RoundRow.id == round_id)) or 0
     made = session.scalar(select(func.count(MadeFindingRow.id)).where(MadeFindingRow.round_id == round_id)) or 0
     return in_file - made
@@ -239,7 +239,7 @@ def finished_rounds_of(session: Session, sample_id: int) -> list[int]:
 
 
 def count_of_samples(session: Session, round_id: int, sample_ids: Sequence[int]) -> int:
-    """Return how many of these samples are in a round's file."""
+    """Count those of these samples that are in a round's file."""
     kept = _round_file(session, round_id) if len(sample_ids) else None
     return 0 if kept is None else len(kept.file.places_of_samples(_array(sample_ids)))
 

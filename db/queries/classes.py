@@ -13,7 +13,7 @@ from db.queries.filters import TODO
 
 
 def labels_of_class(session: Session, dataset_id: int, class_id: int) -> int:
-    """Return how many images carry a class itself: given, by a decision that counts, or by their newest tags."""
+    """Count the images that have a class itself: given, by a valid decision, or by their newest tags."""
     given = select(SampleRow.id).where(SampleRow.dataset_id == dataset_id, SampleRow.label == class_id)
     decided = (
         select(DecisionRow.sample_id)
@@ -43,7 +43,7 @@ def masks_edited_since(session: Session, dataset_id: int, changeset_id: int) -> 
 
 
 def given_counts(session: Session, dataset_id: int) -> dict[int, int]:
-    """Return how many images were given each class."""
+    """Count the images with each given class."""
     here = (SampleRow.dataset_id == dataset_id, SampleRow.vanished_at.is_(None), SampleRow.label.is_not(None))
     label: Any = present(SampleRow.label, merges_of(session, dataset_id)).label("meant")
     counted = session.execute(select(label, func.count()).where(*here).group_by("meant"))
@@ -51,7 +51,7 @@ def given_counts(session: Session, dataset_id: int) -> dict[int, int]:
 
 
 def region_counts(session: Session, dataset_id: int) -> dict[int, int]:
-    """Return how many regions of masks verdicts gave each class."""
+    """Count the regions of masks that verdicts gave each class."""
     rounds = select(RoundRow.id).where(RoundRow.dataset_id == dataset_id)
     decided = (FindingRow.round_id.in_(rounds), FindingRow.area.is_not(None), FindingRow.label.is_not(None))
     query = select(FindingRow.label, func.count()).where(*decided).group_by(FindingRow.label)

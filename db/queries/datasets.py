@@ -175,7 +175,7 @@ def count_splits(session: Session, dataset_id: int, counts: Mapping[str, int]) -
 
 
 def rename_counts(session: Session, dataset_id: int, names: Mapping[str, str]) -> None:
-    """Let the newest import's counts of classes, which cards read, have the names that classes have now."""
+    """Update the class names in the newest import's counts, which cards read."""
     newest = session.get(ImportRow, imports.last_done(session, dataset_id) or 0)
     if newest is not None and newest.report and "classes" in newest.report:
         counted = {names.get(name, name): count for name, count in newest.report["classes"].items()}
@@ -213,7 +213,7 @@ def _card(info: DatasetInfo, standing: list[ImportRow], rounds: list[RoundSummar
 
 
 def _class_counts(state: ClassState, report: Mapping[str, Any]) -> dict[str, int]:
-    """Return how many images the last import counted of each class, merged ones together, in the classes' order.
+    """Return the last import's count of images of each class, merged classes together, in the order of the classes.
 
     An image whose mask has several merged classes was counted for each: of masks it is the least number there can be.
     """

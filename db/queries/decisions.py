@@ -187,7 +187,7 @@ def unfinished_bulk_acts(
 
 
 def differing_count(session: Session, round_id: int) -> int:
-    """Return how many findings of a round are to be put into second opinion, since annotators differ."""
+    """Count the findings of a round that will await a second opinion because annotators differ."""
     count: int = session.scalars(_of_differing(select(func.count(FindingRow.id)), round_id)).one()
     return count
 
@@ -223,7 +223,7 @@ def find_changeset(session: Session, changeset_id: int) -> Changeset | None:
 
 
 def size_of(session: Session, changeset_id: int) -> int:
-    """Return how many decisions an act has."""
+    """Count the decisions of an act."""
     return session.scalar(select(ChangesetRow.size).where(ChangesetRow.id == changeset_id)) or 0
 
 

@@ -65,7 +65,7 @@ def days_left(deletion: Deletion, now: datetime | None = None) -> int:
 
 
 def dataset_contents(session: Session, dataset_id: int) -> dict[str, int]:
-    """Return how many images, verdicts of people, labels accepted in bulk, rounds and exports a dataset has."""
+    """Count the images, verdicts of people, labels accepted in bulk, rounds and exports of a dataset."""
     decisions = select(func.count(DecisionRow.id)).join(ChangesetRow, ChangesetRow.id == DecisionRow.changeset_id)
     live = (ChangesetRow.dataset_id == dataset_id, ChangesetRow.live)
     counts: dict[str, Select[Any]] = {
@@ -79,7 +79,7 @@ def dataset_contents(session: Session, dataset_id: int) -> dict[str, int]:
 
 
 def round_contents(session: Session, round_id: int) -> dict[str, int]:
-    """Return how many findings a round has."""
+    """Count the findings of a round."""
     rows = session.scalar(select(func.count(FindingRow.id)).where(FindingRow.round_id == round_id)) or 0
     return {"findings": rows + agreeing.count_of_round(session, round_id)}
 
@@ -308,7 +308,7 @@ def removals_by_people(session: Session, dataset_id: int) -> set[int]:
 
 
 def removed_count(session: Session, dataset_id: int) -> int:
-    """Return how many images of a dataset people removed, those that are gone for good too."""
+    """Count the images of a dataset that people removed, including those that are permanently deleted."""
     deletion = DeletionRow
     removal = (deletion.dataset_id == dataset_id, deletion.kind == DeletionKind.IMAGES)
     hidden = (

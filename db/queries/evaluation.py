@@ -99,7 +99,7 @@ def splits_of_round(session: Session, round_id: int) -> list[str]:
 
 
 def count_protected(session: Session, changeset_id: int) -> int:
-    """Return how many of an act's decisions are on findings of splits that are for evaluation now."""
+    """Count the decisions of an act on findings of current evaluation splits."""
     dataset = session.scalar(select(ChangesetRow.dataset_id).where(ChangesetRow.id == changeset_id))
     protected = splits_of_dataset(session, dataset) if dataset is not None else []
     if not protected:
@@ -110,7 +110,7 @@ def count_protected(session: Session, changeset_id: int) -> int:
 
 
 def bulk_accepted(session: Session, dataset_id: int, split: str) -> int:
-    """Return how many images of a split have a label that was accepted in bulk and not judged by a person."""
+    """Count the images of a split whose label was accepted in bulk and not judged by a person."""
     query = select(func.count(distinct(FindingRow.sample_id))).join(SampleRow, SampleRow.id == FindingRow.sample_id)
     return session.scalar(query.where(*_within(dataset_id, [split]), FindingRow.status == Status.BULK)) or 0
 
@@ -126,7 +126,7 @@ def judged(session: Session, dataset_id: int, task: Task, protected: Sequence[st
 
 
 def changed(session: Session, dataset_id: int, task: Task, protected: Sequence[str]) -> int:
-    """Return how many samples outside of these splits have a label that differs from the given one, or lost it."""
+    """Count the samples outside of these splits whose label differs from the given one, or was removed."""
     found = _CHANGED[task](dataset_id, protected, merges_of(session, dataset_id))
     return session.scalar(select(func.count()).select_from(found.subquery())) or 0
 

@@ -156,7 +156,7 @@ def _shared(table: type[FindingRow | FindingCountRow], chosen: FindingFilter) ->
 
 
 def _by_class(table: type[FindingRow | FindingCountRow], percents: Sequence[int]) -> ColumnElement[bool]:
-    """Say that a suggestion is as sure as its class asks for: at most a part for each whole percent, however many."""
+    """Return the condition that a suggestion reaches its class's threshold: at most one part per whole percent."""
     classes: dict[int, list[int]] = {}
     for label, percent in enumerate(percents):
         classes.setdefault(percent, []).append(label)

@@ -282,12 +282,12 @@ def findings_page(
 
 
 def page_end(finding: Finding, order: Order) -> list[float]:
-    """Return where a page ends that ends with this finding."""
+    """Return the end of the page whose last finding is this one."""
     return [getattr(finding, column.key) for column in ORDER_COLUMNS[order]]
 
 
 def count(session: Session, chosen: FindingFilter) -> int:
-    """Return how many findings the filter holds."""
+    """Count the findings that match the filter."""
     if is_counted(chosen):
         return session.scalar(select(func.coalesce(func.sum(FindingCountRow.count), 0)).where(*counted(chosen))) or 0
     rows = session.scalar(select(func.count()).select_from(FindingRow).where(*matching(chosen))) or 0

@@ -218,7 +218,7 @@ def leave_out_others(session: Session, import_id: int, dataset_id: int) -> None:
 
 
 def count_images(session: Session, dataset_id: int) -> dict[str, Any]:
-    """Return how many images a dataset has now, by split, and how many of them have no label and no mask."""
+    """Count the images of a dataset by split, and those of them that have neither a label nor a mask."""
     present = (SampleRow.dataset_id == dataset_id, SampleRow.vanished_at.is_(None))
     bare = SampleRow.label.is_(None) & SampleRow.mask_hash.is_(None)
     splits = session.execute(

@@ -210,7 +210,7 @@ def removed_ones(session: Session, import_id: int, dataset_id: int) -> list[tupl
 
 
 def count_found(session: Session, import_id: int, dataset_id: int) -> tuple[int, int]:
-    """Return how many images of an import's scope are there before it, and how many of them it has by content."""
+    """Count the images in an import's scope before it, and those of them that it has with the same content."""
     present = (
         SampleRow.dataset_id == dataset_id,
         SampleRow.vanished_at.is_(None),
@@ -272,7 +272,7 @@ def arrivals(session: Session, import_id: int, dataset_id: int) -> Iterator[Arri
 
 
 def known_count(session: Session, import_id: int, dataset_id: int) -> tuple[int, int]:
-    """Return how many images are staged, and how many of them the dataset has already."""
+    """Count the staged images, and those of them that the dataset already has."""
     query = (
         select(func.count(), func.count(SampleRow.id))
         .select_from(IncomingRow)
@@ -316,25 +316,25 @@ def duplicates(session: Session, import_id: int, dataset_id: int) -> Iterator[tu
 
 
 def label_counts(session: Session, import_id: int, dataset_id: int) -> dict[int | None, int]:
-    """Return how many images will carry each given label; None: no label."""
+    """Count the images that will have each given label; None: no label."""
     coming = _coming(import_id, dataset_id).subquery()
     return dict(session.execute(select(coming.c.label, func.count()).group_by(coming.c.label)).all())
 
 
 def mask_count(session: Session, import_id: int, dataset_id: int) -> int:
-    """Return how many images will have a mask."""
+    """Count the images that will have a mask."""
     coming = _coming(import_id, dataset_id).subquery()
     return session.scalars(select(func.count(coming.c.mask_hash))).one()
 
 
 def differing_count(session: Session, import_id: int) -> int:
-    """Return how many staged images have annotators who differ."""
+    """Count the staged images whose annotators differ."""
     differing = (IncomingRow.import_id == import_id, IncomingRow.annotators_differ)
     return session.scalars(select(func.count()).select_from(IncomingRow).where(*differing)).one()
 
 
 def split_counts(session: Session, import_id: int) -> dict[str, int]:
-    """Return how many images will be in each split."""
+    """Count the images that will be in each split."""
     query = select(IncomingRow.split, func.count()).where(IncomingRow.import_id == import_id)
     return dict(session.execute(query.group_by(IncomingRow.split).order_by(IncomingRow.split)).all())
 

@@ -137,7 +137,7 @@ def add_round(
 
 
 def pieces(recipe: Recipe, config: Mapping[str, Any]) -> int:
-    """Return how many pieces of work a round has, each done by one process from beginning to end."""
+    """Return the number of pieces of work of a round, each done by one process from start to end."""
     return int(config["folds"]) if recipe.in_folds else 1
 
 

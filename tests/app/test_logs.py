@@ -186,7 +186,7 @@ class _Stay(urllib.request.HTTPRedirectHandler):
 
 
 def sign_in(url: str, password: str) -> str:
-    """Return the cookie of a session, "" where the sign-in was refused."""
+    """Return the cookie of a session, "" if the sign-in was refused."""
     data = urllib.parse.urlencode({"name": "ada", "password": password}).encode()
     try:
         urllib.request.build_opener(_Stay).open(f"{url}/outfold/login", data, timeout=10).close()

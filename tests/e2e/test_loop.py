@@ -145,7 +145,7 @@ def _opened(home: Path) -> Iterator[AppContext]:
 
 
 def _verdicts(home: Path) -> Counter[str]:
-    """Return how many samples stand decided, by verdict, as the pure rule sees it."""
+    """Count the decided samples by verdict, according to the pure rule."""
     with _opened(home) as app_context:
         resolved = resolved_labels(app_context, DATASET).values()
     return Counter(one.decision.verdict.value for one in resolved if one.decision)

@@ -139,7 +139,7 @@ def _labelled(home: Path, number: int) -> int:
 
 
 def _accepted(home: Path) -> Counter[bool]:
-    """Return how many labels stand decided, by people (False) and in bulk (True)."""
+    """Count the decided labels, by people (False) and in bulk (True)."""
     opened = open_home(home)
     resolved = resolved_labels(opened, DATASET).values()
     opened.database.close()

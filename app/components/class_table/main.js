@@ -181,7 +181,7 @@ class ClassPage {
     });
   }
 
-  /** Move a class so many places. @param {ClassId} id @param {number} by */
+  /** Move a class by this many places. @param {ClassId} id @param {number} by */
   move(id, by) {
     const { ids } = this.order;
     this.#arrange(moveTo(ids, id, ids.indexOf(id) + by), id);

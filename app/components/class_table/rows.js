@@ -32,7 +32,7 @@ const COLUMNS = [
 ];
 
 /**
- * Return why a class cannot be called this, "" where it can; `other` is the class that has the name.
+ * Return why a class cannot be called this, "" if it can; `other` is the class that has the name.
  *
  * @param {string} text
  * @param {ClassId} id
@@ -105,13 +105,13 @@ export class Rows {
     row.scrollIntoView({ block: "nearest" });
   }
 
-  /** Go so many rows on. @param {number} by */
+  /** Move down by this many rows. @param {number} by */
   step(by) {
     const place = (this.at === null ? -1 : this.shown.indexOf(this.at)) + by;
     this.focus(this.shown[Math.max(0, Math.min(place, this.shown.length - 1))]);
   }
 
-  /** Let a class's name be written anew in its place. */
+  /** Let a class's name be edited in place. */
   rename(id = this.at) {
     const cell = id === null ? null : this.rows.get(id)?.querySelector(".name-cell");
     if (id === null || !cell) return;

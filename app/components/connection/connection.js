@@ -5,7 +5,7 @@ const ASK_EVERY_MS = 2000;
 const STREAMLITS_TITLES = new Set(["Connection error", "Connection lost"]);
 const LINE = "outfold-connection";
 
-/** Return Streamlit's dialog on a lost connection with its close button, null where none is open. */
+/** Return Streamlit's dialog on a lost connection with its close button, null if none is open. */
 function streamlitsDialog() {
   for (const dialog of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll('[data-testid="stDialog"]'))) {
     if (STREAMLITS_TITLES.has(dialog.querySelector("h2")?.textContent.trim() ?? "")) return { dialog, close: /** @type {HTMLElement | null} */ (dialog.querySelector('button[aria-label="Close"]')) };

@@ -258,7 +258,7 @@ export class Editor {
     const { about } = picture;
     if (at !== null && at < this.heard) return false;
     this.heard = at ?? this.heard;
-    if (fresh.classes.length > about.ignore) { // more than a byte holds: the mask is read anew in its wider type
+    if (fresh.classes.length > about.ignore) { // more than a byte holds: the mask is reloaded in its wider type
       this.turn(about.sample);
       return false;
     }

@@ -33,7 +33,7 @@ import { Grid, sameLabels, mergeTile } from "./grid.js";
 const DATABASE = "outfold.masks";
 const STORE = "unsaved";
 
-/** Open the journal's database; resolves to null where the browser forbids it, then nothing is kept. */
+/** Open the journal's database; resolves to null if the browser forbids it, then nothing is kept. */
 export function openJournal() {
   return openDatabase(DATABASE, STORE, ["client", "sample"]);
 }

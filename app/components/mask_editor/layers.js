@@ -41,7 +41,7 @@ export class Sheet {
     this.edgeContext = contextOf(this.edge);
   }
 
-  /** Draw a box of the mask anew, all of it when null. @param {Box | null} box */
+  /** Redraw a box of the mask, or all of it if null. @param {Box | null} box */
   draw(box) {
     const { painting, table, thick } = this;
     const { labels, width, height } = painting;
@@ -107,7 +107,7 @@ export class Pane {
     this.sheet = /** @type {HTMLElement} */ (this.element.firstElementChild);
   }
 
-  /** Draw a box of the mask anew, all that is seen when null. @param {Box | null} box */
+  /** Redraw a box of the mask, or everything visible if null. @param {Box | null} box */
   draw(box) {
     if (!this.view || this.waiting) return; // it will be drawn with the next frame
     const { x, y, scale } = this.view;
@@ -186,7 +186,7 @@ export class Pane {
 }
 
 /**
- * Return the window's pixels that show a box of the image, with the contours beside it; null where it is out of sight.
+ * Return the window's pixels that show a box of the image, with the contours beside it; null if it is out of sight.
  *
  * @param {Box} box
  * @param {number} x

@@ -89,7 +89,7 @@ async function openDesk(api) {
       outbox.identify(person);
       for (const saver of savers) saver.retry();
     },
-    /** Resolve when all is saved, or after so many milliseconds; savers without unsaved changes are dropped. @param {number} milliseconds */
+    /** Resolve when all is saved, or after this many milliseconds; savers without unsaved changes are dropped. @param {number} milliseconds */
     settled: async (milliseconds) => {
       for (const saver of savers) saver.flush();
       await Promise.race([Promise.all([outbox.drained(), ...[...savers].filter(({ held }) => !held).map((saver) => saver.drained())]), new Promise((resolve) => { setTimeout(resolve, milliseconds); })]);

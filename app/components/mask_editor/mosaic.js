@@ -133,7 +133,7 @@ export class Mosaic {
   }
 }
 
-/** Resolve to a picture ready to be drawn, null where the server has none. @param {string} address @returns {Promise<HTMLImageElement | null>} */
+/** Resolve to a picture ready to be drawn, null if the server has none. @param {string} address @returns {Promise<HTMLImageElement | null>} */
 async function loadImage(address) {
   const image = new Image();
   image.src = address;

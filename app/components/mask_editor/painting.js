@@ -130,7 +130,7 @@ export class Painting {
 
   /**
    * Return the pixels around (x, y) with the same suggested and the same present class, connected as regions are, over the corners too;
-   * `whole`: with any present class. None where the mask already agrees.
+   * `whole`: with any present class. None if the mask already agrees.
    *
    * @param {number} x
    * @param {number} y

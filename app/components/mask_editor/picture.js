@@ -12,7 +12,7 @@ import { spansOfRuns } from "./spans.js";
 /** @import { Journal } from "./journal.js" */
 
 /**
- * Listeners to an open image: `repaint` draws a box anew, all of it when null; `classes` tells the server's classes after an act.
+ * Listeners to an open image: `repaint` redraws a box, or everything if null; `classes` tells the server's classes after an act.
  *
  * @typedef {object} PictureEvents
  * @property {(status: SaveStatus) => void} status
@@ -84,7 +84,7 @@ function givenOf(api, about) {
 }
 
 /**
- * Resolve to the prediction of a round; null where there is none (it may have been deleted).
+ * Resolve to the prediction of a round; null if there is none (it may have been deleted).
  *
  * @param {MaskApi} api
  * @param {MaskInfo} about
@@ -139,7 +139,7 @@ export class Picture {
     return this.regions[this.index] ?? null;
   }
 
-  /** Prediction of the round, null where there is none or it is not loaded yet. */
+  /** Prediction of the round, null if there is none or it is not loaded yet. */
   get predicted() {
     return this.painting.predicted;
   }
@@ -239,7 +239,7 @@ export class Picture {
     this.#store(() => decision(note), note);
   }
 
-  /** Add a class as an act that undo takes back; resolves to its id, null where it was refused. @param {string} name */
+  /** Add a class as an act that undo takes back; resolves to its id, null if it was refused. @param {string} name */
   async addClass(name) {
     const note = { added: name };
     this.painting.begin(note);
@@ -315,7 +315,7 @@ export class Picture {
   }
 
   /**
-   * Store an act on the classes after earlier strokes are saved; resolves to the server's answer, null where there is none.
+   * Store an act on the classes after earlier strokes are saved; resolves to the server's answer, null if there is none.
    *
    * @param {() => Act | null | undefined | 0} make
    * @param {ActNote | null} [note]

@@ -15,7 +15,7 @@ const STATUSES = {
   ambiguous: ["≈", "ambiguous", "amb"], exclude: ["✕", "excluded", "exc"], second_opinion: ["?", "needs a second opinion", "second"],
 };
 
-/** Return the tags of the image as a line, null where it has none. @param {MaskInfo} about */
+/** Return the tags of the image as a line, null if it has none. @param {MaskInfo} about */
 function tagsLine(about) {
   return about.tags ? h("p", { class: "facts tagged" }, `Tagged: ${about.tags.map((id) => nameOf(about, id)).join(", ")}`) : null;
 }

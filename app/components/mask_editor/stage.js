@@ -58,7 +58,7 @@ export class Stage {
     this.draw(null);
   }
 
-  /** Draw a box of the mask anew, all of it when null. @param {Box | null} box */
+  /** Redraw a box of the mask, or all of it if null. @param {Box | null} box */
   draw(box) {
     this.layers.draw(box);
   }

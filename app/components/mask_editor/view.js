@@ -63,7 +63,7 @@ export class View {
     return [(x * this.scale + this.x) / this.ratio, (y * this.scale + this.y) / this.ratio];
   }
 
-  /** Zoom so many steps in (or out, below zero) around a point. @param {number} x @param {number} y @param {number} steps */
+  /** Zoom in by this many steps (or out, below zero) around a point. @param {number} x @param {number} y @param {number} steps */
   zoomAt(x, y, steps) {
     let next = this.scale;
     for (let left = Math.abs(steps); left > 0; left -= 1) {

@@ -351,7 +351,7 @@ class AcceptDialog {
   }
 }
 
-/** Return the progress of the newest bulk act that is stored in parts, "" where there is none. @param {Pick<BulkAct, "size" | "of">[]} acts */
+/** Return the progress of the newest bulk act that is stored in parts, "" if there is none. @param {Pick<BulkAct, "size" | "of">[]} acts */
 export function acceptingText(acts) {
   const act = acts.find(({ of }) => of);
   return act ? `Accepting… ${number(act.size)} of ${number(act.of ?? 0)}` : "";

@@ -16,7 +16,7 @@ const DIGITS = 20; // places that number keys reach
 const MOST = 48; // cards leased at once: the more one holds, the longer another waits for them
 const RENEW_MS = 5 * 60_000; // a lease is a quarter of an hour
 
-/** Return the audit an address asks for, null where it asks for none. @param {string} query */
+/** Return the audit an address asks for, null if it asks for none. @param {string} query */
 export function auditIn(query) {
   const text = new URLSearchParams(query).get("audit");
   return /^[1-9]\d{0,9}$/.test(text ?? "") ? Number(text) : null;
@@ -50,7 +50,7 @@ export function setName(audit, classes) {
 }
 
 /**
- * Return the card that ends the evidence, in words and by its finding; null where no later card waits to count.
+ * Return the card that ends the evidence, in words and by its finding; null if no later card waits to count.
  *
  * @param {Pick<AuditState, "gap" | "beyond">} audit
  * @param {AuditPerson} person
@@ -124,13 +124,13 @@ export class Audit {
     return { items, next };
   }
 
-  /** Renew the leases of so many cards when it is time; resolves to cards that have become free. @param {number} held */
+  /** Renew the leases of this many cards when due; resolves to cards that have become free. @param {number} held */
   async renew(held) {
     if (!held || this.clock() - this.leasedAt < RENEW_MS) return [];
     return (await this.cards(null, held)).items;
   }
 
-  /** Return how many cards a page has where so many columns and rows fit. @param {{ columns: number, size: number }} measured */
+  /** Return the number of cards of a page with these columns and rows. @param {{ columns: number, size: number }} measured */
   pageSize({ columns, size }) {
     return Math.min(size, Math.max(1, Math.floor(MOST / columns)) * columns);
   }

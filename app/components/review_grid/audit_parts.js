@@ -89,7 +89,7 @@ export class AuditBar {
   #drawResult(audit) {
     const { certificate } = audit;
     const result = JSON.stringify([certificate, audit.state, audit.quarters]);
-    if (result === this.drawn) return; // drawing anew would take the keyboard's focus away
+    if (result === this.drawn) return; // redrawing would lose the keyboard focus
     this.drawn = result;
     const quarters = quarterTable(audit, this.on);
     this.quarters.hidden = !quarters;
@@ -158,7 +158,7 @@ export class AuditList {
     this.element = h("div", { class: "audits" });
   }
 
-  /** Classes were renamed: the next drawing names the sets anew. */
+  /** Classes were renamed: the next drawing updates the names of the sets. */
   renew() {
     this.drawn = null;
   }
@@ -171,7 +171,7 @@ export class AuditList {
    */
   draw({ audits = [], recalibration = null }, current = null) {
     const state = JSON.stringify([audits, recalibration, current]);
-    if (state === this.drawn) return; // drawing anew would take the keyboard's focus away
+    if (state === this.drawn) return; // redrawing would lose the keyboard focus
     this.drawn = state;
     const agreeing = audits.some((audit) => audit.kind === "agreeing");
     const known = recalibrationLines(recalibration);

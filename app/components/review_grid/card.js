@@ -117,7 +117,7 @@ export function paintCard(card, item, { face, classes, focused, selected }) {
   card.setAttribute("aria-label", [...face.words(item, classes), look?.[1] ?? "open", ...(note ? [`note: ${note}`] : [])].join(", "));
 }
 
-/** Return the whole note on a card for the places beside it; null where there is none. @param {string} note */
+/** Return the whole note on a card for the places beside it; null if there is none. @param {string} note */
 export function noteLine(note) {
   return note ? h("p", { class: "noted-on" }, `“${note}”`) : null;
 }
@@ -130,7 +130,7 @@ function paintNote(card, note) {
   else if (!shown) card.querySelector(".im")?.append(h("span", { class: "remark" }, note));
 }
 
-/** Return the newest text in force among notes, oldest first; "" where there is none. @param {FindingDetail["notes"]} notes */
+/** Return the newest text in force among notes, oldest first; "" if there is none. @param {FindingDetail["notes"]} notes */
 export function currentNote(notes = []) {
   return notes.findLast(({ live }) => live)?.text ?? "";
 }

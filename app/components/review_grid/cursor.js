@@ -99,7 +99,7 @@ export class Cursor {
     this.review.paint();
   }
 
-  /** Draw the page anew after cards have left the queue; the focus stays with this card, else with its place. @param {Finding | undefined} item */
+  /** Redraw the page after cards have left the queue; the focus stays with this card, else with its place. @param {Finding | undefined} item */
   stay(item) {
     const index = item ? this.page.indexOf(item) : -1;
     for (const id of this.selection) if (!this.holds(id)) this.selection.delete(id);

@@ -84,7 +84,7 @@ export class Grid {
   }
 
   /**
-   * Return how rows fill the height with so many columns: whole rows, in a frame near the images' own shape.
+   * Return the layout of rows that fills the height with this many columns: whole rows, in a frame near the images' own shape.
    *
    * @param {number} columns
    * @param {number} space

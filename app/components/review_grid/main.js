@@ -33,7 +33,7 @@ async function open(entry, root, data) {
     show(id, options);
   }
   /**
-   * Lead to an audit of the round shown, or (null) back to its queue; `again`: draw the same one anew.
+   * Lead to an audit of the round shown, or (null) back to its queue; `again`: redraw the same one.
    *
    * @param {number | null} audit
    * @param {{ again?: boolean }} [options]

@@ -305,7 +305,7 @@ export function linkTo({ origin, pathname }, round, card) {
   return `${origin}${pathname}?${new URLSearchParams({ round: String(round), card: String(card) })}`;
 }
 
-/** Return the card that a query names, null where it names none. @param {string} query */
+/** Return the card that a query names, null if it names none. @param {string} query */
 export function cardInQuery(query) {
   const card = new URLSearchParams(query).get("card") ?? "";
   return /^[1-9]\d{0,9}$/.test(card) ? Number(card) : null;

@@ -66,7 +66,7 @@ export class RegionZoom extends Zoom {
     else this.#mark();
   }
 
-  /** Go to another region of this image; false where there is none. @param {number} by */
+  /** Go to another region of this image; false if there is none. @param {number} by */
   within(by) {
     if (!this.regions || this.regions.length < 2) return false;
     const at = this.regions.findIndex(({ id }) => id === this.item?.id);

@@ -191,7 +191,7 @@ export class Review {
   }
 
   /**
-   * Begin the queue anew: after a filter, a bulk act, a change of person; at `place` when the page was left there.
+   * Restart the queue: after a filter, a bulk act, a change of person; at `place` when the page was left there.
    *
    * @param {{ start: number, ids: number[] } | null} [place]
    */

@@ -24,7 +24,7 @@ const NONE = -1; // a key whose class is not offered any more
 const PREFIX = "outfold.digits.";
 
 /**
- * Return stored class ids, one a key, or null where there are none that fit these classes; NONE in the place of one that is not offered.
+ * Return stored class ids, one a key, or null if there are none that fit these classes; NONE in the place of one that is not offered.
  *
  * @param {string | null} text
  * @param {Classes} classes
@@ -119,7 +119,7 @@ export class Digits {
 
 const WHITEST = 65535;
 
-/** Return a range as it was written, [low, high], or null where it is none. @param {string | null} text @returns {[number, number] | null} */
+/** Return a range as it was written, [low, high], or null if it is none. @param {string | null} text @returns {[number, number] | null} */
 export function readRange(text) {
   const [low, high, ...more] = (text ?? "").split("-").map(Number);
   const isRange = more.length === 0 && Number.isInteger(low) && Number.isInteger(high) && low >= 0 && low < high && high <= WHITEST;

@@ -31,7 +31,7 @@ export function countInQueue(counts, { status }) {
 }
 
 /**
- * Return the number of findings of the path outside of the queue, and where they are, or null where none is.
+ * Return the number of findings of the path outside of the queue, and where they are, or null if none is.
  *
  * @param {Counts} found
  * @param {Counts} counts

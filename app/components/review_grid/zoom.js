@@ -80,7 +80,7 @@ export class Zoom {
     fill(this.side, this.words(item));
   }
 
-  /** Step within the image; false where it has nothing to step through. @param {number} _by */
+  /** Step within the image; false if it has nothing to step through. @param {number} _by */
   within(_by) {
     return false;
   }

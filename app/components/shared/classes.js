@@ -46,14 +46,14 @@ export function foldName(name) {
   return folded.join("").normalize("NFC");
 }
 
-/** Return a name without blanks around it, in the composed form of Unicode; null where it cannot be a class's. @param {string} text */
+/** Return a name without blanks around it, in the composed form of Unicode; null if it cannot be a class's. @param {string} text */
 export function cleanName(text) {
   const name = text.normalize("NFC").replace(BLANKS, "");
   return !name || [...name].length > LONGEST_NAME || CONTROL.test(name) ? null : name;
 }
 
 /**
- * Return the name of a class to add for a typed text; null where a class of that name is offered, or the name is invalid.
+ * Return the name of a class to add for a typed text; null if a class of that name is offered, or the name is invalid.
  *
  * @param {string} query
  * @param {Classes} classes

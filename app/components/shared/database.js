@@ -1,7 +1,7 @@
 // The browser's own database (IndexedDB), written through to the disk: its records outlive a reload, a crash and a killed browser.
 
 /**
- * Open a database with one store of records that have these key fields; resolves to null where the browser forbids it.
+ * Open a database with one store of records that have these key fields; resolves to null if the browser forbids it.
  *
  * @param {string} name
  * @param {string} store

@@ -47,7 +47,7 @@ export function heldText(what, names, why) {
 }
 
 /**
- * Return the long form of `savedText`, "" where there is none; `deleted` names what was deleted.
+ * Return the long form of `savedText`, "" if there is none; `deleted` names what was deleted.
  *
  * @param {{ state: SaveState, held?: number }} status
  * @param {string} deleted

@@ -96,7 +96,7 @@ export function placeOf(event) {
 }
 
 /**
- * Return the class of each place, or null where places count down the likeliest classes. Where all class names are digits, or each
+ * Return the class of each place, or null if places count down the likeliest classes. Where all class names are digits, or each
  * of the ten digits is a class, a digit key means the class of that name, also after another class was added.
  *
  * @param {Classes} classes
@@ -108,7 +108,7 @@ export function classesByDigit(classes) {
 }
 
 /**
- * Return the class of a place on a card, undefined where there is none.
+ * Return the class of a place on a card, undefined if there is none.
  *
  * @param {number} place
  * @param {Finding} item
@@ -119,11 +119,11 @@ export function classAt(place, item, byDigit) {
   return id === -1 ? undefined : id;
 }
 
-/** Return the key of a place in a list: "1", "⇧3", or "" where none has it. @param {number} place */
+/** Return the key of a place in a list: "1", "⇧3", or "" if none has it. @param {number} place */
 export const keyAt = (place) => (place < 0 || place > 19 ? "" : `${place > 9 ? "⇧" : ""}${(place + 1) % 10}`);
 
 /**
- * Return the key that picks a class on a card, "" where none does.
+ * Return the key that picks a class on a card, "" if none does.
  *
  * @param {ClassId} id
  * @param {Pick<Finding, "likely">} item
@@ -185,12 +185,12 @@ export class Keys {
     return defaults.filter((combo) => !this.taken.has(combo));
   }
 
-  /** Return the label of an action's first key, "" where it has none. @param {string} action */
+  /** Return the label of an action's first key, "" if it has none. @param {string} action */
   label(action) {
     return this.combos(action).slice(0, 1).map(keyLabel).join("");
   }
 
-  /** Return the cap of an action's first key, null where it has none. @param {string} action */
+  /** Return the cap of an action's first key, null if it has none. @param {string} action */
   cap(action) {
     const label = this.label(action);
     return label ? keycap(label) : null;

@@ -7,7 +7,7 @@ import { className } from "./classes.js";
 /** @import { Api } from "./api.js" */
 
 /**
- * Options of `watchClasses`: `take(answer)` takes the classes and returns false where it cannot take them now; `client` makes the own acts.
+ * Options of `watchClasses`: `take(answer)` takes the classes and returns false if it cannot take them now; `client` makes the own acts.
  *
  * @typedef {object} Watch
  * @property {Pick<Api, "state">} api

@@ -21,7 +21,7 @@ export const HELD_MS = 5000; // between retries of acts on a deleted round or da
 
 export class KeptActs {
   /**
-   * `opening` resolves to the database, to null where there is none: nothing is kept then.
+   * `opening` resolves to the database, to null if there is none: nothing is kept then.
    *
    * @param {ActList} list
    * @param {{ opening?: Promise<IDBDatabase | null>, former?: Storage }} [options]
@@ -221,13 +221,13 @@ export class Outbox {
     return new Set(this.#all().flatMap(({ act }) => (act.decisions ?? []).map(({ finding }) => finding)));
   }
 
-  /** Return the newest unsaved decision on a finding; null where there is none, or an undo may revert it. @param {number} finding */
+  /** Return the newest unsaved decision on a finding; null if there is none, or an undo may revert it. @param {number} finding */
   unsentDecision(finding) {
     if (this.queue.some(({ act }) => act.op === "undo" || act.op === "redo")) return null;
     return this.#all().flatMap(({ act }) => act.decisions ?? []).findLast((decision) => decision.finding === finding) ?? null;
   }
 
-  /** Resolve when everything is acknowledged, or after so many milliseconds; to whether it is. @param {number} milliseconds */
+  /** Resolve when everything is acknowledged, or after this many milliseconds; to whether it is. @param {number} milliseconds */
   async settled(milliseconds) {
     await Promise.race([this.drained(), new Promise((resolve) => { this.timers.setTimeout(() => resolve(false), milliseconds); })]);
     return this.queue.length === 0;

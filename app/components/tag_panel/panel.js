@@ -190,7 +190,7 @@ export class Panel {
   }
 
   /**
-   * Store an act on the classes after all acts before it; resolves to the server's answer, null where there is none.
+   * Store an act on the classes after all acts before it; resolves to the server's answer, null if there is none.
    *
    * @param {Pick<Act, "op" | "name" | "changeset">} act
    * @param {string} failed

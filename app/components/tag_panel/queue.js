@@ -60,7 +60,7 @@ export class TagQueue {
     }
   }
 
-  /** Step by so many images; returns whether there was one (there is none behind the last). @param {number} by */
+  /** Step by this many images; returns whether there was one (there is none behind the last). @param {number} by */
   step(by) {
     const wanted = this.index + by;
     if (wanted < 0 || wanted > this.items.length) return false;

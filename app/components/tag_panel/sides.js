@@ -118,13 +118,13 @@ export class Marks {
   }
 }
 
-/** Return the class of a digit key, undefined where it has none. @param {number} place @param {Classes} classes */
+/** Return the class of a digit key, undefined if it has none. @param {number} place @param {Classes} classes */
 export function classOf(place, classes) {
   const id = (classesByDigit(classes) ?? offeredOf(classes))[place];
   return id === -1 ? undefined : id;
 }
 
-/** Return the key of a class: "1", "⇧3", or "" where it has none. @param {ClassId} id @param {Classes} classes */
+/** Return the key of a class: "1", "⇧3", or "" if it has none. @param {ClassId} id @param {Classes} classes */
 export function keyOf(id, classes) {
   return keyAt((classesByDigit(classes) ?? offeredOf(classes)).indexOf(id));
 }

@@ -165,7 +165,7 @@ def draw(app_context: AppContext, dataset_id: int, *, share: float | None = None
 
 
 def _refuse_accepting(session: Session, info: DatasetInfo) -> None:
-    """Raise `DatasetError` while a bulk act is stored in parts: of a new split, some labels would be accepted."""
+    """Raise `DatasetError` while a bulk act is stored in parts, which might accept labels of a new split."""
     if text := unfinished_text(session, info.id):
         raise DatasetError(f"{info.name}: {text}", "wait for its end, or undo that act")
 

@@ -18,7 +18,7 @@ from db.queries import datasets, imports
 from db.queries.rounds import RoundInfo
 
 _FIELDS = ("source", "image_root", "class_names", "colour_map")  # of a request that name files or folders
-_rounds_listed: dict[Path, int] = {}  # home -> the round for which this process listed the buckets last
+_rounds_listed: dict[Path, int] = {}  # home -> the latest round for which this process listed the buckets
 
 
 def with_listed_buckets(app_context: AppContext, request: ImportRequest) -> ImportRequest:

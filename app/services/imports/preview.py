@@ -93,7 +93,7 @@ class Shares:
     unlabelled: float
 
     def listed(self, names: Sequence[str], most: int) -> list[str]:
-        """Return the classes to list: all up to `most`, of more only those that a mask has.
+        """Return the classes to list: all if at most `most`, else only those present in a mask.
 
         Ids with gaps, such as 0 and 1000, make a class of each number between.
         """

@@ -184,7 +184,7 @@ def reading_options(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def propose_name(source: Path) -> str:
-    """Propose a dataset's name: the folder's, or the table's or archive's without its ending."""
+    """Propose a dataset's name: that of the folder, or of the table or archive without its suffix."""
     name = source.stem if source.suffix and not source.is_dir() else source.name
     name = name.removesuffix(".tar")  # of pets.tar.gz
     return name.strip()[:_LONGEST_NAME] or "images"

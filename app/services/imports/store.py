@@ -341,7 +341,7 @@ def _columns_of(row: list[Any], ids: dict[str, int], content: ImportContent) -> 
 
 
 def _tags(names: list[str], image: str, ids: dict[str, int], content: ImportContent) -> list[int] | None:
-    """Return the classes that an image's tags name; None where one is no class, or where labels need no tags."""
+    """Return the classes that an image's tags name; None if one is no class, or where labels need no tags."""
     unknown = [name for name in names if name not in ids]
     if content.masks is None:
         content.problems.warn(

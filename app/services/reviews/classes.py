@@ -318,7 +318,7 @@ def refuse_turn(app_context: AppContext, session: Session, target: decisions.Cha
 
 
 def _refuse_accepting(session: Session, dataset_id: int) -> None:
-    """Raise `RefusedError` while a bulk act is stored in parts, by given and suggested classes as they mean now."""
+    """Raise `RefusedError` while a bulk act is stored in parts: its given and suggested classes must not change."""
     if text := unfinished_text(session, dataset_id):
         raise RefusedError(text, "wait for its end, or undo that act")
 

@@ -194,7 +194,7 @@ def stored_filter(audit: Audit) -> FindingFilter:
 
 
 def filter_of(stored: Mapping[str, Any]) -> FindingFilter:
-    """Return the filter that `filter_values` gave these values for."""
+    """Return the filter of these values; the inverse of `filter_values`."""
     values = dict(stored)
     values["kinds"] = frozenset(FindingKind[one.upper()] for one in values["kinds"])
     values["statuses"] = frozenset(Status[one.upper()] for one in values["statuses"])

@@ -1,11 +1,11 @@
-"""A large bulk act in parts: one act whose decisions are stored in several transactions, which let verdicts in between.
+"""A large bulk act in parts: one act whose decisions are stored in several transactions, with verdicts in between.
 
-The first transaction stores the act with its filter and what was known of it, and marks it as unfinished. Each further
-one accepts what is open of the next ranks, moves counts and size with it, and notes how far the act has come, so that
-at each moment the act holds exactly what counts. A verdict that comes first therefore wins. The last one takes the
-mark away. Undo takes it away, too, and everything accepted so far back.
+The first transaction stores the act with its filter and known precision, and marks it as unfinished. Each further
+one accepts the open findings of the next ranks, updates counts and size, and records the progress of the act, so that
+at each moment the act has exactly its valid decisions. A verdict stored earlier therefore wins. The last one removes
+the mark. Undo removes it, too, and reverts everything accepted so far.
 
-Whoever asked for the act stores its parts, under a lock of its own. An act whose process has died is finished by the
+The process that began the act stores its parts, under a lock per act. An act whose process died is finished by the
 same request sent again, or by the next start of the web app.
 """
 
@@ -33,7 +33,7 @@ Report = Callable[[int, int], None]  # accepted so far, of how many
 
 
 def begin(session: Session, changeset_id: int, size: int, details: dict[str, Any]) -> None:
-    """Mark an act, stored without any decision, as one of about `size` findings whose parts follow.
+    """Mark an act stored without decisions as unfinished, with about `size` findings to follow in parts.
 
     `details` are those of its entry in the audit log.
     """
@@ -56,7 +56,7 @@ def finish(app_context: AppContext, saved: Saved, report: Report) -> Saved:
 
 
 def finish_all(app_context: AppContext) -> None:
-    """Finish the bulk acts whose process has died; a fault is logged, and leaves the rest to the next start."""
+    """Finish the bulk acts of dead processes; a fault is logged and leaves the rest to the next start."""
     try:
         with app_context.database.read() as session:
             left = decisions.unfinished_bulk_acts(session)
@@ -77,19 +77,19 @@ def finish_behind(app_context: AppContext) -> Thread:
 
 
 def size_to_reach(act: Changeset) -> int | None:
-    """Return of how many findings a bulk act will be, None where all its parts are stored."""
+    """Return the final number of findings of a bulk act, None if all its parts are stored."""
     mark: dict[str, Any] | None = act.note.get(UNFINISHED)
     return None if mark is None else int(mark["size"])
 
 
 def stop(session: Session, act: Changeset) -> None:
-    """Let no further part of an act follow, which is about to be undone."""
+    """Stop further parts of an act that is about to be undone."""
     if UNFINISHED in act.note:
         _end(session, act)
 
 
 def unfinished_text(session: Session, dataset_id: int) -> str:
-    """Return what bulk acts of a dataset are still about to accept, "" where there are none."""
+    """Return a text on unfinished bulk acts of a dataset, "" if there are none."""
     left = decisions.unfinished_bulk_acts(session, dataset_id=dataset_id)
     return f"{left[0].annotator} is accepting {left[0].note[UNFINISHED]['size']:,} labels" if left else ""
 
@@ -114,7 +114,7 @@ def _store_parts(app_context: AppContext, changeset_id: int, report: Report) -> 
 
 @again_once_fetched
 def _store_part(app_context: AppContext, changeset_id: int, last: int) -> int | None:
-    """Accept what is open up to the rank `last`; return what the act holds then, None where it was undone meanwhile."""
+    """Accept open findings up to the rank `last`; return the act's size then, None if it was undone meanwhile."""
     with app_context.database.write() as session:
         act = _stored(session, changeset_id)
         if UNFINISHED not in act.note:
@@ -130,7 +130,7 @@ def _store_part(app_context: AppContext, changeset_id: int, last: int) -> int | 
 
 
 def _end(session: Session, act: Changeset) -> None:
-    """Take the mark away, and note the act in the audit log with what it holds."""
+    """Remove the mark, and record the act with its size in the audit log."""
     note = {name: value for name, value in act.note.items() if name != UNFINISHED}
     decisions.change_bulk_act(session, act.id, size=act.size, live=act.size > 0, note=note)
     details = dict(act.note[UNFINISHED]["details"])

@@ -95,7 +95,7 @@ class BulkPreview:
     """Preview of a bulk act: the number of findings it changes, by class pair, and its known precision.
 
     `sample` holds the first 24 findings of the set's random order, whatever their status; `left_out` open ones are of
-    the evaluation splits, which no bulk act touches. `threshold` is None where each class has its own.
+    the evaluation splits, which no bulk act touches. `threshold` is None if each class has its own.
     """
 
     count: int

@@ -230,7 +230,7 @@ def _run_trial(app_context: AppContext, dataset_id: int, question: dict[str, Any
 
 
 def _name_of_images(app_context: AppContext, dataset_id: int) -> str:
-    """Return the name that the list of a dataset's images has in the cache of arrays, as a round would make it now."""
+    """Return the name of a dataset's list of images in the cache of arrays, as a round would name it now."""
     with app_context.database.read() as session:
         window = window_option(datasets.get_dataset(session, dataset_id).options)
         ending = "" if window is None else f"-{window_text(window)}"

@@ -78,7 +78,7 @@ def is_no_loss(context: IteratedContext, before: MirrorChoice, names: tuple[str,
 
 
 def shows_loss(differences: FloatArray) -> bool:
-    """Return True where the mean of these differences, (M,), lies above two of its standard errors."""
+    """Return True if the mean of these differences, (M,), lies above two of its standard errors."""
     error = differences.std(ddof=1) / np.sqrt(len(differences))
     return bool(differences.mean() > _ERRORS * error)
 

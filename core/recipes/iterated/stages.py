@@ -272,7 +272,7 @@ def _objective(
 class PseudoLabels:
     """Pseudo labels of unlabelled images, with thresholds and the predicted and accepted counts of each class, (K,).
 
-    `weights` are row -> name of the weights of its pixels; empty where all that is learnt weighs the same.
+    `weights` are row -> name of the weights of its pixels; empty if all that is learnt weighs the same.
     """
 
     labels: Labels

@@ -25,7 +25,7 @@ LATER = datetime.now(UTC) + timedelta(days=8)
 
 
 def rows(app_context: AppContext) -> dict[str, int]:
-    """Return how many rows each table has."""
+    """Count the rows of each table."""
     with app_context.database.read() as session:
         return {
             name: session.scalar(select(func.count()).select_from(table)) or 0

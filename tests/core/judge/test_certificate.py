@@ -52,7 +52,7 @@ def interval(claim: Claim, judged: int, wrong: int) -> tuple[int, int]:
 
 
 def is_consistent(claim: Claim, right: list[bool]) -> bool:
-    """Return true where no verdict contradicts the interval of the earlier ones."""
+    """Return true if no verdict contradicts the interval of the earlier ones."""
     judged = np.arange(len(right) + 1)
     least, most = credible_counts(claim, judged, judged - np.cumsum([0, *right]))
     return bool(least.max() <= most.min())

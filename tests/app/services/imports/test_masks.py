@@ -31,7 +31,7 @@ def again(app_context: AppContext, *, take: bool = False, by: str = "ada") -> Im
 
 
 def mended(info: ImportInfo) -> tuple[int, int, int]:
-    """Return how many were taken, could be taken and were left."""
+    """Return the numbers of masks that were taken, could be taken and were left."""
     counts = (info.report or {})["mended"]
     return counts["taken"], counts["open"], counts["left"]
 
