@@ -26,7 +26,7 @@ from core.types import Finding, FindingFilter, FindingKind, JobStatus, RoundCanc
 from db.agreeing_file import FindingsAwayError
 from db.engine import Database
 from db.models import AuditRow, FindingRow, SampleRow
-from db.queries import filters
+from db.queries import findings
 from tests.app.worker.test_finding_writer import judge_twice
 from tests.app.worker.test_steps import PETS, found, go_on, opened_round
 from tools.fixtures.object_store import ObjectStore
@@ -260,9 +260,9 @@ def test_a_transaction_that_writes_is_refused_a_file_that_is_not_here_and_finds_
     _, other = homes
     chosen = FindingFilter(round_id=1, kinds=frozenset({FindingKind.AGREEING}), path_contains="1")
     with pytest.raises(FindingsAwayError), other.database.write() as session:
-        filters.count(session, chosen)
+        findings.count(session, chosen)
     came = len(fetched)
     assert came
     with other.database.write() as session:
-        assert filters.count(session, chosen)
+        assert findings.count(session, chosen)
     assert len(fetched) == came

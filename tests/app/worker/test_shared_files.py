@@ -128,6 +128,7 @@ def test_a_fold_taken_over_by_another_home_continues_from_its_checkpoint_bit_for
         steps.train_fold(plain, never, round_id=1, fold=fold)
     steps.judge(plain, never, round_id=1)
     monkeypatch.setattr(sharing, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(sharing, "CHECKPOINT_SHARE", 1000.0)
     monkeypatch.setattr(crossfold, "CHECKPOINT_SHARE", 1.0)
     monkeypatch.setattr(training, "LOOK_SECONDS", 0.0)
     epochs: list[int] = []
