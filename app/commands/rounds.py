@@ -277,8 +277,10 @@ def _echo_plan(
 ) -> None:
     """Print the plan of a round and its estimated duration, if a trial measured it."""
     from app.services.recipes import RECIPES
-    from app.services.rounds import preview
+    from app.services.rounds import jobs as rounds, preview
 
+    if recipe is Recipe.CROSS_FOLD:
+        rounds.refuse_folds(opened, dataset_id, config)
     seconds, why = None, "its time is unknown"
     if recipe.timed:
         try:

@@ -39,6 +39,12 @@ MASK_FAMILIES: Mapping[str, tuple[str, Mapping[str, ExportFormat]]] = {
     "Label Studio": ("tasks with brush labels and the project's configuration", {"": ExportFormat.LABEL_STUDIO}),
 }
 _FAMILIES = {Task.CLASSIFICATION: (FAMILIES, "family"), Task.SEGMENTATION: (MASK_FAMILIES, "mask_family")}
+TITLES = {
+    form: f"{family}, {kind}" if kind else family
+    for families in (FAMILIES, MASK_FAMILIES)
+    for family, (_, kinds) in families.items()
+    for kind, form in kinds.items()
+}
 PER: Mapping[ExportFormat, Mapping[Per, str]] = {
     ExportFormat.COCO: {Per.USUAL: "Each piece", Per.CLASS: "Each class"},
     ExportFormat.MASK_PAIRS: {Per.USUAL: "None", Per.CLASS: "Each class", Per.PIECE: "Each piece"},

@@ -8,10 +8,12 @@ import pandas as pd
 import streamlit as st
 
 from app.components.complaints import plain
+from app.components.export_form import TITLES
 from app.components.export_preview import draw_counts, draw_known
 from app.components.job_progress import status_badge
 from app.services.exports.jobs import ExportInfo
 from app.services.workers import WorkerState
+from core.data.export.items import ExportFormat
 from core.data.storage import size_text
 from core.types import JobStatus
 
@@ -78,7 +80,7 @@ def _address(info: ExportInfo) -> str:
 
 
 def _title(info: ExportInfo) -> str:
-    return f"{info.dataset} as {info.request['format']}"
+    return f"{info.dataset}: {TITLES[ExportFormat(info.request['format'])]}"
 
 
 def _size(files: Mapping[str, Any]) -> str | None:

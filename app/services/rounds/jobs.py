@@ -13,7 +13,7 @@ from app.services.app_context import AppContext
 from app.services.recipes import RECIPES
 from app.services.reviews.precision import WrongLabels, wrong_labels
 from app.services.rounds.insight import mean_iou_so_far
-from app.services.rounds.request import model_names, start_round
+from app.services.rounds.request import model_names, refuse_folds, start_round
 from app.services.workers import WorkerState, has_gpu, worker_state
 from core.config import DatasetSummary, RoundConfig, proposals
 from core.judge.confusions import merged_metrics
@@ -35,6 +35,7 @@ __all__ = [
     "RoundProgress",
     "RoundProposal",
     "ShardRun",
+    "refuse_folds",
     "start_round",
 ]
 

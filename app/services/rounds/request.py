@@ -80,6 +80,15 @@ def refuse_unfinished(name: str, existing: Sequence[RoundInfo]) -> None:
         raise RoundError(f"{unfinished.name} of {name} is still {unfinished.status}", "wait for it or cancel it first")
 
 
+def refuse_folds(app_context: AppContext, dataset_id: int, config: RoundConfig) -> None:
+    """Raise the error with which `start_round` would refuse to cross-validate a dataset's labels; start nothing."""
+    with app_context.database.read() as session:
+        name, classes = snapshots.dataset_of(session, dataset_id)
+        settings = recipe_settings(Recipe.CROSS_FOLD, snapshots.task_of(session, dataset_id), {})
+        request = RequestedRound(app_context, dataset_id, name, classes, config, settings)
+        RECIPES[Recipe.CROSS_FOLD].refuse(session, request)
+
+
 def start_round(
     app_context: AppContext,
     dataset_id: int,

@@ -43,6 +43,14 @@ def test_further_networks_are_named_at_the_start(opened: AppContext) -> None:
     assert (members[0]["upscale"], members[1]["epochs"]) == (64, 2)
 
 
+def test_a_dry_run_refuses_what_the_start_would_refuse(opened: AppContext, digits_folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(digits_folder / "7", tmp_path / "sevens" / "7")
+    import_folder(opened, "sevens", tmp_path / "sevens")
+    told = [run("round", "sevens", option, code=1).stderr for option in ("--dry-run", "--detach")]
+    assert told[0] == told[1]
+    assert "at least two classes to tell apart" in told[0]
+
+
 def test_a_network_is_added_to_a_finished_round_and_reported(
     opened: AppContext, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
