@@ -98,7 +98,7 @@ class Cure(Enum):
         "python -m app datasets protect DATASET --split NAME, or with --draw 0.1",
     )
     RENAME_CLASS = ("“Classes” in the menu of its card", "python -m app classes rename DATASET CLASS NAME")
-    TAKE_MASKS = ("“Take … masks as my edits” below the import's report", "python -m app import SOURCE --take-masks")
+    TAKE_MASKS = ("“Take … as my edits” below the import's report", "python -m app import SOURCE --take-masks")
     THRESHOLD_MASKS_HALF = ("the answer “Yes, cut them at 128”", "--threshold-masks half")
     UNKNOWN_COLOURS_IGNORE = ("the answer “Yes, ignore their pixels”", "--unknown-colours ignore")
     UNNAMED_IDS_IGNORE = ("the answer “Yes, ignore them”", "--unnamed-ids ignore")
