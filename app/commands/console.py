@@ -30,7 +30,7 @@ PIPED_WIDTH = 200  # columns of a table that is not printed to a terminal
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON for scripts, and nothing else.")]
 DatasetName = Annotated[str, typer.Argument(metavar="DATASET", help="The dataset's name or number.")]
-ByName = Annotated[str, typer.Option("--by", metavar="NAME", help="Whose verdicts these are; default: your user name.")]
+ByName = Annotated[str, typer.Option("--by", metavar="NAME", help="Name for these verdicts; default: your user name.")]
 
 
 class Commands(TyperGroup):

@@ -211,7 +211,7 @@ def members(
     dataset: DatasetName,
     add: Annotated[list[str] | None, typer.Option(help="Make this user a member; several times for several.")] = None,
     remove: Annotated[list[str] | None, typer.Option(help="Make this user no member any more.")] = None,
-    everybody: Annotated[bool, typer.Option("--everybody", help="Let everybody see it again.")] = False,
+    everybody: Annotated[bool, typer.Option("--everybody", help="Make it visible to all users again.")] = False,
     by: ByName = "",
     as_json: JsonFlag = False,
 ) -> None:

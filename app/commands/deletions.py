@@ -69,7 +69,7 @@ def remove_images(
     given: Annotated[str | None, typer.Option(help="Only of this given class.")] = None,
     unlabelled: Annotated[bool, typer.Option("--unlabelled", help="Only images without a label.")] = False,
     split: Annotated[str | None, typer.Option(help="Only of this split.")] = None,
-    path: Annotated[str, typer.Option(help="Only where the path contains this text.")] = "",
+    path: Annotated[str, typer.Option(help="Only paths that contain this text.")] = "",
     found: Annotated[
         str | None,
         typer.Option(

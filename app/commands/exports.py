@@ -36,7 +36,7 @@ def export(
     ] = None,
     link: Annotated[Link, typer.Option(help="How images are placed; a hard link needs no space.")] = Link.HARD_LINK,
     no_copy: Annotated[
-        bool, typer.Option("--no-copy", help="Fail where a hard link is impossible, instead of copying.")
+        bool, typer.Option("--no-copy", help="Fail if a hard link is impossible, instead of copying.")
     ] = False,
     ambiguous: Annotated[
         UnusablePolicy, typer.Option(help="Images that several classes fit; such regions, left out, are IGNORE.")

@@ -53,47 +53,48 @@ def import_(
     split_column: Annotated[str, typer.Option(help="Column of a table with the split.")] = "",
     group_column: Annotated[str, typer.Option(help="Column of a table with the group.")] = "",
     image_root: Annotated[
-        str, typer.Option(help="Folder of the images, where a table names them as another machine does.")
+        str, typer.Option(help="Folder of the images, if the table has paths of another machine.")
     ] = "",
     class_level: Annotated[
-        int, typer.Option(min=0, max=9, help="Of class folders in folders: the level that is the class, 1 for the top.")
+        int,
+        typer.Option(min=0, max=9, help="For class folders in folders: the level of the class, 1 for the top."),
     ] = 0,
     literal_labels: Annotated[
         bool, typer.Option("--literal-labels", help="Labels as written: NA, None and nan are classes, 1.0 is not 1.")
     ] = False,
     merge_class: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=CLASS", help="What the source calls NAME is CLASS, as in Cat=cat."),
+        typer.Option(metavar="NAME=CLASS", help="The source's name NAME means CLASS, as in Cat=cat."),
     ] = None,
     colour_map: Annotated[
         str,
-        typer.Option(help="Of masks in colours: camvid-exact-11, camvid-merged-11, or a file of `r g b name` lines."),
+        typer.Option(help="For masks in colours: camvid-exact-11, camvid-merged-11, or a file of `r g b name` lines."),
     ] = "",
-    class_names: Annotated[str, typer.Option(help="Of masks of ids: a file of names, one per line, or a,b,c.")] = "",
+    class_names: Annotated[str, typer.Option(help="For masks of ids: a file of names, one per line, or a,b,c.")] = "",
     ignore_id: Annotated[
-        int | None, typer.Option(min=0, max=65535, help="Of masks of ids: the value of unlabelled pixels.")
+        int | None, typer.Option(min=0, max=65535, help="For masks of ids: the value of unlabelled pixels.")
     ] = None,
     first_id: Annotated[
         int | None,
-        typer.Option(min=0, max=65535, help="Of masks of ids: the id of the first name; those below are none."),
+        typer.Option(min=0, max=65535, help="For masks of ids: the id of the first name; lower ids have no class."),
     ] = None,
     unnamed_ids: Annotated[
-        str, typer.Option(help="Of masks of ids: ignore the ids without a name, or make each a class.")
+        str, typer.Option(help="For masks of ids: ignore the ids without a name, or make each a class.")
     ] = "",
     threshold_masks: Annotated[
         str,
-        typer.Option(help="Of smoothed black and white masks: ignore the greys between, half (cut at 128), or off."),
+        typer.Option(help="For smoothed black and white masks: ignore the greys between, half (cut at 128), or off."),
     ] = "",
-    float_masks: Annotated[str, typer.Option(help="Of floating-point masks: ids, if they are whole numbers.")] = "",
+    float_masks: Annotated[str, typer.Option(help="For floating-point masks: ids, if they are whole numbers.")] = "",
     unknown_colours: Annotated[
         str,
-        typer.Option(help="Of masks in colours: ignore the pixels of colours without a class, or refuse the masks."),
+        typer.Option(help="For masks in colours: ignore the pixels of colours without a class, or refuse the masks."),
     ] = "",
     exif_masks: Annotated[
-        str, typer.Option(help="Of photos that their EXIF turns: turn their masks too, or keep them as they are.")
+        str, typer.Option(help="For photos that their EXIF turns: turn their masks too, or keep them as they are.")
     ] = "",
     boxes: Annotated[
-        str, typer.Option(help="Of COCO annotations without a shape: ignore the pixels of the box, or skip them.")
+        str, typer.Option(help="For COCO annotations without a shape: ignore the pixels of the box, or skip them.")
     ] = "",
     window: Annotated[
         str,
@@ -116,7 +117,7 @@ def import_(
         list[str] | None, typer.Option(metavar="NAME", help="The class stays, although the source lost its images.")
     ] = None,
     forget_answers: Annotated[
-        bool, typer.Option("--forget-answers", help="Forget what earlier imports of the dataset were told; read anew.")
+        bool, typer.Option("--forget-answers", help="Forget the answers of earlier imports of the dataset.")
     ] = False,
     take_masks: Annotated[
         bool,
@@ -125,7 +126,7 @@ def import_(
     bring_back: Annotated[
         bool, typer.Option("--bring-back", help="Images that people removed from the dataset come back.")
     ] = False,
-    by: Annotated[str, typer.Option(help="Whose name edits and second opinions carry that it brings.")] = "",
+    by: Annotated[str, typer.Option(help="Name for the edits and second opinions that it adds.")] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only look: classes, counts, problems.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
@@ -208,8 +209,8 @@ def import_(
 def move(
     *,
     dataset: DatasetName,
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder or table where it lies now.")],
-    image_root: Annotated[str, typer.Option(help="Folder of the images now, where they lay in an --image-root.")] = "",
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="New folder or table of the dataset.")],
+    image_root: Annotated[str, typer.Option(help="New folder of the images, if they were in an --image-root.")] = "",
     as_json: JsonFlag = False,
 ) -> None:
     """Move a dataset to the new folder of its images, and import them from there; decisions, tags and masks stay.

@@ -60,12 +60,12 @@ def _check_worker() -> None:
 
 def serve(
     *,
-    address: Annotated[str, typer.Option(help="Where to listen; 0.0.0.0 for every network of this machine.")] = (
+    address: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for every network of this machine.")] = (
         "127.0.0.1"
     ),
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port.")] = 8501,
     insecure: Annotated[
-        bool, typer.Option("--insecure", help="Listen also where other machines reach it, without login.")
+        bool, typer.Option("--insecure", help="Also listen on addresses that other machines can reach, without login.")
     ] = False,
 ) -> None:
     """Serve the pages until stopped (Ctrl+C).

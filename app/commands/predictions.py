@@ -45,7 +45,7 @@ def predict(
         float, typer.Option(min=0, max=1, help="Less confident predictions get no label; such pixels are IGNORE.")
     ] = 0.0,
     confidence: Annotated[
-        bool, typer.Option("--confidence", help="Of masks: also write maps of the confidence.")
+        bool, typer.Option("--confidence", help="For masks: also write maps of the confidence.")
     ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
     allow_outside_links: Annotated[
@@ -161,7 +161,7 @@ def import_predictions(
         typer.Argument(metavar="FILE", help="A .csv, .tsv, .parquet, .jsonl, .npz or .npy file; of masks a folder."),
     ],
     ids: Annotated[
-        Path | None, typer.Option(help="The images' names, one per line, where FILE holds probabilities alone.")
+        Path | None, typer.Option(help="Names of the images, one per line, if FILE contains only probabilities.")
     ] = None,
     out_of_fold: Annotated[
         bool | None,
@@ -218,7 +218,7 @@ def export_predictions(
     issues: Annotated[
         bool, typer.Option("--issues", help="Write the issues instead, in the columns of cleanlab's Datalab.")
     ] = False,
-    npz: Annotated[bool, typer.Option("--npz", help="Of masks: write one .npz per image instead of PNGs.")] = False,
+    npz: Annotated[bool, typer.Option("--npz", help="For masks: write one .npz per image instead of PNGs.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Write a round's out-of-fold predictions: a table of labels (one row per image), or a folder of masks.

@@ -49,7 +49,7 @@ RoundNumber = Annotated[int | None, typer.Option("--round", help="The round's nu
 Given = Annotated[str | None, typer.Option(help="Only this given class.")]
 Suggested = Annotated[str | None, typer.Option(help="Only this suggested class.")]
 Split = Annotated[str | None, typer.Option(help="Only this split.")]
-PathPart = Annotated[str, typer.Option(help="Only where the path contains this text.")]
+PathPart = Annotated[str, typer.Option(help="Only paths that contain this text.")]
 _ABOVE = typer.Option(min=0, max=1, help="Only with at least this confidence.")
 Above = Annotated[float, _ABOVE]
 AboveOrNone = Annotated[float | None, _ABOVE]

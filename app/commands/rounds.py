@@ -33,7 +33,7 @@ def round_(
         str | None, typer.Option(help="Mean of the images that the file was trained with, for example 0.5,0.5,0.5.")
     ] = None,
     weights_std: Annotated[str | None, typer.Option(help="Standard deviation of these images.")] = None,
-    weights_padding: Annotated[str | None, typer.Option(help="'same' where its network pads as TensorFlow.")] = None,
+    weights_padding: Annotated[str | None, typer.Option(help="'same' if its network pads like TensorFlow.")] = None,
     input_size: Annotated[int | None, typer.Option(help="Pixels, the longer side.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Epochs of each fold.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Images at once; halved when memory runs out.")] = None,

@@ -22,9 +22,9 @@ FromInput = Annotated[
 def add(
     *,
     name: UserName,
-    role: Annotated[Role, typer.Option(help="What the person may do.")] = Role.ANNOTATOR,
+    role: Annotated[Role, typer.Option(help="Role of the person.")] = Role.ANNOTATOR,
     email: Annotated[
-        str, typer.Option(help="Let the person in by OpenID Connect with this verified address, without a password.")
+        str, typer.Option(help="Admit the person by OpenID Connect with this verified address, without a password.")
     ] = "",
     password_stdin: FromInput = False,
     by: ByName = "",
