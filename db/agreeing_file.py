@@ -345,3 +345,19 @@ class AgreeingFiles:
         if all(path.exists() for path in (file_of(own, first_id), _samples_file_of(own, first_id))):
             return own
         raise FindingsAwayError.of(round_id, first_id, count)
+
+
+def count_cells(columns: Sequence[IntArray], length: int) -> Iterator[tuple[tuple[int, ...], int]]:
+    """Yield each combination of values that there is with its number, of columns of one length."""
+    low = [int(column.min()) for column in columns]
+    cell = np.zeros(length, np.int64)
+    spans = [int(column.max()) - least + 1 for column, least in zip(columns, low, strict=True)]
+    for column, least, span in zip(columns, low, spans, strict=True):
+        cell = cell * span + (column - least)
+    found, sizes = np.unique(cell, return_counts=True)
+    for number, size in zip(found.tolist(), sizes.tolist(), strict=True):
+        values: list[int] = []
+        for least, span in zip(reversed(low), reversed(spans), strict=True):
+            number, place = divmod(number, span)  # noqa: PLW2901  # the places before it
+            values.insert(0, place + least)
+        yield tuple(values), size

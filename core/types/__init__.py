@@ -4,7 +4,6 @@ Class ids are indexes into a dataset's tuple of class names. `NO_LABEL` marks an
 Imports only the standard library and numpy, and pydantic where JSON is first read or written.
 """
 
-from core.types.counted import counted
 from core.types.errors import (
     ConfigError,
     Cure,
@@ -17,6 +16,7 @@ from core.types.errors import (
     StorageAwayError,
     StorageError,
     command_text,
+    counted,
 )
 from core.types.json_values import from_json_values, to_json_values
 from core.types.labels import (

@@ -1,4 +1,4 @@
-"""Errors, and the cures that their texts name; each message gives the cause and the cure.
+"""Errors, the cures that their texts name, and counts in texts; each message gives the cause and the cure.
 
 Some cures differ between a page and the command line. An error or a problem is written once, stored, and read in both
 places. It names such a cure by a member of `Cure`, which is formatted as the words of the page; `command_text` puts the
@@ -125,3 +125,14 @@ def command_text(text: str) -> str:
 
 
 _LONGEST_FIRST = sorted(Cure, key=lambda cure: len(cure.page), reverse=True)  # a part of another is replaced after it
+
+
+def counted(count: int, one: str, several: str = "") -> str:
+    """Return a count with its noun, as in "1 image" and "2,300 images".
+
+    Args:
+        count: the count.
+        one: the singular.
+        several: the plural, where it is not the singular with an s.
+    """
+    return f"{count:,} {one if count == 1 else several or f'{one}s'}"

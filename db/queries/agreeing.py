@@ -30,11 +30,11 @@ from core.types import (
     StorageAwayError,
     StorageError,
 )
-from db.agreeing_file import FILES, WRITES, AgreeingFile, AgreeingFiles, Columns
+from db.agreeing_file import FILES, WRITES, AgreeingFile, AgreeingFiles, Columns, count_cells
 from db.loading import NewFinding, load_findings, load_rows, percents_of
 from db.models import ChangesetRow, DatasetRow, DecisionRow, MadeFindingRow, RoundRow, SampleRow
 from db.queries.datasets import Merges, read_merges
-from db.queries.filters import ColumnsCondition, matching_columns, may_lack_rows
+from db.queries.filters import ColumnsCondition, matching_columns, may_lack_rows, within_ranks
 from db.visibility import WITH_DELETED
 
 _CHUNK = 5_000  # findings made into rows at once
@@ -110,7 +110,7 @@ def columns_of(
     if ranks is not None:
         low, high = kept.file.bounds("rank")
         parts = np.flatnonzero((high >= ranks[0]) & (low <= ranks[1])).tolist()
-        mask = _within(mask, *ranks)
+        mask = within_ranks(mask, *ranks)
     for part in parts:
         columns = _read(kept, part, needed | set(names), mask)
         if len(columns["rank"]):
@@ -127,7 +127,7 @@ def grouped(session: Session, chosen: FindingFilter, names: Sequence[str]) -> Co
     same: dict[str, Any] = {"kind": FindingKind.AGREEING, "status": Status.OPEN, "round_id": chosen.round_id}
     counted: Counter[tuple[Any, ...]] = Counter()
     for columns in columns_of(session, chosen, *(name for name in names if name not in same)):
-        for values, size in _cells([columns[name] for name in names if name not in same], len(columns["rank"])):
+        for values, size in count_cells([columns[name] for name in names if name not in same], len(columns["rank"])):
             found = iter(values)
             counted[tuple(same[name] if name in same else next(found) for name in names)] += size
     return counted
@@ -364,11 +364,6 @@ def _ranks_with_rows(session: Session, files: AgreeingFiles, round_id: int, firs
     return np.sort(ranks[: np.searchsorted(ids, newest, side="right")])
 
 
-def _within(mask: ColumnsCondition, first: int, last: int) -> ColumnsCondition:
-    """Return a condition on a part with bounds on the rank."""
-    return lambda columns: mask(columns) & (columns["rank"] >= first) & (columns["rank"] <= last)
-
-
 def _read(kept: _RoundFile, part: int, names: Iterable[str], mask: ColumnsCondition) -> Columns:
     """Return columns of those findings of a part that have no row and that a condition holds."""
     wanted = {"rank", *names}
@@ -486,22 +481,6 @@ def _moved(session: Session, kept: _RoundFile, of_dataset: ColumnElement[bool]) 
         places = np.searchsorted(known[:-1], columns["sample_id"])
         here = known[places] == columns["sample_id"]
         yield columns["sample_id"][here & (present[places] != columns["split"])]
-
-
-def _cells(columns: Sequence[IntArray], length: int) -> Iterator[tuple[tuple[int, ...], int]]:
-    """Yield each combination of values that there is with its number, of columns of one length."""
-    low = [int(column.min()) for column in columns]
-    cell = np.zeros(length, np.int64)
-    spans = [int(column.max()) - least + 1 for column, least in zip(columns, low, strict=True)]
-    for column, least, span in zip(columns, low, spans, strict=True):
-        cell = cell * span + (column - least)
-    found, sizes = np.unique(cell, return_counts=True)
-    for number, size in zip(found.tolist(), sizes.tolist(), strict=True):
-        values: list[int] = []
-        for least, span in zip(reversed(low), reversed(spans), strict=True):
-            number, place = divmod(number, span)  # noqa: PLW2901  # the places before it
-            values.insert(0, place + least)
-        yield tuple(values), size
 
 
 def _array(ids: Iterable[int]) -> IntArray:

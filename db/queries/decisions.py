@@ -388,15 +388,6 @@ def live_columns(session: Session, dataset_id: int) -> Iterator[tuple[tuple[Any,
         yield tuple(zip(*part, strict=True))
 
 
-def given_labels(session: Session, dataset_id: int) -> dict[int, int | None]:
-    """Return the given label of every sample of a dataset."""
-    label = present(SampleRow.label, merges_of(session, dataset_id))
-    rows: Sequence[Any] = session.execute(
-        select(SampleRow.id, label).where(SampleRow.dataset_id == dataset_id).order_by(SampleRow.id)
-    ).all()
-    return {row[0]: row[1] for row in rows}
-
-
 def verdicts_between(session: Session, dataset_id: int, since: datetime | None, until: datetime) -> dict[str, int]:
     """Return counts of findings by their last decision, by the names of `Status`; undone ones do not count.
 

@@ -120,6 +120,11 @@ def matching_columns(
     return frozenset(name for name, _ in tests), lambda columns: _all_of(tests, columns)
 
 
+def within_ranks(mask: ColumnsCondition, first: int, last: int) -> ColumnsCondition:
+    """Return a condition on a part with bounds on the rank."""
+    return lambda columns: mask(columns) & (columns["rank"] >= first) & (columns["rank"] <= last)
+
+
 def _beyond_the_counts(chosen: FindingFilter) -> list[ColumnElement[bool]]:
     found: list[ColumnElement[bool]] = []
     if chosen.fold is not None:

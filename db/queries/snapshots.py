@@ -250,3 +250,12 @@ def _images_with(session: Session, dataset_id: int) -> dict[int, int]:
         now = merges.get(number, number)
         images[now] = max(images[now], counted.get(name, 0))
     return images
+
+
+def given_labels(session: Session, dataset_id: int) -> dict[int, int | None]:
+    """Return the given label of every sample of a dataset."""
+    label = present(SampleRow.label, merges_of(session, dataset_id))
+    rows: Sequence[Any] = session.execute(
+        select(SampleRow.id, label).where(SampleRow.dataset_id == dataset_id).order_by(SampleRow.id)
+    ).all()
+    return {row[0]: row[1] for row in rows}

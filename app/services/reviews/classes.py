@@ -372,7 +372,7 @@ def _uses(session: Session, info: DatasetInfo) -> list[ClassUse]:
 
 
 def _uses_in_labels(session: Session, dataset_id: int, _newest: int | None) -> _LabelUses:
-    given = decisions.given_labels(session, dataset_id)
+    given = snapshots.given_labels(session, dataset_id)
     resolved = resolve(given, decisions.live_decisions(session, dataset_id)).values()
     images = Counter(one.label for one in resolved if one.label is not None)
     decided = Counter(one.label for one in resolved if one.label is not None and one.decision is not None)

@@ -48,6 +48,7 @@ from db.queries import (
     filters as counting,
     findings as finding_queries,
     notes,
+    snapshots,
 )
 
 _LARGEST_PAGE = 500
@@ -316,7 +317,7 @@ def history(app_context: AppContext, finding_id: int) -> Story:
 def resolved_labels(app_context: AppContext, dataset_id: int) -> dict[int, Resolution]:
     """Return the current label of every sample of a dataset."""
     with app_context.database.read() as session:
-        given = decisions.given_labels(session, dataset_id)
+        given = snapshots.given_labels(session, dataset_id)
         live = decisions.live_decisions(session, dataset_id)
     return resolve(given, live)
 
