@@ -27,7 +27,7 @@ from db.queries import decisions, projection
 from db.queries.decisions import UNFINISHED, Changeset
 
 log = logging.getLogger("outfold.reviews")
-PART = 20_000  # findings of one transaction
+PART = 100_000  # findings of one transaction; smaller ones write the same pages of the index on samples again
 _LOCK = "bulk"
 Report = Callable[[int, int], None]  # accepted so far, of how many
 
