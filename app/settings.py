@@ -114,7 +114,7 @@ class Settings(BaseSettings):
         try:
             return Path(value).expanduser() if isinstance(value, str | Path) else value
         except RuntimeError:  # a ~name of no user
-            raise ConfigError("its ~ is no user's home", "write the path out") from None
+            raise ConfigError("its ~ is not a user's home", "write the path out") from None
 
     @field_validator("database_url", "engine_url")
     @classmethod
@@ -137,7 +137,7 @@ class Settings(BaseSettings):
     def _name_a_cluster(cls, value: str) -> str:
         host, colon, port = value.rpartition(":")
         if value and not (host_name(host) and colon and port.isdecimal() and 0 < int(port) <= _LAST_PORT):
-            raise ConfigError("it is no address of a Ray cluster", "write host:port, as ray-head:6379")
+            raise ConfigError("it is not an address of a Ray cluster", "write host:port, as ray-head:6379")
         if value and find_spec("ray") is None:
             raise ConfigError(
                 "the Python package ray is not installed", "install ray 2.60 where Outfold runs, or unset it"
@@ -149,7 +149,7 @@ class Settings(BaseSettings):
     def _name_hosts(cls, value: str) -> str:
         wrong = [part for part in value.split(",") if part.strip() and host_name(part) is None]
         if wrong:
-            raise ConfigError(f"{wrong[0].strip()!r} is no host name", "write names alone, as in labels.example.org")
+            raise ConfigError(f"{wrong[0].strip()!r} is not a host name", "write names alone, as in labels.example.org")
         return value
 
     @field_validator("oidc_issuer")
@@ -158,7 +158,7 @@ class Settings(BaseSettings):
         parts = urlsplit(value)
         is_safe = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or ""))
         if value and (not is_safe or not parts.hostname or parts.query or parts.fragment):
-            raise ConfigError("it is no https address", "write it as the provider does, as https://login.example.org")
+            raise ConfigError("it is not an https address", "write it as the provider does: https://login.example.org")
         return value
 
     @field_validator("oidc_client_id")
@@ -183,7 +183,7 @@ class Settings(BaseSettings):
     def _name_domains(cls, value: str) -> str:
         wrong = [part for part in _parts(value) if host_name(part) is None]
         if wrong:
-            raise ConfigError(f"{wrong[0]!r} is no domain", "write what follows the @, as in example.org")
+            raise ConfigError(f"{wrong[0]!r} is not a domain", "write what follows the @, as in example.org")
         return value
 
     @property

@@ -270,7 +270,7 @@ def _class_ids(labels: ArrayLike, classes: Sequence[str], count: int) -> IntArra
     """Return the labels as class ids, NO_LABEL if unlabelled.
 
     Raises:
-        DatasetError: a label is no class, or the number of labels is not that of the rows.
+        DatasetError: a label is not a class, or the number of labels is not that of the rows.
     """
     values = np.asarray(labels)
     if values.shape != (count,):
@@ -281,7 +281,7 @@ def _class_ids(labels: ArrayLike, classes: Sequence[str], count: int) -> IntArra
         wrong = values[(values < NO_LABEL) | (values >= len(classes))]
         if len(wrong):
             raise DatasetError(
-                f"label {wrong[0]} is no class", f"give ids from 0 to {len(classes) - 1}, or -1 for none"
+                f"label {wrong[0]} is not a class", f"give ids from 0 to {len(classes) - 1}, or -1 for none"
             )
         return values.astype(np.int64)
     known: dict[Any, int] = {None: NO_LABEL} | {name: number for number, name in enumerate(classes)}

@@ -70,7 +70,7 @@ def roomy_cache(session: Session) -> Iterator[None]:
 def _copy(connection: Connection, statement: str, rows: Iterable[Collection[Any]]) -> None:
     driver = connection.connection.driver_connection
     if not isinstance(driver, psycopg.Connection):
-        msg = f"{type(driver).__name__} is no connection of psycopg"
+        msg = f"{type(driver).__name__} is not a connection of psycopg"
         raise TypeError(msg)
     try:
         with driver.cursor() as cursor, cursor.copy(statement) as copying:

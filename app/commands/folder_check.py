@@ -234,7 +234,7 @@ def _as_file_name(name: str) -> str:
 
 
 def _refuse_targets(targets: Iterable[Path], source: Path) -> None:
-    """Refuse targets among the images, and existing files that are no report.
+    """Refuse targets among the images, and existing files that are not reports.
 
     Raises:
         ExportError: a target is refused.
@@ -247,4 +247,4 @@ def _refuse_targets(targets: Iterable[Path], source: Path) -> None:
         if Path(real).is_dir():
             raise ExportError(f"{target}: is a folder", "name a file")
         if target.suffix == ".html" and Path(real).exists() and MARK.encode() not in Path(real).read_bytes()[:4096]:
-            raise ExportError(f"{target}: exists and is no report of a check", "name another file")
+            raise ExportError(f"{target}: exists and is not a report of a check", "name another file")

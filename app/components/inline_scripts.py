@@ -6,7 +6,7 @@ Values that differ between pages are in attributes of the HTML beside the script
 import streamlit as st
 
 ADDRESS = """
-  // What a page adds to its own address, the dataset and the round it shows, is no step of the browser's way back.
+  // What a page adds to its own address, the dataset and the round it shows, is not a step of the browser's way back.
   if (!history.outfold) {
     history.outfold = true;
     const push = history.pushState.bind(history);

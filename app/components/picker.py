@@ -7,7 +7,7 @@ import streamlit as st
 from app.components.complaints import plain
 from app.services.rounds.jobs import RoundInfo
 
-LONGEST_ID = 18  # digits; more are no row's number
+LONGEST_ID = 18  # digits; more cannot be a row's number
 _WARNING = ":material/warning:"
 _LONGEST_SHOWN = 40  # characters of an address in a message
 

@@ -114,7 +114,7 @@ def _numbers(label: str, text: str) -> tuple[float, ...]:
     """Return the numbers of a text such as `0.5, 0.5, 0.5`.
 
     Raises:
-        ConfigError: it is no list of numbers.
+        ConfigError: it is not a list of numbers.
     """
     try:
         return tuple(float(part) for part in text.split(",")) if text.strip() else ()

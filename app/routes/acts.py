@@ -131,7 +131,7 @@ def _reorder_classes(
 ) -> dict[str, Any]:
     order = body.get("order")
     if not isinstance(order, list) or len(order) > MOST_CLASSES:
-        raise RequestError("'order' is no list of class numbers", "send [2, 0, 1]")
+        raise RequestError("'order' is not a list of class numbers", "send [2, 0, 1]")
     ids = [whole({"order": one}, "order") for one in order]
     return _write_saved(reviews.reorder_classes(app_context, dataset_id, ids, by=by, key=key))
 

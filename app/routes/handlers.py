@@ -233,7 +233,7 @@ def store_acts(post: JsonPost, store: Callable[[dict[str, Any]], dict[str, Any]]
     """
     acts = post.body.get("acts")
     if not isinstance(acts, list) or not all(isinstance(one, dict) for one in acts) or len(acts) > MOST_ACTS:
-        raise RequestError("'acts' is no list of acts", f"send up to {MOST_ACTS} objects with {names}")
+        raise RequestError("'acts' is not a list of acts", f"send up to {MOST_ACTS} objects with {names}")
     shared = {name: value for name, value in post.body.items() if name != "acts"}
     results = []
     for one in acts:

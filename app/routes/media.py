@@ -63,7 +63,7 @@ def _of_image(request: Request, app_context: AppContext, what: str, draw: Callab
     """Answer the picture that `draw` makes of the addressed image, through the window in use."""
     content_hash = request.path_params["content_hash"]
     if len(content_hash) != HASH_LENGTH or not set(content_hash) <= HEX:
-        raise RequestError("this is no content hash", "send 32 hexadecimal digits")
+        raise RequestError("this is not a content hash", "send 32 hexadecimal digits")
     requested = requested_window(request)
     window = requested if requested is not None else images.window_in_use(app_context, content_hash)
     headers = {"Cache-Control": FOREVER}

@@ -53,7 +53,7 @@ def filter_parts(body: dict[str, Any], default: object) -> dict[str, Any]:
     """Return the parts of a body's `filter`."""
     parts = body.get("filter", default)
     if not isinstance(parts, dict):
-        raise RequestError("'filter' is no object", "send the filter's parts by their names")
+        raise RequestError("'filter' is not an object", "send the filter's parts by their names")
     return parts
 
 
@@ -65,7 +65,7 @@ def read_order(values: Mapping[str, Any]) -> Order:
 def read_choices(rows: object) -> list[Choice]:
     """Return the verdicts of an act."""
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise RequestError("'decisions' is no list of objects", "send [{finding, verdict, label?}, ...]")
+        raise RequestError("'decisions' is not a list of objects", "send [{finding, verdict, label?}, ...]")
     return [
         Choice(
             whole(row, "finding", least=1),

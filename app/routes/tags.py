@@ -68,7 +68,7 @@ def _store(body: dict[str, Any], name: str, app_context: AppContext) -> TagResul
         or len(classes) > MOST_CLASSES
         or not all(isinstance(number, int) and not isinstance(number, bool) for number in classes)
     ):
-        raise RequestError("'classes' is no list of class numbers", "send [0, 3], or null to remove the tags")
+        raise RequestError("'classes' is not a list of class numbers", "send [0, 3], or null to remove the tags")
     return tags.tag(app_context, whole(body, "sample", least=1), classes, by=name, key=key)
 
 

@@ -33,7 +33,7 @@ def clean_name(text: str) -> str:
 
 
 def name_in_cookie(text: str) -> str | None:
-    """Return the name a cookie holds, None when it is no valid name."""
+    """Return the name a cookie holds, None when it is not a valid name."""
     try:
         return clean_name(unquote(text, errors="strict"))
     except (AnnotatorError, UnicodeDecodeError):

@@ -146,7 +146,7 @@ def open_app(chosen: Settings) -> AppContext:
     prepare_home(chosen)
     for root in chosen.roots:
         if not root.is_dir():
-            raise ConfigError(f"OUTFOLD_ALLOWED_ROOTS: {root} is no folder", "create or mount it, or leave it out")
+            raise ConfigError(f"OUTFOLD_ALLOWED_ROOTS: {root} is not a folder", "create or mount it, or leave it out")
     allow_weights_in(chosen.real_roots)
     migrate(chosen.app_url)
     database = Database(chosen.app_url)

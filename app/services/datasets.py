@@ -108,7 +108,7 @@ def set_window(app_context: AppContext, dataset_id: int, text: str) -> None:
     """See a dataset's greys of more than 8 bits by another range from now on; rounds keep the one they opened with.
 
     Raises:
-        DatasetError: it is no range.
+        DatasetError: it is not a range.
     """
     window = window_text(parse_window(text))
     with app_context.database.write() as session:

@@ -124,7 +124,7 @@ def _device() -> DoctorLine:
 def _settings(chosen: Settings) -> DoctorLine:
     missing = [str(root) for root in chosen.roots if not root.is_dir()]
     if missing:
-        text = f"OUTFOLD_ALLOWED_ROOTS names {', '.join(missing)}, which is no folder"
+        text = f"OUTFOLD_ALLOWED_ROOTS names {', '.join(missing)}, which is not a folder"
         return DoctorLine("settings", State.FAULT, text, "create or mount it, or leave it out")
     if unknown := unknown_variables():
         cure = "correct the name, or unset it; the README lists all settings"

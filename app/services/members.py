@@ -45,7 +45,7 @@ def set_members(app_context: AppContext, dataset_id: int, names: Sequence[str] |
 
     Raises:
         DatasetError: there is no such dataset.
-        PersonError: a name is no user's, or there is no login.
+        PersonError: a name is not a user's, or there is no login.
     """
     with app_context.database.write() as session:
         info = datasets.get_dataset(session, dataset_id)

@@ -143,7 +143,7 @@ def clean_email(text: str) -> str:
     address = text.strip().casefold()
     name, at, domain = address.rpartition("@")
     if not (name and at and domain) or len(address) > LONGEST_EMAIL or not address.isprintable() or " " in address:
-        raise PersonError(f"{text.strip()[:80]!r} is no e-mail address", "write one as ada@example.org")
+        raise PersonError(f"{text.strip()[:80]!r} is not an e-mail address", "write one as ada@example.org")
     return address
 
 

@@ -81,7 +81,7 @@ def _in_words(error: OSError, address: str, port: int) -> tuple[str, str]:
         return f"port {port} is taken by {user}", "end it, or choose another port with --port"
     if error.errno in {errno.EACCES, errno.EPERM}:
         return f"port {port} is reserved for the system", "choose one from 1024 on with --port"
-    return f"{address} is no address of this machine", "use 127.0.0.1, or 0.0.0.0 for every network, with --address"
+    return f"{address} is not an address of this machine", "use 127.0.0.1, or 0.0.0.0 for every network, with --address"
 
 
 def _health_at(host: str, port: int) -> dict[str, Any]:

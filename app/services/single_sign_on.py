@@ -272,7 +272,7 @@ def _read_provider(issuer: str, _hour: int) -> Provider:
         raise ProviderError(f"the provider calls itself {own}, not {issuer}", "correct OUTFOLD_OIDC_ISSUER")
     for name in ("authorization_endpoint", "token_endpoint", "jwks_uri"):
         if not _is_safe(str(metadata.get(name))):
-            raise ProviderError(f"the provider's {name} is no https address", _ASK)
+            raise ProviderError(f"the provider's {name} is not an https address", _ASK)
     return Provider(metadata, _ask_provider(lambda: KeySet.import_key_set(_json_at(metadata["jwks_uri"]))))
 
 

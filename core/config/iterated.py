@@ -155,7 +155,7 @@ _RANGES: Mapping[str, _Range] = {
     "labelled_share": (lambda value: 0 <= value < 1, "at least 0 and below 1"),
     "ratio": _COUNT,
     "most_validation": _COUNT,
-    "votes": (lambda value: value == 0 or value >= 2, "0, or at least 2 folds"),  # noqa: PLR2004 others are no folds
+    "votes": (lambda value: value == 0 or value >= 2, "0, or at least 2 folds"),  # noqa: PLR2004 others are not folds
     "validation_share": (
         lambda value: 0 < value <= _MOST_VALIDATION,
         f"above 0 and at most {_MOST_VALIDATION}",

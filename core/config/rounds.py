@@ -150,7 +150,7 @@ class RoundConfig:
     scales: tuple[float, ...] = (1.0,)  # sizes a held-out image is looked at in, 1 is the one that was learnt; of a
     # probe those that its encoder sees every image in
     class_weights: bool = False  # weighs rare classes more, by median frequency
-    min_region: int = 64  # pixels of the image; smaller differences are no finding
+    min_region: int = 64  # pixels of the image; smaller differences are not findings
     boundary: int = 3  # pixels of the image; thinner differences are boundary differences
 
     def __post_init__(self) -> None:

@@ -73,7 +73,7 @@ def published_facts(config: RoundConfig) -> dict[str, Any]:
         raise
     except (OSError, ValueError, AttributeError, TypeError) as error:
         raise ConfigError(
-            f"{path} is no config.json of a network ({error})", "name the file of weights itself"
+            f"{path} is not a config.json of a network ({error})", "name the file of weights itself"
         ) from error
 
 

@@ -38,7 +38,7 @@ def open_within(path: Path, roots: Sequence[str]) -> BufferedReader:
             raise (_outside(path) if error.errno == errno.ELOOP else error) from None
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise IsADirectoryError(errno.EISDIR, "it is no file", str(path))
+        raise IsADirectoryError(errno.EISDIR, "it is not a file", str(path))
     return os.fdopen(descriptor, "rb")
 
 

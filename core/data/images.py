@@ -254,7 +254,7 @@ def _decoding(path: Path) -> Iterator[None]:
             "unreadable file", f"{path}: {error.strerror}", "give this user the right to read it"
         ) from error
     except UnidentifiedImageError as error:
-        what = "its content is no image, or of a format that is not read"
+        what = "its content is not an image, or of a format that is not read"
         raise ImageError("corrupt image", what, "copy it again from its source, or remove it") from error
     except Exception as error:  # decoders raise anything on damaged files
         truncated = "truncated" in str(error).lower()

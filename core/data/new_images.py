@@ -60,7 +60,7 @@ def _images_of(source: Path, options: ReadOptions, problems: Problems) -> Iterat
         for name in walk(source, options, problems):
             yield SourceSample(str(source / name), name)
     elif not is_storable(str(source)):
-        problems.error("name is not UTF-8", source.name, "its path holds bytes that are no text", "rename it")
+        problems.error("name is not UTF-8", source.name, "its path holds bytes that are not text", "rename it")
     elif not is_image_name(source.name):
         problems.error("not an image", source.name, "its ending is of no image", "convert it to PNG or JPEG")
     else:

@@ -25,14 +25,14 @@ def parse_window(text: str) -> Window | None:
     """Return the window written as `0-4095`; None for `full` and an empty text.
 
     Raises:
-        DatasetError: the text is no window.
+        DatasetError: the text is not a window.
     """
     if text in ("", FULL):
         return None
     low, _, high = text.partition("-")
     if low.strip().isdecimal() and high.strip().isdecimal() and int(low) < int(high) <= _LARGEST:
         return int(low), int(high)
-    raise DatasetError(f"{text} is no range of greys", f"write two values from 0 to 65535, as in 0-4095, or {FULL}")
+    raise DatasetError(f"{text} is not a range of greys", f"write two values from 0 to 65535, as in 0-4095, or {FULL}")
 
 
 def from_pair(pair: Sequence[int] | None) -> Window | None:

@@ -1,6 +1,6 @@
 """Differences between the labels of two snapshots of one dataset, counted by class pair; of masks in pixels.
 
-A class pair is (before, after, count), the largest first; `NO_LABEL` is no label, or unlabelled pixels.
+A class pair is (before, after, count), the largest first; `NO_LABEL` is not a label, or unlabelled pixels.
 """
 
 from collections import Counter

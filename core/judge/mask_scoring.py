@@ -42,7 +42,7 @@ def histogram(values: ByteArray, counted: ByteArray | None = None) -> IntArray:
 
 
 def inner_pixels(given: IntArray, boundary: int) -> ByteArray:
-    """Return 255 where only one class is given within `boundary` pixels along x and y, else 0; IGNORE is no class.
+    """Return 255 where only one class is given within `boundary` pixels along x and y, else 0; IGNORE is not a class.
 
     Borders are not drawn to the pixel, so next to them p(given) says little about the label.
     """

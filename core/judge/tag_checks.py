@@ -56,7 +56,7 @@ def mask_conflicts(present: BoolArray, mask: IntArray, *, bare: bool) -> list[Ta
 def prediction_conflicts(present: BoolArray, predicted: IntArray, least: int) -> list[TagConflict]:
     """Return the tagged classes, (K,), of which a prediction, (H, W), has fewer than `least` pixels.
 
-    Other predicted classes are no conflicts: the prediction may be older than the tags, which exclude them from the
+    Other predicted classes are not conflicts: the prediction may be older than the tags, which exclude them from the
     next round on. An image that is IGNORE throughout was not predicted.
     """
     pixels = class_pixels(predicted, len(present))[: len(present)]

@@ -118,7 +118,7 @@ def read_list(path: Path, first: int | None = None) -> list[str]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise DatasetError(f"{path.name} is no list that can be read ({error})", "name a text file") from error
+        raise DatasetError(f"{path.name} is not a list that can be read ({error})", "name a text file") from error
     names = [re.split(r"\s+", line.strip())[0] for line in lines if line.strip()]
     if first is not None and len(names) < first:
         raise DatasetError(f"{path.name} names {len(names)} images, the first {first} are asked for", "ask for fewer")

@@ -85,7 +85,7 @@ def _in_words(kind: type, values: object, found: "ErrorDetails") -> str:
     """Return the message of an invalid value; in a list, that of the whole list."""
     place, given, what = found["loc"], found["input"], found["type"]
     if what == "json_invalid":
-        return "a value holds bytes that are no text"
+        return "a value holds bytes that are not text"
     if not place:
         return f"{json.dumps(values)[:60]} is no JSON object"
     name = place[-1]

@@ -224,7 +224,7 @@ def count_images(session: Session, dataset_id: int) -> dict[str, Any]:
     splits = session.execute(
         select(SampleRow.split, func.count()).where(*present).group_by(SampleRow.split).order_by(SampleRow.split)
     )
-    counted = {split: count for split, count in splits}  # noqa: C416  rows are no pairs to the type checker
+    counted = {split: count for split, count in splits}  # noqa: C416  rows are not pairs to the type checker
     unlabelled = session.scalars(select(func.count()).select_from(SampleRow).where(*present, bare)).one()
     return {"images": sum(counted.values()), "splits": counted, "unlabelled": unlabelled}
 

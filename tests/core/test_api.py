@@ -82,7 +82,7 @@ def test_labels_can_be_names_and_an_unlabelled_image_is_no_issue() -> None:
         (np.full((2, 2), 0.7), [0, 1], None, "apply a softmax"),
         (np.full((2, 2), np.nan), [0, 1], None, "hold no number"),
         (np.full((2, 2), 0.5), [0, 1, 1], None, r"must be \(2,\)"),
-        (np.full((2, 2), 0.5), [0, 2], None, "label 2 is no class"),
+        (np.full((2, 2), 0.5), [0, 2], None, "label 2 is not a class"),
         (np.full((2, 2), 0.5), ["cat", "cow"], ["cat", "dog"], "label 'cow' is none of the classes"),
         (np.full((2, 2), 0.5), [0, 1], ["cat"], "has 1 classes"),
         (np.array([["a", "b"]]), [0], None, "give numbers"),

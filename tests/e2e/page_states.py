@@ -64,7 +64,7 @@ def add_many(app_context: AppContext, folder: Path) -> int:
 
 
 def add_failed(app_context: AppContext, folder: Path) -> int:
-    """Store a dataset whose only round failed, with an image that is no image any more."""
+    """Store a dataset whose only round failed, with an image that is not an image any more."""
     dataset_id = add_dataset(app_context, folder, "a failed round", ("cat", "dog"), [0, 1, 0, 1])
     (folder / "drawn" / "0.png").write_bytes(b"no image")
     with app_context.database.write() as session:
@@ -83,7 +83,7 @@ def add_gone(app_context: AppContext, folder: Path) -> int:
 
 
 def add_masks(app_context: AppContext, folder: Path) -> int:
-    """Store scenes with masks, their classes badly named, with a finished round; the last file is no image."""
+    """Store scenes with masks, their classes badly named, with a finished round; the last file is not an image."""
     table = ClassTable(NAMES[: len(masked.TABLE)], masked.TABLE.colours)
     dataset_id = masked.add_scenes(app_context, folder, 4, table=table, name=f"masks {MARKUP}")
     masked.add_round(app_context, dataset_id)

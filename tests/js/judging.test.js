@@ -131,7 +131,7 @@ test("refused verdicts are fetched again and wait for a verdict", () => {
   assert.equal(review.judging.waiting().has(1), true); // the verdict itself is still on its way
 });
 
-test("a bulk act taken back by its name is no act of the log any more", () => {
+test("a bulk act taken back by its name is not an act of the log any more", () => {
   const item = finding(1);
   const review = page(item);
   review.judging.pushBulk(7);
@@ -199,7 +199,7 @@ test("an act of an audit says so, and tells of its verdict only which class was 
   assert.equal("audit" in review.sent[1], false);
 });
 
-test("a card whose verdict is still on its way from a page that is gone is no open card", () => {
+test("a card whose verdict is still on its way from a page that is gone is not an open card", () => {
   const item = finding(1);
   const review = page(item);
   review.outbox.unsentDecision = (id) => ({ finding: id, verdict: "keep" });

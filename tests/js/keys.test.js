@@ -131,6 +131,6 @@ test("combinations are read and shown the same way everywhere", () => {
   assert.equal(keyLabel("ArrowLeft"), "←");
 });
 
-test("a half-written character of an input method is no key", () => {
+test("a half-written character of an input method is not a key", () => {
   assert.equal(new Keys(new FakeStorage()).lookup({ ...press("a"), isComposing: true }), null);
 });

@@ -185,7 +185,7 @@ test("a refused save is not repeated, and the next stroke tries again", async ()
   assert.equal(saver.state, "saved");
 });
 
-test("an answer of a proxy is no refusal", async () => {
+test("an answer of a proxy is not a refusal", async () => {
   const { server, stroke, timers, saver } = open();
   server.failure = failure(409);
   stroke(0, 1);
@@ -270,7 +270,7 @@ test("only tiles that changed travel, each with its number", async () => {
   assert.equal(inflateSync(await packTiles(new Map())).length, 0);
 });
 
-test("saved tiles are no change any more, those painted meanwhile are", () => {
+test("saved tiles are not changes any more, those painted meanwhile are", () => {
   const painting = painted(new Uint8Array(130), { 0: 1, 64: 2 });
   const { changes } = painting;
   const sent = changes.now();

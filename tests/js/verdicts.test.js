@@ -93,7 +93,7 @@ test("a second opinion stays to be done", () => {
   assert.deepEqual([after.todo, after.second_opinion, after.by_status.open], [8, 1, 7]);
 });
 
-test("second opinions are no part of a bulk act", () => {
+test("second opinions are not part of a bulk act", () => {
   const none = { ...COUNTS, kept_out: { splits: ["test"], histogram: COUNTS.histogram.map(() => 0) } };
   const touched = (counts) => bulkHistogram(counts)[90];
   const asked = [change(finding(1), { verdict: "second_opinion" })];

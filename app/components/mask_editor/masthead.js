@@ -74,7 +74,7 @@ export class Footer {
 
   keysChanged() {
     fill(this.hints, HINTS.map(([action, word]) => {
-      const held = action === "hide"; // a key to hold is no button
+      const held = action === "hide"; // a key to hold is not a button
       return h(held ? "span" : "button", { ...(held ? {} : { type: "button", onclick: () => this.on.act(action) }), class: "hint" }, this.keys.cap(action), ` ${word}`);
     }));
   }

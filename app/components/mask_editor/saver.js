@@ -211,7 +211,7 @@ export class Saver {
   #fail(sent, error) {
     if (this.sent !== sent) return;
     const status = error.status ?? 0;
-    const ours = Boolean(error.body?.error); // a proxy's answer, for example, is no refusal
+    const ours = Boolean(error.body?.error); // a proxy's answer, for example, is not a refusal
     const heldBefore = this.held;
     this.held = ours && Boolean(error.body?.deleted);
     if (this.held) {

@@ -15,7 +15,7 @@ import { canTake, decisionFor, refusal } from "./verdicts.js";
 const PIXELS = 256; // of a card
 const BUTTONS = [["accept", "Accept"], ["keep", "Keep"], ["ambiguous", "Ambiguous"], ["exclude", "Exclude"], ["undo", "Undo"]];
 const MOVES = new Set(["left", "right", "up", "down"]);
-const UNJUDGED = new Set(["open", "second_opinion", "bulk", "painted"]); // as an audit counts: a bulk act is no verdict of a person
+const UNJUDGED = new Set(["open", "second_opinion", "bulk", "painted"]); // as an audit counts: a bulk act is not a verdict of a person
 
 export class AcceptSample {
   /**

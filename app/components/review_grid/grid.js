@@ -158,7 +158,7 @@ export class Grid {
 
   /** @param {boolean} present */
   #options(present) {
-    // a listbox without options is no listbox
+    // a listbox without options is not a listbox
     this.element.setAttribute("role", present ? "listbox" : "group");
     this.element.tabIndex = present ? 0 : -1;
     if (present) this.element.setAttribute("aria-multiselectable", "true");

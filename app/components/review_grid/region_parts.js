@@ -27,7 +27,7 @@ export const REGION_ACTIONS = [
   ["edit", "edit the mask", ["e"]],
 ];
 
-/** @type {ButtonWord[]} Buttons of the footer; a key to hold is no button. */
+/** @type {ButtonWord[]} Buttons of the footer; a key to hold is not a button. */
 const REGION_BUTTONS = [
   ["accept", "accept this region"], ["keep", "keep"], ["class", "class"], ["edit", "edit mask"], ["view", "given / suggested / difference"],
   ["blink", "hold to hide"], ["ambiguous", "ambiguous"], ["exclude", "exclude"], ["second_opinion", "second opinion"], ["undo", "undo"], ["zoom", "zoom"], ["help", "all keys"],

@@ -7,7 +7,7 @@ import { fill, h, keycap, openDialog } from "./dom.js";
 /** @typedef {[caps: Child[], description: string]} FixedKey Row of the help that stays. */
 
 /**
- * Options of the help. `byDigit` describes digits that are no place among the likeliest classes.
+ * Options of the help. `byDigit` describes digits that are not a place among the likeliest classes.
  *
  * @typedef {object} Help
  * @property {Root} root

@@ -333,7 +333,7 @@ export class Outbox {
   /** @param {OutboxEntry[]} batch @param {Failure} error */
   #fail(batch, error) {
     const status = error.status ?? 0;
-    const ours = Boolean(error.body?.error); // a proxy's answer, for example, is no refusal
+    const ours = Boolean(error.body?.error); // a proxy's answer, for example, is not a refusal
     const refused = ours && status >= 400 && status < 500 && status !== 401 && status !== 408 && status !== 429;
     if (refused && batch.length > 1) {
       this.limit = 1; // one of them is the culprit: find it, the others must not suffer

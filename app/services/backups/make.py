@@ -127,7 +127,7 @@ def _round_ids(database: Path) -> list[int]:
 
 
 def _add(archive: tarfile.TarFile, name: str, path: Path) -> tuple[int, str] | None:
-    """Add a file; return its size and hash, None if it was removed meanwhile or is no regular file.
+    """Add a file; return its size and hash, None if it was removed meanwhile or is not a regular file.
 
     Raises:
         StorageError: it became shorter while it was read.

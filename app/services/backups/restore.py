@@ -120,16 +120,16 @@ def _unpack(source: Path, folder: Path, on_file: Callable[[int, str], None]) -> 
 
 
 def _place_of(member: tarfile.TarInfo, folder: Path) -> Path:
-    """Return the target of a member; refuse one that is no plain file of a backup or leads out of the folder."""
+    """Return the target of a member; refuse one that is not a plain file of a backup or leads out of the folder."""
     inside = member.name in {DATABASE, MANIFEST} or member.name.startswith(f"{FILES}/")
     if not inside or not member.isreg() or member.issparse():
-        raise StorageError(f"{member.name[:200]!r} is no file of a backup", _ANOTHER)
+        raise StorageError(f"{member.name[:200]!r} is not a file of a backup", _ANOTHER)
     try:
         kept = tarfile.data_filter(member, str(folder))
     except tarfile.FilterError as error:
         raise StorageError(f"{member.name[:200]!r} leads out of the backup ({error})", _ANOTHER) from error
     if kept is None or kept.name != member.name or ".." in Path(member.name).parts:
-        raise StorageError(f"{member.name[:200]!r} is no file of a backup", _ANOTHER)
+        raise StorageError(f"{member.name[:200]!r} is not a file of a backup", _ANOTHER)
     return folder / member.name
 
 

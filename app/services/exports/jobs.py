@@ -195,7 +195,7 @@ def _check(app_context: AppContext, request: ExportRequest) -> None:
     if not request.folder:
         return
     if not is_storable(request.folder):
-        raise ExportError("the folder's name holds bytes that are no text", "choose another")
+        raise ExportError("the folder's name holds bytes that are not text", "choose another")
     target = _chosen(request)
     refuse_bad_target(app_context, target)
     check_target(target, overwrite=request.overwrite)

@@ -136,7 +136,7 @@ def get_import(app_context: AppContext, import_id: int) -> ImportInfo:
 
 
 def find_ended_import(app_context: AppContext, text: str) -> ImportInfo | None:
-    """Return the ended import with the id in an address, None if there is none or the text is no id."""
+    """Return the ended import with the id in an address, None if there is none or the text is not an id."""
     if not (text.isascii() and text.isdigit() and len(text) < _LONGEST_ID):
         return None
     with app_context.database.read() as session:

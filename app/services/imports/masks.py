@@ -3,7 +3,7 @@
 Mended masks were changed outside of Outfold and are taken as a person's edits when their dataset is imported again. The
 given mask stays as it was imported; the one that the source has now is an edit of it, all of one import in one act that
 can be undone. An image on which people decided here since keeps their decisions, and is named. A mask that is again as
-it was first imported is no mended one: undo takes such edits back.
+it was first imported is not a corrected one: undo takes such edits back.
 """
 
 import os

@@ -83,8 +83,8 @@ class ImportRequest:
         """Refuse what cannot be stored.
 
         Raises:
-            DatasetError: the name is empty, too long or no text; the source is no text; an answer is none; a merge
-                names no two classes; the window is no range of greys.
+            DatasetError: the name is empty, too long or no text; the source is not text; an answer is none; a merge
+                names no two classes; the window is not a range of greys.
         """
         if not self.name.strip() or len(self.name) > _LONGEST_NAME or not is_storable(self.name):
             raise DatasetError(f"the dataset's name must have 1 to {_LONGEST_NAME} characters", "choose another")
@@ -93,12 +93,12 @@ class ImportRequest:
                 raise DatasetError(f"{merge}: names no two classes", "write name=class, as in Cat=cat")
         parse_window(self.window)
         if not is_storable(self.source):
-            raise DatasetError("the path holds bytes that are no text", "rename the folder")
+            raise DatasetError("the path holds bytes that are not text", "rename the folder")
         for option, choices in CHOICES.items():
             chosen = getattr(self, option)
             if chosen and chosen not in choices:
                 name = option.replace("_", " ")
-                raise DatasetError(f"{chosen} is no answer on {name}", f"there are {', '.join(choices)}")
+                raise DatasetError(f"{chosen} is not an answer on {name}", f"there are {', '.join(choices)}")
 
     def options(self, app_context: AppContext) -> ReadOptions:
         """Return the options of the reader."""

@@ -56,7 +56,7 @@ def list_folder(app_context: AppContext, path: Path | None) -> Listing:
     """List the folders of `path` by name; None lists the allowed roots, or the home folder if any is allowed.
 
     Raises:
-        DatasetError: it lies outside the allowed folders, is no folder, or cannot be read.
+        DatasetError: it lies outside the allowed folders, is not a folder, or cannot be read.
     """
     named = [Path(os.path.realpath(root)) for root in app_context.settings.roots]
     if path is None and named:
@@ -91,7 +91,7 @@ def store_upload(app_context: AppContext, archive: IO[bytes], name: str) -> Path
     """Unpack a zip file completely or not at all and return its folder; an equal file is unpacked once.
 
     Raises:
-        DatasetError: it is no safe zip file, see `core.data.formats.archive`.
+        DatasetError: it is not a safe zip file, see `core.data.formats.archive`.
     """
     return _store(app_context, archive, name, UPLOADED_FILES, UPLOADED_BYTES)
 
@@ -100,7 +100,7 @@ def store_archive(app_context: AppContext, path: Path) -> Path:
     """Unpack a local archive of any size that fits on the disk, and return its folder.
 
     Raises:
-        DatasetError: it is no safe zip or tar, cannot be read, or must not be.
+        DatasetError: it is not a safe zip or tar, cannot be read, or must not be.
     """
     refuse_outside(app_context, path)
     free = shutil.disk_usage(app_context.files).free

@@ -341,7 +341,7 @@ def _columns_of(row: list[Any], ids: dict[str, int], content: ImportContent) -> 
 
 
 def _tags(names: list[str], image: str, ids: dict[str, int], content: ImportContent) -> list[int] | None:
-    """Return the classes that an image's tags name; None if one is no class, or where labels need no tags."""
+    """Return the classes that an image's tags name; None if one is not a class, or where labels need no tags."""
     unknown = [name for name in names if name not in ids]
     if content.masks is None:
         content.problems.warn(
@@ -352,7 +352,8 @@ def _tags(names: list[str], image: str, ids: dict[str, int], content: ImportCont
         content.problems.error(
             "unknown tag",
             image,
-            f"{', '.join(unknown)} {'is' if len(unknown) == 1 else 'are'} no class of the masks; it comes without tags",
+            f"{', '.join(unknown)} {'is not a class' if len(unknown) == 1 else 'are not classes'} of the "
+            "masks; it comes without tags",
             f"write names of classes, one of {', '.join(list(ids)[:20])}",
         )
         return None

@@ -116,7 +116,7 @@ def read_mask(app_context: AppContext, sample_id: int, version: str | None = Non
     history, current = _find_version(app_context, sample_id, version)
     mask = history.read(current)
     if mask.shape != (history.sample.height, history.sample.width):
-        raise NotFoundError(f"version {current} is no mask of this image", "load the mask again")
+        raise NotFoundError(f"version {current} is not a mask of this image", "load the mask again")
     return current, mask
 
 
@@ -154,7 +154,7 @@ def save_edit(
     Raises:
         DeletedError: the dataset or the round is deleted and can be restored.
         NotFoundError: there is no such image, finding or round.
-        RefusedError: the bytes are no mask of this image, or finding or round not of it, or unfinished.
+        RefusedError: the bytes are not a mask of this image, or finding or round not of it, or unfinished.
         StaleMaskError: `base` is not the present mask.
     """
     with app_context.database.read() as session:

@@ -29,7 +29,7 @@ def whole_mask(packed: bytes, sample: MaskedSample) -> IntArray:
     """Return the mask in a request body; nothing larger than the image is ever unpacked.
 
     Raises:
-        RefusedError: it is no mask of this image.
+        RefusedError: it is not a mask of this image.
     """
     size = sample.width * sample.height * mask_dtype(len(sample.classes)).itemsize
     data = _inflated(packed, size)
@@ -91,7 +91,7 @@ def _labels(data: bytes, sample: MaskedSample) -> IntArray:
     if (labels + labels.dtype.type(1)).max() > len(sample.classes):  # IGNORE, the largest number, is 0 then
         ignore = ignore_of(labels)
         wrong = labels[(labels >= len(sample.classes)) & (labels != ignore)]
-        raise RefusedError(f"label {wrong[0]} is no class", f"use 0 to {len(sample.classes) - 1}, or {ignore}")
+        raise RefusedError(f"label {wrong[0]} is not a class", f"use 0 to {len(sample.classes) - 1}, or {ignore}")
     retired = labels[np.isin(labels, sample.state.retired)] if sample.state.retired else labels[:0]
     if retired.size:
         raise RefusedError(f"the class {sample.classes[retired[0]]} was taken back", "paint another class")

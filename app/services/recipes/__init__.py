@@ -35,5 +35,5 @@ def recipe_settings(recipe: Recipe, task: Task, values: Mapping[str, Any]) -> Re
     """
     if task not in recipe.tasks:
         others = [one for one in Recipe if task in one.tasks]
-        raise ConfigError(f"{recipe} is no recipe for {task}", f"choose one of {', '.join(others)}")
+        raise ConfigError(f"{recipe} is not a recipe for {task}", f"choose one of {', '.join(others)}")
     return RECIPES[recipe].settings.from_json(values)

@@ -30,7 +30,7 @@ def _refuse(session: Session, request: RequestedRound) -> None:
     """
     settings = request.settings
     if not isinstance(settings, CrossTrainingSettings):
-        raise TypeError(f"{settings} are no settings of cross training")
+        raise TypeError(f"{settings} are not settings of cross training")
     for name in ("labelled_list", "validation_list", "test_list"):
         path = getattr(settings, name)
         if path:

@@ -43,7 +43,7 @@ def _refuse(session: Session, request: RequestedRound) -> None:
         split = request.settings.to_json().get(name)
         if split and split not in known:
             others = f"name one of {', '.join(known)}, or none" if known else "it has no splits, so name none"
-            raise ConfigError(f"{name} is {split!r}, which is no split of {request.dataset}", f"{others}")
+            raise ConfigError(f"{name} is {split!r}, which is not a split of {request.dataset}", f"{others}")
 
 
 def _open(context: RoundContext, snapshot: Snapshot) -> None:

@@ -52,7 +52,7 @@ def _prepare(
     )
 
     if not isinstance(settings, PredictionsSettings):
-        raise TypeError(f"{settings} are no settings of predictions")
+        raise TypeError(f"{settings} are not settings of predictions")
     return prepare_predictions(app_context, dataset_id, settings, config)
 
 

@@ -64,7 +64,7 @@ def decide(
     Raises:
         DeletedError: the round is deleted and can be restored.
         NotFoundError: a finding or the audit does not exist.
-        RefusedError: no card or too many, cards of several rounds or an unfinished one, a label that is no class, or a
+        RefusedError: no card or too many, cards of several rounds or an unfinished one, an unknown label, or a
             card that is not in the audit's set.
     """
     wanted = {choice.finding_id: choice for choice in choices}

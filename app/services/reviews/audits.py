@@ -299,7 +299,7 @@ def _exact(target: str) -> Fraction:
     try:
         share = Fraction(target)
     except (ValueError, ZeroDivisionError):
-        raise RefusedError(f"the target {target!r} is no number", "write a share such as 0.95") from None
+        raise RefusedError(f"the target {target!r} is not a number", "write a share such as 0.95") from None
     if not Fraction(1, 2) <= share < 1:
         raise RefusedError(f"the target {target} is out of range", "choose a share from 0.5 to below 1, such as 0.95")
     return share

@@ -271,7 +271,7 @@ def refuse_unknown(class_id: int, class_state: ClassState) -> None:
         RefusedError: there is none with this id, or its addition was undone.
     """
     if not 0 <= class_id < len(class_state.names):
-        raise RefusedError(f"label {class_id} is no class", f"choose one of 0 to {len(class_state.names) - 1}")
+        raise RefusedError(f"label {class_id} is not a class", f"choose one of 0 to {len(class_state.names) - 1}")
     if class_id in class_state.retired:
         raise RefusedError(f"the class {class_state.names[class_id]} was taken back", "add it again, or choose another")
 

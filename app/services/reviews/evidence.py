@@ -211,7 +211,7 @@ def sampling_problem(chosen: FindingFilter) -> str:
     if chosen.annotator is not None:
         return "who decided changes from day to day: remove the filter by annotator to draw a random sample"
     if chosen.sample_id is not None:
-        return "one image is no set to sample: remove that filter"
+        return "one image is not a set to sample: remove that filter"
     return ""
 
 

@@ -474,7 +474,7 @@ def _read_cursor(cursor: str, order: Order) -> list[float]:
         name, key = None, []
     numbers = all(isinstance(value, int | float) for value in key)
     if name != order.value or len(key) != len(finding_queries.ORDER_COLUMNS[order]) or not numbers:
-        raise RefusedError("'after' is no cursor of this order", "begin again without 'after'")
+        raise RefusedError("'after' is not a cursor of this order", "begin again without 'after'")
     return [float(value) if isinstance(value, float) else int(value) for value in key]
 
 

@@ -208,7 +208,8 @@ def _read(
             problems.error(
                 "unknown class",
                 where,
-                f"{written}: {', '.join(unknown)} {'is' if len(unknown) == 1 else 'are'} no class of the dataset",
+                f"{written}: {', '.join(unknown)} {'is not a class' if len(unknown) == 1 else 'are not classes'} of "
+                "the dataset",
                 f"write one of {', '.join(state.offered_names[:20])}",
             )
         else:

@@ -141,7 +141,7 @@ def class_to_idx(laid: ExportLayout) -> dict[str, int]:
 def class_name_notes(plan: ExportPlan | MaskPlan) -> tuple[str, ...]:
     """Return notes on class names that an export spells differently, or that other programs misread.
 
-    Programs that guess types read `007` as a number and `NA` as missing; spreadsheets run `=1+1`; `a/b` is no folder.
+    Programs that guess types read `007` as a number and `NA` as missing; spreadsheets run `=1+1`; `a/b` is a path.
     """
     if isinstance(plan, MaskPlan):
         return ()
@@ -151,7 +151,7 @@ def class_name_notes(plan: ExportPlan | MaskPlan) -> tuple[str, ...]:
     if form is ExportFormat.CLASS_FOLDERS:
         folders = folder_names(_names_of(plan), reserved=MEANINGFUL)
         renamed = [f"{name} as {folders[name]}" for name in names if name != folders[name]]
-        line = f"Names that are no folders on every disk, or mean a split, become others: {_some(renamed)}"
+        line = f"Names that are not folders on every disk, or mean a split, become others: {_some(renamed)}"
         return (line,) if renamed else ()
     guessed = [name for name in names if not is_text_in_csv(name)]
     if form is ExportFormat.HUGGING_FACE and guessed:

@@ -75,7 +75,9 @@ def refuse_target(target: Path, suffixes: Sequence[str] = ()) -> None:
         ExportError: it exists, or its name ends in none of the suffixes.
     """
     if suffixes and target.suffix.lower() not in suffixes:
-        raise ExportError(f"{target.name} is no table", f"call it {' or '.join(f'something{one}' for one in suffixes)}")
+        raise ExportError(
+            f"{target.name} is not a table", f"call it {' or '.join(f'something{one}' for one in suffixes)}"
+        )
     if target.exists() or target.is_symlink():
         raise ExportError(f"{target} exists already", "choose another name, or remove it")
 

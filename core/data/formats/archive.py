@@ -19,14 +19,14 @@ def unpack(archive: IO[bytes], folder: Path, most_files: int, most_bytes: int) -
     """Unpack into an existing folder and return the number of files; on an error the caller removes the folder.
 
     Raises:
-        DatasetError: it is no archive, is damaged, encrypted or too large, or a member leads out of the folder.
+        DatasetError: it is not an archive, is damaged, encrypted or too large, or a member leads out of the folder.
     """
     try:
         is_zip = archive.read(len(_ZIP[0])) in _ZIP  # by its first bytes: the end of a tar may be a zip within it
         archive.seek(0)
         return (_unpack_zip if is_zip else _unpack_tar)(archive, folder, most_files, most_bytes)
     except tarfile.ReadError as error:  # its text names each kind of tar that was tried, a line each
-        raise DatasetError("the archive is no zip and no tar, or is damaged", "make it again") from error
+        raise DatasetError("the archive is neither zip nor tar, or is damaged", "make it again") from error
     except (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError) as error:
         raise DatasetError(f"the archive is damaged or no zip file and no tar ({error})", "make it again") from error
     except (NotImplementedError, RuntimeError) as error:

@@ -130,7 +130,7 @@ def _columns(shard: Shard, options: ReadOptions) -> Columns:
         label = classes[0] if classes else None
     if label is not None and shard.class_names(label) is not None:
         options = replace(options, label_column=label)  # a list of names suffices
-    return replace(find_labels(table, options, image, only_other=False), mask=None, one_hot=())  # flags are no classes
+    return replace(find_labels(table, options, image, only_other=False), mask=None, one_hot=())  # flags are not classes
 
 
 def _image_column(shard: Shard, options: ReadOptions) -> str:

@@ -59,7 +59,7 @@ def read(source: Path, options: ReadOptions) -> SourceListing:
     """List every image, labelled with its folder's name.
 
     Raises:
-        DatasetError: this is no folder, or has no folders in it.
+        DatasetError: this is not a folder, or has no folders in it.
     """
     if not source.is_dir():
         raise DatasetError(f"{source}: is a file", "class folders need the folder that holds them")

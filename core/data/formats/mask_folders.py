@@ -79,12 +79,12 @@ Pairs = list[tuple[Pairing, list[str], dict[str, str]]]
 
 @dataclass(slots=True)
 class _OfImages(Problems):
-    """Forwards problems, except those of files that are no images."""
+    """Forwards problems, except those of files that are not images."""
 
     problems: Problems = field(default_factory=Problems)
 
     def add(self, problem: Problem) -> None:
-        """Forward a problem, unless its file is no image."""
+        """Forward a problem, unless its file is not an image."""
         if problem.kind != "not an image":
             self.problems.add(problem)
 

@@ -186,7 +186,7 @@ class _SurveyedIds:
             self.source.problems.warn(
                 "floating-point masks",
                 self.source.name,
-                f"{text} that are no ids",
+                f"{text} that are not ids",
                 "write them again as PNG, with the id of the class in each pixel",
             )
 

@@ -277,7 +277,7 @@ def _read_probability(path: Path, shape: tuple[int, int]) -> ByteArray:
             mode = image.mode
     except MaskError as error:
         raise DatasetError(str(error), error.cure) from None
-    if mode == "P":  # an index is no probability
+    if mode == "P":  # an index is not a probability
         raise DatasetError(f"{path.name} has a palette", "save its probabilities as grey with 8 or 16 bits")
     values = _read_values(path, shape)
     most = 1 if mode == "1" else np.iinfo(values.dtype).max
@@ -369,11 +369,11 @@ def _prediction(
     if unknown.any():
         numbers = some_names([str(number) for number in np.unique(values[unknown]).tolist()])
         raise DatasetError(
-            f"{path.name}: {int(unknown.sum()):,} pixels hold {numbers}, which is no class",
+            f"{path.name}: {int(unknown.sum()):,} pixels hold {numbers}, which is not a class",
             "give every pixel one of the dataset's classes (predictions above a threshold do not)",
         )
     dtype = mask_dtype(classes)
-    if other is not None:  # a pixel of no class is compared with none: IGNORE is no given label
+    if other is not None:  # a pixel of no class is compared with none: IGNORE is not a given label
         second = meant[other[0]]
         other = (np.where(second == UNKNOWN, np.iinfo(dtype).max, second).astype(dtype), other[1])
     return MaskPrediction(predicted.astype(dtype), confidence, classes, other=other)
@@ -384,7 +384,7 @@ def _whole(path: Path, values: np.ndarray[Any, Any]) -> IntArray:
     with np.errstate(invalid="ignore"):  # a value that is not a number matches no integer, and is refused below
         found = values.astype(np.int64) if values.dtype.kind in _REAL else None
     if found is None or not np.array_equal(found, values) or found.min(initial=0) < 0 or found.max(initial=0) >= _ID:
-        raise DatasetError(f"{path.name}: the classes are no ids from 0 to {_ID - 1}", "save them as whole numbers")
+        raise DatasetError(f"{path.name}: the classes are not ids from 0 to {_ID - 1}", "save them as whole numbers")
     return found.astype(np.uint16)
 
 
@@ -406,7 +406,7 @@ def _reals(path: Path, values: np.ndarray[Any, Any]) -> FloatArray:
 def _refuse_unlikely(path: Path, values: FloatArray) -> None:
     if not np.isfinite(values).all():
         wrong = int((~np.isfinite(values)).sum())
-        raise DatasetError(f"{path.name}: {wrong:,} values are no number", "predict the image anew")
+        raise DatasetError(f"{path.name}: {wrong:,} values are not numbers", "predict the image anew")
     if values.min(initial=0) < -_OFF or values.max(initial=0) > 1 + _OFF:
         raise DatasetError(
             f"{path.name} holds values from {values.min():.3g} to {values.max():.3g}, no probabilities",

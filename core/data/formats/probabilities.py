@@ -314,7 +314,7 @@ def _prefix(columns: Sequence[str], classes: Sequence[str]) -> str | None:
 
 
 def _numbers(values: np.ndarray[Any, Any]) -> FloatArray:
-    """Return an array as float32; raises ValueError for texts that are no numbers."""
+    """Return an array as float32; raises ValueError for texts that are not numbers."""
     found: FloatArray = np.asarray(values).astype(np.float64).astype(np.float32)
     return found
 
@@ -349,7 +349,7 @@ def check_probabilities(name: str, found: Probabilities, classes: Sequence[str])
     wrong = np.flatnonzero((values < -_OFF).any(axis=1) | (np.abs(sums - 1) > _OFF))
     if len(wrong):
         raise DatasetError(
-            f"{name}: {len(wrong):,} rows are no probabilities ({_rows(found, wrong)}; the first has the sum "
+            f"{name}: {len(wrong):,} rows are not probabilities ({_rows(found, wrong)}; the first has the sum "
             f"{sums[wrong[0]]:.3g})",
             "apply a softmax, so that each row is at least 0 and sums to 1",
         )

@@ -151,7 +151,7 @@ class RowReader:
         if written is None:
             error("no path", where, f"its {columns.path} is empty", "fill it in, or remove the row")
         elif not is_storable(written) or not is_storable(_of(row, columns.label) or ""):
-            error("name is not UTF-8", where, "its path or label is no text", "rename it")
+            error("name is not UTF-8", where, "its path or label is not text", "rename it")
         else:
             path = finder.find(written)
             if is_url(written) and not os.path.lexists(path):
@@ -310,7 +310,7 @@ def _refuse_implausible(table: Table, label: str) -> None:
     if len(cells) >= _LEAST_SURVEYED and len(values) > _CAPTION_SHARE * len(cells):
         raise DatasetError(
             f"{table.path.name}: the column {label.strip()} has {len(values):,} values for {len(cells):,} images, as "
-            f"captions do, so it is no label",
+            f"captions do, so it is not a label",
             f"{table.columns_text}. Choose one if it is: {Cure.LABEL_COLUMN}",
         )
 

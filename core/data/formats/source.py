@@ -159,7 +159,7 @@ class ReadOptions:
     group_column: str = ""
     image_root: str = ""  # folder of the images of a table with another machine's paths
     class_level: int = 1  # of class folders: the level of the classes below the root; 0: asked if ambiguous
-    literal_labels: bool = True  # cells as written; False: NA and None are no label, 1.0 is 1
+    literal_labels: bool = True  # cells as written; False: NA and None are not labels, 1.0 is 1
     colour_map: str = ""
     class_names: str = ""
     ignore_id: int | None = None

@@ -100,7 +100,7 @@ def open_table(path: Path) -> Table:
     """Open a table by its file ending.
 
     Raises:
-        DatasetError: it cannot be read, is empty, or is no table.
+        DatasetError: it cannot be read, is empty, or is not a table.
     """
     try:
         suffix = path.suffix.lower()
@@ -292,7 +292,7 @@ def first_line(error: BaseException) -> str:
 
 
 def _no_text(path: Path, error: UnicodeDecodeError) -> DatasetError:
-    return DatasetError(f"{path.name}: is no text in {error.encoding} ({error.reason})", "save it as UTF-8")
+    return DatasetError(f"{path.name}: is not text in {error.encoding} ({error.reason})", "save it as UTF-8")
 
 
 def cell_text(value: Any) -> str | None:  # noqa: ANN401 any cell

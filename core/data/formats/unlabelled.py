@@ -77,7 +77,7 @@ def read(source: Path, options: ReadOptions) -> SourceListing:
     """List every image, at any depth, without a label.
 
     Raises:
-        DatasetError: this is no folder.
+        DatasetError: this is not a folder.
     """
     if not source.is_dir():
         raise DatasetError(f"{source}: is a file", "name the folder that holds the images")

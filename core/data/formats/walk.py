@@ -19,7 +19,7 @@ _IGNORED = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
 def walk(root: Path, options: ReadOptions, problems: Problems) -> Iterator[str]:
     """Yield the paths of all image files below `root`, relative to it, sorted folder by folder.
 
-    Hidden files and those that desktops create are skipped silently; every other file that is no image, or cannot or
+    Hidden files and those that desktops create are skipped silently; any other file that is not an image, or cannot or
     must not be read, is a problem. Links to folders inside are read at their targets, so no loop is possible.
     """
     visited = {_identity(str(root))}
@@ -39,7 +39,7 @@ def walk(root: Path, options: ReadOptions, problems: Problems) -> Iterator[str]:
             elif stat.S_ISREG(mode) and _is_image(relative, problems):
                 yield relative
             elif mode and not stat.S_ISREG(mode):
-                problems.warn("not an image", relative, "it is no file but a pipe, socket or device", "nothing")
+                problems.warn("not an image", relative, "it is not a file but a pipe, socket or device", "nothing")
         waiting.extend(reversed(below))
 
 
@@ -90,7 +90,7 @@ def _mode(root: Path, relative: str, options: ReadOptions, problems: Problems) -
     """Return the file mode of `relative`, 0 if it is refused."""
     path = os.path.join(root, relative)  # noqa: PTH118
     if not is_storable(relative):
-        problems.error("name is not UTF-8", relative, "its name holds bytes that are no text", "rename it")
+        problems.error("name is not UTF-8", relative, "its name holds bytes that are not text", "rename it")
         return 0
     try:
         mode = os.lstat(path).st_mode

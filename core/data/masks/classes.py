@@ -6,7 +6,7 @@ ignore or unlabelled is no class: its pixels are IGNORE. Outfold's own `classes.
 of IGNORE in a row with the id `ignore`, so that there any class may have any name.
 
 Ids in a file are respected: a column `id`, lines like `2: dog`, JSON like {"dog": 2} or {"2": "dog"}. The classes are
-then in the order of their ids, and an id that is not in the file is no class. Elsewhere the id is the row.
+then in the order of their ids, and an id that is not in the file is not a class. Elsewhere the id is the row.
 """
 
 import csv
@@ -212,7 +212,9 @@ def _by_ids(file: str, rows: Iterable[tuple[str, str | None, str | None]]) -> De
     for written, name, colour in rows:
         text = written.strip()
         if not (text.isascii() and text.isdigit() and int(text) <= _LARGEST_ID):
-            raise DatasetError(f"{file}: the id {text[:40]!r} is no whole number from 0 to {_LARGEST_ID}", "correct it")
+            raise DatasetError(
+                f"{file}: the id {text[:40]!r} is not a whole number from 0 to {_LARGEST_ID}", "correct it"
+            )
         if int(text) in found:
             raise DatasetError(f"{file}: the id {text} is given twice", "give each class its own")
         found[int(text)] = _row(name, colour)
@@ -278,5 +280,5 @@ def _colour(file: str, values: Any) -> str:  # noqa: ANN401 whatever the file ho
     try:
         red, green, blue = bytes(int(value) for value in values)  # raises for values outside a byte
     except (TypeError, ValueError) as error:
-        raise DatasetError(f"{file}: {values!r} is no colour", "write red, green, blue from 0 to 255") from error
+        raise DatasetError(f"{file}: {values!r} is not a colour", "write red, green, blue from 0 to 255") from error
     return f"#{red:02x}{green:02x}{blue:02x}"

@@ -54,7 +54,7 @@ def open_mask(path: Path) -> Iterator[Image.Image]:
     except Image.DecompressionBombError as error:
         raise MaskError("mask too large", f"{path.name}: {error}", "write it again in its image's size") from error
     except UnidentifiedImageError as error:  # its text names an object of Python
-        what = "it is empty" if found.stat().st_size == 0 else "it is no image"
+        what = "it is empty" if found.stat().st_size == 0 else "it is not an image"
         raise MaskError("corrupt mask", f"{path.name}: {what}", _COPY_AGAIN) from error
     except Exception as error:  # decoders raise anything on damaged files
         raise MaskError(

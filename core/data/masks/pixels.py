@@ -7,7 +7,7 @@ A stack is one black and white file for each object or class, united by class. P
 background; where two files overlap the later one is on top. Values are 0 and another one; greys of smoothed edges are
 cut at 128. A file with more pixels of 1 to 31 than of 255 holds ids, not greys.
 
-Shapes: codes and masks (H, W). Ids in look-up tables are uint16: 65535 is IGNORE, UNKNOWN is no class.
+Shapes: codes and masks (H, W). Ids in look-up tables are uint16: 65535 is IGNORE, UNKNOWN is not a class.
 """
 
 from dataclasses import asdict, dataclass
@@ -145,7 +145,9 @@ def _whole(name: str, image: Image.Image) -> IntArray:
     values: FloatArray = np.asarray(image)
     if not (values == np.round(values)).all() or values.min() < 0 or values.max() >= UNKNOWN:
         raise MaskError(
-            "floating-point mask", f"{name}: holds numbers that are no ids", "write it again as PNG, with whole numbers"
+            "floating-point mask",
+            f"{name}: holds numbers that are not ids",
+            "write it again as PNG, with whole numbers",
         )
     return values.astype(np.uint16)
 

@@ -63,7 +63,7 @@ def read_facts(png: bytes) -> tuple[int, int, int]:
         raise ValueError("it does not begin with a header")
     width, height, depth, colour, *_ = struct.unpack(_IHDR, header)
     if depth not in {8, 16} or colour != 0:
-        raise ValueError("it is no grey picture of 8 or 16 bits")
+        raise ValueError("it is not a grey picture of 8 or 16 bits")
     for _ in chunks:
         pass
     return height, width, depth // 8

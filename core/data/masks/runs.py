@@ -52,7 +52,7 @@ def decode_brush(packed: Any, height: int, width: int) -> Inside:  # noqa: ANN40
     try:
         data = bytes(packed if isinstance(packed, list) else [packed])
     except (TypeError, ValueError) as error:
-        raise MaskError("damaged brush", f"its rle is no list of bytes ({error})", _CURE) from error
+        raise MaskError("damaged brush", f"its rle is not a list of bytes ({error})", _CURE) from error
     size = height * width * _CHANNELS
     bits = _Bits(data)
     if bits.take(32) != size:

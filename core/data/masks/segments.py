@@ -221,7 +221,7 @@ def _numbers(values: Any, names: tuple[str, ...]) -> list[float]:  # noqa: ANN40
     found = [values.get(name, 0 if name == "rotation" else None) for name in names]
     for name, value in zip(names, found, strict=True):
         if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
-            raise MaskError("bad figure", f"its {name} is no number", _CURE)
+            raise MaskError("bad figure", f"its {name} is not a number", _CURE)
     if max(map(abs, found[:4])) > _FARTHEST_PERCENT or min(found[2:4]) < 0:
         raise MaskError("bad figure", f"it lies far outside of the image, or has a side below 0: {found[:4]}", _CURE)
     return [float(value) for value in found]

@@ -56,10 +56,10 @@ class MaskStore:
         """Return the path of the mask with this hash.
 
         Raises:
-            DatasetError: `name` is no hash.
+            DatasetError: `name` is not a hash.
         """
         if not _NAME.fullmatch(name):
-            raise DatasetError(f"{name[:60]!r} is no mask", "reload the page")
+            raise DatasetError(f"{name[:60]!r} is not a mask", "reload the page")
         return self.folder / name[:2] / f"{name}.png"
 
     def put(self, mask: IntArray, *, durable: bool = True) -> str:

@@ -112,7 +112,7 @@ def read_patch(path: Path) -> Patch:
         else:
             values = json.loads(path.read_text(encoding="utf-8"))
             if not isinstance(values, dict) or values.get("kind") != KIND:
-                raise DatasetError(f"{path}: is no label patch", "export one with the format `patch`")
+                raise DatasetError(f"{path}: is not a label patch", "export one with the format `patch`")
             columns = {str(name): str(column) for name, column in values.get("columns", {}).items()}
             patch = Patch(str(values.get("dataset", "")), _by_path(map(_change, values["changes"])), columns)
     except FileNotFoundError:
@@ -136,7 +136,7 @@ def _read_csv(path: Path) -> list[LabelChange]:
         reader = csv.DictReader(file, strict=True)
         wanted = {item.name for item in fields(LabelChange)}
         if not wanted <= set(reader.fieldnames or ()):
-            raise DatasetError(f"{path}: is no label patch, its columns must be {', '.join(sorted(wanted))}")
+            raise DatasetError(f"{path}: is not a label patch, its columns must be {', '.join(sorted(wanted))}")
         return [_change({name: (cell := row[name]) and unescape_cell(cell) for name in wanted}) for row in reader]
 
 

@@ -123,7 +123,7 @@ def load_weights(network: nn.Module, path: Path, channels: int) -> None:
     """Load the tensors of a file into a network; those of the classifier may be missing or of another size.
 
     Raises:
-        ConfigError: the file is missing, is no state dict, or belongs to another network.
+        ConfigError: the file is missing, is not a state dict, or belongs to another network.
     """
     fill(network, _read_tensors(path), channels, source=path.name)
 
@@ -270,7 +270,7 @@ def _load(path: Path) -> dict[str, Tensor]:
     except FileNotFoundError as error:
         raise ConfigError(f"there is no weights file {path}", "check the path") from error
     except (SafetensorError, OSError, RuntimeError, ValueError, EOFError, KeyError, ImportError) as error:
-        raise ConfigError(f"{path.name} is no readable weights file ({error})", "download it again") from error
+        raise ConfigError(f"{path.name} is not a readable weights file ({error})", "download it again") from error
     except Exception as error:  # torch's unpickling error, with another name in each version
         raise ConfigError(
             f"{path.name} holds more than plain tensors and is not opened", "save it as .safetensors"

@@ -175,7 +175,7 @@ def _usable_masks(data: RecipeData, weak_masks: IntArray | None) -> IntArray:
     names = masks_of(data.snapshot).labels
     for row in weak_masks.tolist():
         if row not in data.unlabelled or not names[row]:
-            raise DatasetError(f"{data.snapshot.paths[row]} is no unlabelled image with a mask", "leave it out")
+            raise DatasetError(f"{data.snapshot.paths[row]} is not an unlabelled image with a mask", "leave it out")
     return weak_masks
 
 

@@ -136,7 +136,9 @@ def find_background(data: RecipeData, name: str) -> int | None:
     """
     classes = data.snapshot.classes
     if name and name not in classes:
-        raise DatasetError(f"background is {name!r}, which is no class", f"name one of {', '.join(classes)}, or none")
+        raise DatasetError(
+            f"background is {name!r}, which is not a class", f"name one of {', '.join(classes)}, or none"
+        )
     return classes.index(name) if name else None
 
 

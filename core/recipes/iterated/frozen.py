@@ -268,7 +268,7 @@ def _probe(features: Features, split: FoldSplit, decay: float, callbacks: FoldCa
         callbacks=callbacks,
     )
     if not isinstance(fitted.network, LinearHead):
-        raise TypeError(f"{type(fitted.network)} is no regression")
+        raise TypeError(f"{type(fitted.network)} is not a regression")
     return fitted.network
 
 

@@ -165,7 +165,7 @@ def test_a_report_is_written_neither_among_the_images_nor_over_other_files(
     assert "lies among the images" in among.stderr
     (tmp_path / "mine.html").write_text("mine")
     over = run("check", folder, "--to", "mine.html", code=1)
-    assert "is no report of a check" in over.stderr
+    assert "is not a report of a check" in over.stderr
     assert (tmp_path / "mine.html").read_text() == "mine"
     assert "there is no format x" in run("check", folder, "--format", "x", code=1).stderr
     assert "no such file or folder" in run("check", tmp_path / "none", code=1).stderr

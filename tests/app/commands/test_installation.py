@@ -88,7 +88,8 @@ def test_a_used_port_is_refused_with_the_program_that_uses_it(served: tuple[subp
 def test_an_address_of_another_machine_is_refused() -> None:
     told = run("serve", "--address", "192.0.2.1", "--port", "0", code=1).stderr  # of RFC 5737, for examples only
     assert told == (
-        "error: 192.0.2.1 is no address of this machine; use 127.0.0.1, or 0.0.0.0 for every network, with --address\n"
+        "error: 192.0.2.1 is not an address of this machine; "
+        "use 127.0.0.1, or 0.0.0.0 for every network, with --address\n"
     )
 
 

@@ -27,7 +27,7 @@ def test_tags_are_imported_and_exported(opened: AppContext, tmp_path: Path) -> N
     table.write_text("path,tags\nscene_001.png,sky;road;car\nscene_002.png,sky;boat\n")
     result = run("tags", "import", "scenes", table)
     assert result.stdout == "1 image tagged, 0 were already\n"
-    assert "boat is no class of the dataset; write one of sky, road, house, tree, car" in result.stderr
+    assert "boat is not a class of the dataset; write one of sky, road, house, tree, car" in result.stderr
     assert run_json("tags", "import", "scenes", table)["unchanged"] == 1
     assert run_json("tags", "list", "scenes") == [
         {"path": "scene_001.png", "tags": ["sky", "road", "car"], "by": "an import"}

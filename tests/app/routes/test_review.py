@@ -175,7 +175,7 @@ def test_an_outdated_number_of_images_removes_nothing(few: TestClient) -> None:
     refused = remove(few, expected=29)
     assert refused.json() == {"error": "30 images are chosen now, not 29", "cure": "look at them again"}
     assert remove(few).status_code == 400
-    assert remove(few, filter="all", expected=30).json()["error"] == "'filter' is no object"
+    assert remove(few, filter="all", expected=30).json()["error"] == "'filter' is not an object"
     assert few.get("/outfold/counts?round=1").json()["total"] == 30
 
 

@@ -68,8 +68,8 @@ def test_acts_are_stored_in_order_and_a_bad_act_blocks_nothing(client: TestClien
     ("act", "said"),
     [
         ({"seq": 1, "op": "tag", "sample": 4, "classes": []}, "no class is marked"),
-        ({"seq": 1, "op": "tag", "sample": 4, "classes": "sky"}, "no list of class numbers"),
-        ({"seq": 1, "op": "tag", "sample": 4, "classes": [True]}, "no list of class numbers"),
+        ({"seq": 1, "op": "tag", "sample": 4, "classes": "sky"}, "not a list of class numbers"),
+        ({"seq": 1, "op": "tag", "sample": 4, "classes": [True]}, "not a list of class numbers"),
         ({"seq": 1, "op": "tag", "sample": 0, "classes": [1]}, "'sample' is 0"),
         ({"seq": 1, "op": "tag", "sample": 999, "classes": [1]}, "there is no image 999"),
         ({"seq": 1, "op": "burn", "sample": 4}, "'op' is 'burn'"),

@@ -247,7 +247,7 @@ def test_masks_are_exported_with_the_positions_of_their_classes_as_values(
     assert listing.table is not None
     assert listing.table.names == ("car", "sky", "house", "road")
     assert listing.table.colours == tuple(TABLE.colours[one] for one in (CAR, SKY, HOUSE, ROAD))
-    values = np.array([1, 3, 2, 255, 0], dtype=np.uint8)  # by id; a tree is no class any more
+    values = np.array([1, 3, 2, 255, 0], dtype=np.uint8)  # by id; a tree is not a class any more
     with scenes.database.read() as session:
         by_content = {one.content_hash: one.id for one in snapshots.samples_of(session, 1)}
     for sample in listing.samples:

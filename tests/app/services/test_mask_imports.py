@@ -253,7 +253,7 @@ def test_tags_of_a_manifest_are_read_once_and_people_take_precedence(app_context
     assert said() == {"images/2.png": ([0, 1], BY_IMPORT), "images/4.png": ([2], BY_IMPORT)}
     (problem,) = [one for one in imports.problems(app_context, done.id) if one.kind == "unknown tag"]
     assert problem.path == "images/3.png"
-    assert "boat is no class of the masks" in problem.message
+    assert "boat is not a class of the masks" in problem.message
     assert "sky, road, car" in problem.cure
     tags.tag(app_context, 2, [2], by="ada")
     run(app_context, table)
@@ -362,7 +362,7 @@ def test_a_preview_shows_the_share_of_each_class_and_the_meaning_of_each_value(
 
 
 def test_an_invalid_answer_is_refused(app_context: AppContext) -> None:
-    with pytest.raises(DatasetError, match="maybe is no answer on threshold masks; there are ignore, half, off"):
+    with pytest.raises(DatasetError, match="maybe is not an answer on threshold masks; there are ignore, half, off"):
         ImportRequest(name="a", source="/a", threshold_masks="maybe")
 
 

@@ -196,7 +196,7 @@ def test_a_damaged_file_fails_the_round_with_the_cause(
 ) -> None:
     folder = drawn(app_context, dataset_id, tmp_path / "masks")
     (folder / "labels" / "none.png").write_bytes(b"no picture")
-    with pytest.raises(DatasetError, match=r"none\.png: it is no image"):
+    with pytest.raises(DatasetError, match=r"none\.png: it is not an image"):
         bring(app_context, dataset_id, folder)
 
 

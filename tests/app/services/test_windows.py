@@ -66,7 +66,7 @@ def test_a_chosen_window_is_used_and_kept_at_the_next_import(app_context: AppCon
     assert window(app_context) == "100-900"
     run(app_context, replace(request, window="full"))
     assert window(app_context) == "full"
-    with pytest.raises(DatasetError, match="no range of greys"):
+    with pytest.raises(DatasetError, match="not a range of greys"):
         ImportRequest(name="scans", source=str(folder), window="900-100")
 
 

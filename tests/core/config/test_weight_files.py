@@ -76,7 +76,7 @@ def test_a_folder_without_weights_or_with_another_config_is_refused(tmp_path: Pa
         with_file_facts(folder)
     config_of(tmp_path / "model.safetensors")
     (tmp_path / "config.json").write_text("[1]")
-    with pytest.raises(ConfigError, match=r"is no config\.json of a network"):
+    with pytest.raises(ConfigError, match=r"is not a config\.json of a network"):
         with_file_facts(folder)
 
 

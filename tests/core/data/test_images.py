@@ -144,7 +144,7 @@ def test_an_unusable_image_is_refused_with_reason_and_cure(tmp_path: Path) -> No
     }
     assert kind_of(tmp_path / "missing.png") == "missing file"
     assert kind_of(good, limit=2_499) == "too large"
-    with pytest.raises(ImageError, match="its content is no image, or of a format that is not read"):
+    with pytest.raises(ImageError, match="its content is not an image, or of a format that is not read"):
         read_facts(tmp_path / "text.png", LIMIT)
 
 

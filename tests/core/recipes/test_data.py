@@ -84,7 +84,7 @@ def test_vocs_image_lists_are_read(tmp_path: Path, text: str) -> None:
 
 
 def test_a_list_that_does_not_match_is_refused_with_the_names(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match="no list that can be read"):
+    with pytest.raises(DatasetError, match="not a list that can be read"):
         read_list(tmp_path / "none.txt")
     with pytest.raises(DatasetError, match=r"1 of 2 listed images .* 2007_000009"):
         rows_of(snapshot([0, 1]), ["2007_000001", "2007_000009"])

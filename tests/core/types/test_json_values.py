@@ -104,7 +104,7 @@ def test_missing_values_have_their_defaults_and_integers_are_accepted_as_floats(
         ({"name": "a", "b": 1, "a": 2, "count": "x"}, "unknown settings a, b; known are by, colour, count"),
         ({"name": "a", "parts": [{}, {"b": 1}]}, "unknown settings b; known are size"),
         ({"name": "a", "count": -1}, "count is -1; count up"),
-        ({"name": "\udcff"}, "a value holds bytes that are no text"),
+        ({"name": "\udcff"}, "a value holds bytes that are not text"),
         ([1], "[1] is no JSON object"),
     ],
 )

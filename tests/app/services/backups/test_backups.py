@@ -242,12 +242,12 @@ def spoilt(backup: Path) -> Iterator[tuple[str, list[tuple[tarfile.TarInfo, byte
     yield "twice", [found[place], *found]
     yield "cut off, or no backup", found[:-1]
     for name in ("../evil", "files/../../evil", "/tmp/evil", "files/../evil", "evil", "outfold.sqlite/x"):
-        yield "is no file of a backup|leads out of|damaged", [*found[:-1], named(name), found[-1]]
+        yield "is not a file of a backup|leads out of|damaged", [*found[:-1], named(name), found[-1]]
     for kind in (tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE, tarfile.DIRTYPE):
         link = named("files/evil", b"", type=kind, linkname="/etc/passwd")
-        yield "is no file of a backup", [link, *found]
+        yield "is not a file of a backup", [link, *found]
     through = [named("files/link", b"", type=tarfile.SYMTYPE, linkname="/tmp"), named("files/link/evil")]
-    yield "is no file of a backup", [*through, *found]
+    yield "is not a file of a backup", [*through, *found]
     values = json.loads(found[-1][1])
     for wrong, message in (
         ({"format": 2}, "backup of format 2 by"),

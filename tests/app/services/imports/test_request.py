@@ -84,9 +84,9 @@ def test_a_request_of_a_former_release_reads_labels_literally() -> None:
     ("values", "cause"),
     [
         ({"name": ""}, "the dataset's name must have 1 to 200 characters; choose another"),
-        ({"boxes": "zz"}, "zz is no answer on boxes; there are ignore, skip"),
+        ({"boxes": "zz"}, "zz is not an answer on boxes; there are ignore, skip"),
         ({"merged_classes": ["x"]}, "x: names no two classes; write name=class, as in Cat=cat"),
-        ({"window": "9"}, "9 is no range of greys; write two values from 0 to 65535, as in 0-4095, or full"),
+        ({"window": "9"}, "9 is not a range of greys; write two values from 0 to 65535, as in 0-4095, or full"),
     ],
 )
 def test_an_invalid_stored_request_is_refused(values: dict[str, object], cause: str) -> None:

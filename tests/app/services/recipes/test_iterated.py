@@ -252,9 +252,9 @@ def test_progress_is_reported_as_one_fold_with_named_stages(tmp_path: Path) -> N
 
 
 def test_an_unknown_split_is_refused_at_the_start(scenes: AppContext, digits: AppContext) -> None:
-    with pytest.raises(ConfigError, match="'nope', which is no split of scenes; name one of test, train, or none"):
+    with pytest.raises(ConfigError, match="'nope', which is not a split of scenes; name one of test, train, or none"):
         start(scenes, MASKS, validation_split="nope")
     number = next(card.dataset.id for card in datasets.list_datasets(digits) if card.dataset.name == "digits")
     wanted = {"test_split": "test"}
-    with pytest.raises(ConfigError, match="test_split is 'test', which is no split of digits; it has no splits"):
+    with pytest.raises(ConfigError, match="test_split is 'test', which is not a split of digits; it has no splits"):
         rounds.start_round(digits, number, CLASSES, "ada", recipe=Recipe.ITERATED, recipe_config=wanted)

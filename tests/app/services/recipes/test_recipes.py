@@ -61,5 +61,5 @@ def test_an_unknown_setting_of_a_recipe_without_settings_is_refused() -> None:
 def test_settings_must_belong_to_the_recipe_and_its_kind_of_labels() -> None:
     settings = recipe_settings(Recipe.CROSS_TRAINING, Task.SEGMENTATION, {"steps": 7})
     assert settings == CrossTrainingSettings(steps=7)
-    with pytest.raises(ConfigError, match="is no recipe for classification"):
+    with pytest.raises(ConfigError, match="is not a recipe for classification"):
         recipe_settings(Recipe.CROSS_TRAINING, Task.CLASSIFICATION, {})

@@ -45,7 +45,7 @@ def test_an_image_without_a_mask_is_unlabelled(tmp_path: Path) -> None:
 
 
 def test_ids_have_the_classes_declared_in_a_file_beside_the_folders(tmp_path: Path) -> None:
-    """As datumaro writes its own classes, and names that are no city, sequence and frame."""
+    """As datumaro writes its own classes, and names that are not a city, sequence and frame."""
     draw_all(tmp_path, ["leftImg8bit/val/a test 3_leftImg8bit.png"])
     (tmp_path / "gtFine/val").mkdir(parents=True)
     Image.fromarray(np.array([[0, 1, 2, 1, 0]] * 4, np.uint8)).save(

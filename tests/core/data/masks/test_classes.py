@@ -84,12 +84,12 @@ def test_a_written_class_list_reads_back_with_any_names(
     [
         ("a.txt", b"", "declares no class"),
         ("a.txt", b"0 0 0 void", "declares no class"),
-        ("a.txt", b"300 0 0 cat", "no colour"),
+        ("a.txt", b"300 0 0 cat", "not a colour"),
         ("a.txt", b"1 1 1 cat\n1 1 1 dog", "two classes have the colour #010101"),
         ("a.txt", b"\xff\xfe", "not UTF-8"),
         ("a.json", b"{", "is no JSON"),
         ("a.json", b"7", "neither a list"),
-        ("a.json", b'{"cat": "red"}', "no colour"),
+        ("a.json", b'{"cat": "red"}', "not a colour"),
         ("a.txt", b"x" * (2 << 20), "too large"),
     ],
 )

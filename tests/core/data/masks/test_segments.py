@@ -119,7 +119,7 @@ def test_a_full_rotation_changes_nothing(x: float, y: float, width: float, heigh
 
 @pytest.mark.parametrize("wrong", [{}, {"x": "a"}, {"x": 1, "y": 1, "width": -1, "height": 3}, {"x": True}])
 def test_an_invalid_rectangle_is_refused(wrong: dict[str, object]) -> None:
-    with pytest.raises(MaskError, match=r"m, image, shape 1: .*(no number|outside)"):
+    with pytest.raises(MaskError, match=r"m, image, shape 1: .*(not a number|outside)"):
         read_segments(segments("m, image", 0, [[1, "rectangle", wrong]]), WIDTH, HEIGHT, 2)
 
 

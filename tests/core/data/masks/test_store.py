@@ -69,7 +69,7 @@ def test_the_file_of_a_mask_is_returned_only_for_the_right_size_and_depth(tmp_pa
 
 @pytest.mark.parametrize("name", ["", "../../etc/passwd", "0" * 31, "G" * 32])
 def test_a_name_that_is_not_a_hash_opens_no_file(name: str, tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match="is no mask"):
+    with pytest.raises(DatasetError, match="is not a mask"):
         MaskStore(tmp_path).path(name)
 
 

@@ -252,7 +252,7 @@ def test_pseudo_masks_contain_only_tagged_classes_and_reviewed_masks_are_used(tm
     store = MaskStore(tmp_path / "run" / "masks")
     assert set(np.unique(store.get(result.painted[int(data.unlabelled[0])])).tolist()) <= {0, 3}
     assert not set(reviewed.tolist()) & set(result.painted)
-    with pytest.raises(DatasetError, match="no unlabelled image with a mask"):
+    with pytest.raises(DatasetError, match="not an unlabelled image with a mask"):
         run(scenes, tmp_path / "other", NO_BASELINE, data=data, weak_masks=data.labelled[:1])
 
 
@@ -294,7 +294,7 @@ def test_a_folder_belongs_to_one_run_and_bad_input_is_refused(tmp_path: Path) ->
         run(scenes, tmp_path / "b", NO_BASELINE, tags=np.zeros((16, 4), np.bool_))
     with pytest.raises(DatasetError, match="images x classes"):
         run(scenes, tmp_path / "b", NO_BASELINE, tags=np.zeros((16, 3), np.bool_))
-    with pytest.raises(DatasetError, match="background is 'sea', which is no class; name one of sky, "):
+    with pytest.raises(DatasetError, match="background is 'sea', which is not a class; name one of sky, "):
         run(scenes, tmp_path / "b", replace(NO_BASELINE, settings=replace(NO_BASELINE.settings, background="sea")))
     with pytest.raises(DatasetError, match="no image is left to paint"):
         run(scenes, tmp_path / "b", NO_BASELINE, data=replace(data, unlabelled=data.unlabelled[:0]))
