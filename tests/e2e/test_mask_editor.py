@@ -492,7 +492,7 @@ def test_a_missing_name_is_asked_for_and_the_strokes_are_saved_under_it(
 ) -> None:
     context.clear_cookies()
     editor.open()
-    editor.page.get_by_label("Your name").press("Control+a")
+    editor.page.get_by_label("Your name", exact=True).press("Control+a")
     editor.page.keyboard.type("Bea")
     editor.page.keyboard.press("Enter")
     expect(editor.page.locator("dialog")).to_have_count(0)

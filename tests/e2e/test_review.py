@@ -356,7 +356,7 @@ def test_keys_can_be_changed_and_switched_off(review: Review) -> None:
 def test_the_name_is_asked_once_and_kept(make_review: Callable[..., Review], context: BrowserContext) -> None:
     review = make_review(named=False)
     review.open()
-    review.page.get_by_label("Your name").fill("Žofie Nováková")
+    review.page.get_by_label("Your name", exact=True).fill("Žofie Nováková")
     review.press("Enter")
     expect(review.page.locator(".who")).to_have_text("ŽN")
     review.press("a")
@@ -525,7 +525,7 @@ def test_a_dialog_closes_by_a_click_outside_it_but_not_on_its_edge(review: Revie
 
 def test_the_name_can_be_changed_immediately(review: Review) -> None:
     review.page.locator(".who").click()
-    review.page.get_by_label("Your name").fill("Grace Hopper")
+    review.page.get_by_label("Your name", exact=True).fill("Grace Hopper")
     review.press("Enter")
     expect(review.page.get_by_label("Judged by").locator("option", has_text="Grace Hopper")).to_have_count(1)
 
