@@ -185,7 +185,7 @@ def test_the_round_that_was_started_first_is_trained_first(installation: AppCont
 def test_a_cancelled_round_resumed_immediately_survives_kill_9_and_repeats_no_finished_fold(
     installation: AppContext, worker: subprocess.Popen[bytes]
 ) -> None:
-    started = rounds.start_round(installation, 1, RoundConfig(epochs=400, seed=5, **TINY), "ada")
+    started = rounds.start_round(installation, 1, RoundConfig(epochs=1000, seed=5, **TINY), "ada")
 
     def second_fold_trains(attempt: int) -> bool:
         first, second = rounds.progress(installation, started.id).folds
