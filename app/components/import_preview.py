@@ -100,11 +100,11 @@ def _draw_masks(preview: ImportPreview, table: ClassTable) -> None:
 def facts(preview: ImportPreview, joins: str = "") -> str:
     """Return images, classes and splits in one line of HTML; images that join `joins` have no own classes."""
     more = "" if preview.complete else "more than "
-    images = f"{more}{_bold(preview.images, 'image')}"
+    images = f"{more}{bold_count(preview.images, 'image')}"
     if joins:
         return f"{images} · no labels: they join the classes of <b>{escape(joins)}</b>"
-    classes, masks = _classes(preview), [] if preview.masks is None else [_bold(preview.masks, "mask")]
-    known = _bold(classes, "class", "classes") if classes else "no labels: a round needs some labels to train on"
+    classes, masks = _classes(preview), [] if preview.masks is None else [bold_count(preview.masks, "mask")]
+    known = bold_count(classes, "class", "classes") if classes else "no labels: a round needs some labels to train on"
     parts = [images, *masks, known]
     if preview.annotators_differ:
         parts.append(
@@ -115,7 +115,7 @@ def facts(preview: ImportPreview, joins: str = "") -> str:
     return " · ".join(parts if list(preview.split_counts) != [""] else parts[:alone])
 
 
-def _bold(count: int, one: str, several: str = "") -> str:
+def bold_count(count: int, one: str, several: str = "") -> str:
     """Return a count with its noun, the number in bold."""
     number, _, noun = counted(count, one, several).partition(" ")
     return f"<b>{number}</b> {noun}"

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import streamlit as st
 
 from app.components.complaints import plain
-from app.components.import_preview import bars, problem_table
+from app.components.import_preview import bars, bold_count, problem_table
 from app.components.links import link_to_merge
 from app.services.class_lists import SimilarClasses
 from app.services.imports.jobs import ImportInfo, problems_csv
@@ -115,7 +115,7 @@ def _result(info: ImportInfo) -> str:
 
 
 def _summary(report: dict[str, Any]) -> str:
-    parts = [f"<b>{report['images']:,}</b> {'image' if report['images'] == 1 else 'images'}"]
+    parts = [bold_count(report["images"], "image")]
     parts += [counted(report["masks"], "mask")] if "masks" in report else []
     parts += [f"{count:,} {_CHANGES[kind]}" for kind, count in report["changes"].items() if count]
     differing = report.get("annotators_differ")

@@ -70,7 +70,7 @@ def rounds_with_files() -> Select[int]:
 def open_files(session: Session, dataset_id: int, apart_from: int) -> None:
     """Open the files of a dataset's rounds but one, so that those that are not here are fetched.
 
-    A lost file is left to whoever needs it.
+    Skip files that are lost: reading one later raises the error.
     """
     others = rounds_with_files().where(RoundRow.dataset_id == dataset_id, RoundRow.id != apart_from)
     for round_id in session.scalars(others.order_by(RoundRow.id), execution_options=WITH_DELETED).all():

@@ -50,8 +50,7 @@ class LabelCounts:
 
 def samples_of(session: Session, dataset_id: int) -> list[Sample]:
     """Return the dataset's samples that still exist, in the order they were imported."""
-    query = _samples(session, dataset_id).order_by(SampleRow.id)
-    return [Sample(*found) for found in session.execute(query)]
+    return [Sample(*found) for found in session.execute(_samples(session, dataset_id))]
 
 
 def label_columns(session: Session, dataset_id: int) -> Iterator[tuple[tuple[Any, ...], ...]]:
@@ -105,11 +104,10 @@ def first_samples(session: Session, dataset_id: int, most: int) -> list[Sample]:
 
     Each part is read in the order of ids and no further than needed: one statement for both would sort them all.
     """
-    columns = sample_columns(SampleRow, present(SampleRow.label, merges_of(session, dataset_id)))
+    query = _samples(session, dataset_id)
     found: list[Sample] = []
     for part in (~_BARE, _BARE):
-        query = select(*columns).where(*_by_id(session, dataset_id), part).order_by(SampleRow.id)
-        found += [Sample(*row) for row in session.execute(query.limit(most - len(found)))]
+        found += [Sample(*row) for row in session.execute(query.where(part).limit(most - len(found)))]
         if len(found) == most:
             break
     return found
@@ -223,9 +221,9 @@ def files_with_content(session: Session, content_hash: str) -> list[tuple[str, i
 
 
 def _samples(session: Session, dataset_id: int) -> Select[*tuple[Any, ...]]:
-    """Select the samples that exist, their labels as they mean now."""
+    """Select the samples that exist by ascending id, with their labels as merges of classes define them now."""
     columns = sample_columns(SampleRow, present(SampleRow.label, merges_of(session, dataset_id)))
-    return select(*columns).where(SampleRow.dataset_id == dataset_id, SampleRow.vanished_at.is_(None))
+    return select(*columns).where(*_by_id(session, dataset_id)).order_by(SampleRow.id)
 
 
 def present_ids(session: Session, dataset_id: int, ids: Sequence[int]) -> list[int]:

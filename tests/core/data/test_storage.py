@@ -128,7 +128,7 @@ def test_readers_share_a_lock_that_excludes_an_exclusive_one(tmp_path: Path) -> 
     assert first is not None
     assert second is not None
     assert try_lock(path) is None
-    assert not is_held(path), "nobody holds it alone"
+    assert not is_held(path), "readers hold no exclusive lock"
     os.close(first)
     os.close(second)
     handle = try_lock(path)
